@@ -1,0 +1,114 @@
+"""What is said about a job, and what is noted of it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from shared.domain.ids import JobRef
+from shared.domain.status import JobEvent, JobStatus, Outcome
+
+
+class Source(StrEnum):
+    """Where a change came from."""
+
+    WEBHOOK = "webhook"
+    POLL = "poll"
+    DISPATCH = "dispatch"
+    PUSH = "push"
+    SWEEP = "sweep"
+    USER = "user"
+    ADMIN = "admin"
+    WORKER = "worker"
+
+
+class Proof(StrEnum):
+    """What a passed check of a delivery proves (design section 6)."""
+
+    BODY_TIME = "body+time"
+    BODY = "body"
+    ID_TIME = "id+time"
+    NONE = "none"
+    # We asked the provider ourselves, over TLS.
+    POLL = "poll"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderEvent:
+    """What a provider said about one attempt.
+
+    key: the same for every delivery of the same event (dedupe of parked events).
+    attempt: the attempt's number when our own reference came with it, else None.
+    native: the provider's own status word. progress: 0–100, or None.
+    output_urls: result links, in order. credits: whole credits charged;
+    cost_micros: cost in millionths; processing_ms: how long the provider worked.
+    """
+
+    provider: str
+    provider_job_id: str | None
+    event: JobEvent
+    native: str
+    key: str
+    source: Source
+    proof: Proof
+    attempt: int | None = None
+    progress: int | None = None
+    output_urls: tuple[str, ...] = ()
+    credits: int | None = None
+    cost_micros: int | None = None
+    processing_ms: int | None = None
+    tool_name: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """One line of a job's timeline.
+
+    entry_id: time-ordered (UUIDv7), made from `at`. actor: who, as far as known (a user's
+        id, an administrator's key fingerprint, an agent). attempt: which attempt it was about.
+    body: the raw delivery, if there was one (kept gzipped up to 16 KB for 30 days);
+        body_sha256: its digest, always kept.
+    """
+
+    entry_id: str
+    at: datetime
+    source: Source
+    outcome: Outcome
+    message: str
+    actor: str | None = None
+    attempt: int | None = None
+    from_status: JobStatus | None = None
+    to_status: JobStatus | None = None
+    proof: Proof | None = None
+    body: bytes | None = field(default=None, repr=False)
+    body_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """Which job and attempt a provider's job id belongs to.
+
+    is_tombstone: the job was deleted; events for it are dropped, not parked.
+    """
+
+    provider: str
+    provider_job_id: str
+    ref: JobRef
+    attempt: int
+    is_tombstone: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedEvent:
+    """A verified webhook that came before its job. Kept for seven days.
+
+    body: the raw delivery, to be parsed again when the job is registered.
+    """
+
+    provider: str
+    provider_job_id: str
+    key: str
+    received_at: datetime
+    proof: Proof
+    body: bytes = field(repr=False)

@@ -1,0 +1,74 @@
+"""Which jobs are asked for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.domain.job import Job
+from shared.domain.statistics import BULK_TYPE_PREFIX
+from shared.domain.status import JobStatus, PushStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """All conditions must hold; None means any.
+
+    created_from is inclusive, created_to exclusive. text: a substring of ids, titles, names,
+    tool or error, case ignored. ascending: oldest first. Our own bulk jobs are listed only
+    when their type is asked for.
+    """
+
+    shop: str
+    status: JobStatus | None = None
+    push_status: PushStatus | None = None
+    type: str | None = None
+    tool_id: str | None = None
+    product_id: str | None = None
+    batch_id: str | None = None
+    project_id: str | None = None
+    agent_id: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    text: str | None = None
+    ascending: bool = False
+
+    @property
+    def is_unfiltered(self) -> bool:
+        """Whether every job of the shop is asked for."""
+        return self == JobFilter(shop=self.shop, ascending=self.ascending)
+
+    def matches(self, job: Job) -> bool:
+        """Tell whether the job is asked for."""
+        return (
+            job.shop == self.shop
+            and self.status in (None, job.status)
+            and self.push_status in (None, job.push.status)
+            and (self.type == job.type if self.type is not None else not _is_bulk(job))
+            and self.tool_id in (None, job.tool_id)
+            and self.product_id in (None, job.product_id)
+            and self.batch_id in (None, job.batch_id)
+            and self.project_id in (None, job.project_id)
+            and self.agent_id in (None, job.agent_id)
+            and (self.created_from is None or job.created_at >= self.created_from)
+            and (self.created_to is None or job.created_at < self.created_to)
+            and (self.text is None or _contains(job, self.text.casefold()))
+        )
+
+
+def _is_bulk(job: Job) -> bool:
+    return job.type.startswith(BULK_TYPE_PREFIX)
+
+
+def _contains(job: Job, text: str) -> bool:
+    searched = (
+        job.job_id,
+        job.provider_job_id,
+        job.product_id,
+        job.product_title,
+        job.variant_id,
+        job.name,
+        job.tool_id,
+        job.tool_name,
+        job.error_code,
+        job.error_message,
+    )
+    return any(text in value.casefold() for value in searched if value)

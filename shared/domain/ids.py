@@ -1,0 +1,69 @@
+"""Names of things: job ids, references, and the shop domain's grammar."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+SHOP_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,99}\.myshopify\.com", re.ASCII)
+JOB_ID_PATTERN = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRef:
+    """Whose job, and which."""
+
+    shop: str
+    job_id: str
+
+
+def is_shop(text: str) -> bool:
+    """Tell whether `text` is a shop's domain, before any address is built from it.
+
+    Source: facts of Shopify's logins: `^[a-z0-9][a-z0-9-]*\\.myshopify\\.com$`.
+
+    >>> is_shop("a-shop.myshopify.com"), is_shop("evil.com/.myshopify.com")
+    (True, False)
+    """
+    return SHOP_PATTERN.fullmatch(text) is not None
+
+
+def is_job_id(text: str) -> bool:
+    """Tell whether `text` has the form of our job ids (UUIDv7, lower case)."""
+    return JOB_ID_PATTERN.fullmatch(text) is not None
+
+
+def uuid7(at: datetime, random: bytes) -> str:
+    """Make a time-ordered id (UUIDv7) from an instant and ten random bytes.
+
+    Source: RFC 9562 section 5.7: 48 bits of Unix milliseconds, version, 74 random bits.
+
+    >>> uuid7(datetime(2026, 1, 1, tzinfo=UTC), bytes(10))
+    '019b76da-a800-7000-8000-000000000000'
+    """
+    value = (milliseconds(at) << 80) | int.from_bytes(random[:10])
+    value = (value & ~(0xF << 76)) | (0x7 << 76)
+    value = (value & ~(0x3 << 62)) | (0x2 << 62)
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def first_id_at(at: datetime) -> str:
+    """Return the smallest text that an id made at `at` or later can have.
+
+    >>> first_id_at(datetime(2026, 1, 1, tzinfo=UTC))
+    '019b76da-a800'
+    """
+    text = f"{milliseconds(at):012x}"
+    return f"{text[:8]}-{text[8:]}"
+
+
+def milliseconds(at: datetime) -> int:
+    """Return whole milliseconds since 1970, exactly (no float on the way).
+
+    >>> milliseconds(datetime(1970, 1, 1, 0, 0, 1, 999999, tzinfo=UTC))
+    1999
+    """
+    since = at - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000

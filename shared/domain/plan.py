@@ -1,0 +1,180 @@
+"""What a job needs next, and when somebody must look at it again.
+
+Nothing is remembered about what was planned: it follows from the job itself, so a lost
+message, a crash or a restart cannot make a job forget its next step.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from shared.domain.job import Job
+from shared.domain.status import JobState, JobStatus
+
+
+class Step(StrEnum):
+    """The one thing to do now."""
+
+    NOTHING = "nothing"  # ended, and nothing is owed
+    WAIT = "wait"  # somebody else's turn, until due_at
+    CREATE = "create"  # ask the provider to do the work
+    LOOK_UP = "look_up"  # find out whether a create call with a lost answer was executed
+    GIVE_UP = "give_up"  # the dispatch time-out has passed
+    POLL = "poll"  # ask the provider how far it is
+    TIME_OUT = "time_out"  # the provider or worker has been silent too long
+    KEEP = "keep"  # fetch the result before its link dies
+    PUSH = "push"  # bring the kept result to the product, or take it off
+
+
+DISPATCH_STEPS = frozenset({Step.CREATE, Step.LOOK_UP, Step.POLL, Step.KEEP})
+SWEEP_STEPS = frozenset({Step.GIVE_UP, Step.TIME_OUT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to wait for whom, in seconds.
+
+    outbox_s: how long a sent message may take before the sweep sends it again.
+    call_s: how long a create call can be under way (above the client's own time-out).
+    dispatch_s, provider_s, heartbeat_s: design section 3.
+    first_poll_s, max_poll_s: the polls' spacing; the latter stays below the result's
+        lifetime, so that a lost webhook never costs the result.
+    list_gap_s: how far apart two listings must be to prove an absence; None when the
+        provider cannot list.
+    """
+
+    outbox_s: float = 120
+    call_s: float = 45
+    dispatch_s: float = 15 * 60
+    provider_s: float = 60 * 60
+    heartbeat_s: float = 300
+    first_poll_s: float = 60
+    max_poll_s: float = 240
+    list_gap_s: float | None = 60
+
+
+def next_step(job: Job, now: datetime, patience: Patience) -> Step:
+    """Return what `job` needs at `now`."""
+    return _look(job, now, patience)[0]
+
+
+def next_look(job: Job, now: datetime, patience: Patience) -> datetime | None:
+    """Return when somebody must look at `job` again, or None if never."""
+    return _look(job, now, patience)[1]
+
+
+def schedule(job: Job, now: datetime, patience: Patience) -> Job:
+    """Return the job with `due_at` set for its next look.
+
+    A due instant that already serves is left as it is: each change costs two index writes.
+    """
+    due_at = next_look(job, now, patience)
+    if due_at == job.due_at or _serves(job.due_at, due_at, now, patience):
+        return job
+    return replace(job, due_at=due_at)
+
+
+def _serves(
+    present: datetime | None, wanted: datetime | None, now: datetime, patience: Patience
+) -> bool:
+    if present is None or wanted is None:
+        return False
+    return max(now, wanted - timedelta(seconds=patience.outbox_s)) < present <= wanted
+
+
+def _look(job: Job, now: datetime, patience: Patience) -> tuple[Step, datetime | None]:
+    if job.push.undo or (job.push.status.is_active and job.state is JobState.COMPLETED):
+        return _act(Step.PUSH, job.push.not_before, now, patience)
+    if any(output.is_owed for output in job.outputs) or _lacks_outputs(job):
+        return _act(Step.KEEP, None, now, patience)
+    if job.state is JobState.PRESUMED and job.poll_wanted and job.provider_job_id is not None:
+        return _act(Step.POLL, None, now, patience)
+    if not job.status.is_active:
+        return Step.NOTHING, None
+    if job.is_worker_job:
+        return _look_at_worker(job, now, patience)
+    if job.attempt.provider_job_id is None:
+        return _look_at_dispatch(job, now, patience)
+    return _look_at_provider(job, now, patience)
+
+
+def _act(
+    step: Step, not_before: datetime | None, now: datetime, patience: Patience
+) -> tuple[Step, datetime | None]:
+    """Do it now (and look again in case the message is lost), or wait until it may be done."""
+    if not_before is not None and now < not_before:
+        return Step.WAIT, not_before
+    return step, now + timedelta(seconds=patience.outbox_s)
+
+
+def _lacks_outputs(job: Job) -> bool:
+    """Whether an image job is completed and no result link was told yet (nor given up)."""
+    return (
+        job.status is JobStatus.COMPLETED
+        and not job.is_worker_job
+        and not job.current_outputs
+        and job.error_code is None
+        and job.result is None
+    )
+
+
+def _look_at_worker(job: Job, now: datetime, patience: Patience) -> tuple[Step, datetime | None]:
+    if job.status is JobStatus.PENDING:
+        return Step.WAIT, job.scheduled_at
+    deadline = (job.reported_at or job.started_at or job.created_at) + timedelta(
+        seconds=patience.heartbeat_s
+    )
+    return (Step.TIME_OUT, now) if now >= deadline else (Step.WAIT, deadline)
+
+
+def _look_at_dispatch(job: Job, now: datetime, patience: Patience) -> tuple[Step, datetime | None]:
+    attempt = job.attempt
+    if job.scheduled_at is not None and now < job.scheduled_at:
+        return Step.WAIT, job.scheduled_at
+    begun = max(attempt.created_at, job.scheduled_at or attempt.created_at)
+    deadline = begun + timedelta(seconds=patience.dispatch_s)
+    if attempt.intent_at is None:
+        if now >= deadline:
+            return Step.GIVE_UP, now
+        return _act(Step.CREATE, attempt.not_before, now, patience)
+    # A call was begun, and we do not know (yet) what became of it.
+    known_at = attempt.intent_at + timedelta(seconds=patience.call_s)
+    if now < known_at:
+        return Step.WAIT, known_at
+    # The proof that it was not executed takes two listings; never give up before them.
+    if now >= max(deadline, known_at + timedelta(seconds=3 * (patience.list_gap_s or 0))):
+        return Step.GIVE_UP, now
+    if patience.list_gap_s is None:
+        return Step.WAIT, deadline
+    if attempt.missed_at is not None:
+        return _act(
+            Step.LOOK_UP,
+            attempt.missed_at + timedelta(seconds=patience.list_gap_s),
+            now,
+            replace(patience, outbox_s=patience.list_gap_s),
+        )
+    return _act(Step.LOOK_UP, None, now, replace(patience, outbox_s=patience.list_gap_s))
+
+
+def _look_at_provider(job: Job, now: datetime, patience: Patience) -> tuple[Step, datetime | None]:
+    attempt = job.attempt
+    linked_at = attempt.linked_at or attempt.created_at
+    deadline = linked_at + timedelta(seconds=patience.provider_s)
+    if now >= deadline:
+        return Step.TIME_OUT, now
+    if job.poll_wanted:
+        return _act(Step.POLL, None, now, patience)
+    since = max(job.polled_at or linked_at, linked_at)
+    poll_at = since + timedelta(seconds=poll_wait_s(job.due_tries, patience))
+    if now < poll_at:
+        return Step.WAIT, min(poll_at, deadline)
+    return Step.POLL, min(now + timedelta(seconds=patience.outbox_s), deadline)
+
+
+def poll_wait_s(tries: int, patience: Patience) -> float:
+    """Return the wait before poll number `tries` + 1, in seconds.
+
+    >>> [poll_wait_s(n, Patience()) for n in (0, 1, 2, 3, 9)]
+    [60.0, 90.0, 135.0, 202.5, 240]
+    """
+    return min(patience.first_poll_s * 1.5 ** min(tries, 20), patience.max_poll_s)

@@ -1,0 +1,116 @@
+"""The environment, read here and nowhere else: one settings model per function.
+
+A field is the lower-case name of its variable, so the template and these classes are
+compared by a test, in both directions.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Self
+from urllib.parse import urlsplit
+
+
+class SettingsError(RuntimeError):
+    """A variable is missing. The deployment is wrong; nothing can run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Settings:
+    @classmethod
+    def load(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read the fields from the environment. Raises SettingsError."""
+        source = os.environ if environment is None else environment
+        names = [field.name for field in fields(cls)]
+        missing = [name.upper() for name in names if name.upper() not in source]
+        if missing:
+            raise SettingsError(f"These variables are not set: {', '.join(missing)}.")
+        return cls(**{name: source[name.upper()] for name in names})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSettings(_Settings):
+    """functions/webhook."""
+
+    table_name: str
+    dispatch_queue_url: str
+    signing_secret_id: str
+    app_secret_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchSettings(_Settings):
+    """functions/dispatch.
+
+    result_hosts: extra hosts for outputs, comma-separated `host` or `host:port`.
+    """
+
+    table_name: str
+    dispatch_queue_url: str
+    push_queue_url: str
+    output_bucket: str
+    public_url: str
+    pikcel_api_url: str
+    result_hosts: str
+    providers_secret_id: str
+    app_secret_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushSettings(_Settings):
+    """functions/push. shopify_base_url: `https://{shop}`, or a simulator's address."""
+
+    table_name: str
+    push_queue_url: str
+    output_bucket: str
+    shopify_api_version: str
+    shopify_base_url: str
+    shopify_secret_id: str
+    app_secret_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepSettings(_Settings):
+    """functions/sweep."""
+
+    table_name: str
+    dispatch_queue_url: str
+    push_queue_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSettings(_Settings):
+    """functions/api."""
+
+    table_name: str
+    dispatch_queue_url: str
+    push_queue_url: str
+    output_bucket: str
+    shopify_api_version: str
+    shopify_base_url: str
+    result_hosts: str
+    shopify_secret_id: str
+    admin_secret_id: str
+    app_secret_id: str
+
+
+def is_laptop(environment: Mapping[str, str] | None = None) -> bool:
+    """Tell whether AWS itself is an emulator on this machine.
+
+    Only then may a host named in RESULT_HOSTS be plain http and private.
+
+    >>> is_laptop({"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}), is_laptop({})
+    (True, False)
+    """
+    source = os.environ if environment is None else environment
+    host = urlsplit(source.get("AWS_ENDPOINT_URL", "")).hostname
+    return host in ("127.0.0.1", "localhost", "::1")
+
+
+def split_hosts(text: str) -> tuple[str, ...]:
+    """Split a comma-separated setting.
+
+    >>> split_hosts("cdn.example.com, 127.0.0.1:8790,")
+    ('cdn.example.com', '127.0.0.1:8790')
+    """
+    return tuple(part.strip().lower() for part in text.split(",") if part.strip())

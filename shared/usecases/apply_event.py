@@ -1,0 +1,102 @@
+"""Bring what a provider said to the job it is about: by webhook, by poll, or from the park."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from shared.domain import lifecycle
+from shared.domain.errors import LinkTakenError, NotFoundError
+from shared.domain.events import ProviderEvent
+from shared.domain.ids import JobRef
+from shared.domain.job import Job
+from shared.domain.status import Outcome
+from shared.providers.base import MalformedDeliveryError
+from shared.usecases.tracker import Note, Tracker
+
+
+def apply_event(
+    tracker: Tracker, ref: JobRef, event: ProviderEvent, *, body: bytes | None = None
+) -> Outcome:
+    """Apply an event to a job, whatever else is happening to the job meanwhile.
+
+    Parameters
+        event: `attempt` is known (from our reference or from the link).
+        body: the raw delivery, for the timeline.
+
+    Returns what it amounted to; `gone` when the job no longer exists.
+    Raises StoreUnavailableError: nothing was written, deliver it again.
+    """
+    outcome = Outcome.GONE
+    learnt = False
+
+    def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
+        nonlocal outcome, learnt
+        decision = lifecycle.apply_event(job, event, now)
+        outcome = decision.outcome
+        learnt = decision.job.provider_job_id != job.provider_job_id
+        after = decision.job
+        if outcome is Outcome.UNKNOWN_STATUS and not after.poll_wanted:
+            after = replace(after, poll_wanted=True)
+        return after, _note(event, outcome, body)
+
+    try:
+        job = tracker.change(ref, decide)
+    except NotFoundError:
+        return Outcome.GONE
+    except LinkTakenError:
+        # The id belongs to another job: whatever this delivery claims, it is not about ours.
+        job = tracker.store.get(ref)
+        note = _note(event, Outcome.MISMATCH, body)
+        tracker.store.note(ref, tracker.entry(note, job, job, tracker.now()))
+        return Outcome.MISMATCH
+    if learnt:
+        adopt_parked(tracker, job)
+    return outcome
+
+
+def adopt_parked(tracker: Tracker, job: Job) -> None:
+    """Apply the events that came before the job (or its provider id) was known here."""
+    provider_job_id = job.provider_job_id
+    adapter = tracker.adapters.get(job.provider)
+    if provider_job_id is None or adapter is None:
+        return
+    for parked in tracker.store.parked(job.provider, provider_job_id):
+        try:
+            parsed = adapter.parse(parked.body, parked.received_at, parked.proof)
+        except MalformedDeliveryError:
+            # It was readable when it was parked; only a changed adapter can bring us here.
+            continue
+        event = replace(parsed.event, attempt=job.attempt.number)
+        apply_event(tracker, job.ref, event, body=parked.body)
+        tracker.store.unpark(parked)
+
+
+def want_poll(tracker: Tracker, ref: JobRef, note: Note) -> None:
+    """Note a delivery that is not applied, and have the provider asked instead."""
+
+    def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
+        return (job if job.poll_wanted else replace(job, poll_wanted=True)), note
+
+    tracker.change(ref, decide)
+
+
+def _note(event: ProviderEvent, outcome: Outcome, body: bytes | None) -> Note:
+    return Note(
+        source=event.source,
+        outcome=outcome,
+        message=_SENTENCES[outcome].format(native=event.native[:60]),
+        attempt=event.attempt,
+        proof=event.proof,
+        body=body,
+    )
+
+
+_SENTENCES = {
+    Outcome.APPLIED: "The provider says {native}.",
+    Outcome.PROGRESSED: "The provider reports progress.",
+    Outcome.DUPLICATE: "The provider says {native} again; nothing changes.",
+    Outcome.LATE: "The provider says {native}, but the job has ended already; nothing changes.",
+    Outcome.LOWER: "The provider says {native}, but the job is further already; nothing changes.",
+    Outcome.STALE: "The provider says {native} of an earlier attempt; the job does not move.",
+    Outcome.MISMATCH: "This is about another job of the provider; nothing changes.",
+    Outcome.UNKNOWN_STATUS: "The provider says {native}, a word we do not know; we ask it.",
+}

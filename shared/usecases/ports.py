@@ -1,0 +1,340 @@
+"""What the use-cases need from the outside, named after the role.
+
+Every port has a second implementation (a fake for tests, at least), and both pass the
+same contract suite. Implementations raise errors of `shared.domain.errors` only.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from shared.domain.events import Link, LogEntry, ParkedEvent
+from shared.domain.filters import JobFilter
+from shared.domain.ids import JobRef
+from shared.domain.job import Job
+from shared.domain.shop import Shop
+from shared.domain.statistics import Tally
+from shared.providers.base import Reply, Request
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def now(self) -> datetime:
+        """Return the present instant, aware UTC."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait (only where a caller is waiting too; retries are delayed messages)."""
+        ...
+
+
+class Randomness(Protocol):
+    """The only source of chance."""
+
+    def token_bytes(self, count: int) -> bytes:
+        """Return unguessable bytes."""
+        ...
+
+    def fraction(self) -> float:
+        """Return a number in [0, 1)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idempotency:
+    """A creation that may be asked for again within 24 hours.
+
+    key: the caller's Idempotency-Key. body_sha256: digest of the body it came with.
+    """
+
+    key: str
+    body_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page of a shop's jobs.
+
+    position: where the next page starts (opaque to all but the store), None at the end.
+    is_complete: the whole answer to the question is in `jobs` (first page and last).
+    """
+
+    jobs: tuple[Job, ...]
+    position: str | None
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPage:
+    """One page of a timeline, newest first. `uncounted`: entries beyond the 500 kept."""
+
+    entries: tuple[LogEntry, ...]
+    position: str | None
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayTally:
+    """One UTC day of a shop: the sums, and the same by tool and by type (20 names, `other`)."""
+
+    date: str
+    tally: Tally
+    by_tool: Mapping[str, Tally] = field(default_factory=dict)
+    by_type: Mapping[str, Tally] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueJob:
+    """A job that somebody must look at."""
+
+    ref: JobRef
+    due_at: datetime
+
+
+class JobStore(Protocol):
+    """The table of jobs. Every write of a job is on condition of its version.
+
+    All methods may raise StoreUnavailableError. A `JobRef` scopes every call by shop in
+    the key itself: another shop's job is a job that does not exist.
+    """
+
+    def get(self, ref: JobRef) -> Job:
+        """Read one job consistently. Raises NotFoundError."""
+        ...
+
+    def get_many(self, refs: Sequence[JobRef]) -> list[Job]:
+        """Read up to 100 jobs in the order asked; those that do not exist are left out."""
+        ...
+
+    def create(
+        self, job: Job, *, entry: LogEntry | None = None, idempotency: Idempotency | None = None
+    ) -> Job:
+        """Write a new job: with its link, if its provider's id is known, in one transaction.
+
+        Returns the job; or, when the same idempotency key came with the same body within
+        24 hours, the job made then. Raises LinkTakenError, IdempotencyKeyReusedError,
+        ConflictError `already_running` (details: the running job's id) for an exclusive job
+        of a type that is running in this shop.
+        """
+        ...
+
+    def save(self, before: Job, after: Job, *, entry: LogEntry | None = None) -> Job:
+        """Write `after` over `before`; returns it with the new version.
+
+        One plain conditional update, or one transaction where a link is learnt, the
+        statistics change (difference of contributions), or a log entry belongs to it.
+        Raises VersionConflictError (read again, decide again), LinkTakenError.
+        """
+        ...
+
+    def note(self, ref: JobRef, entry: LogEntry) -> None:
+        """Put an entry without effect on the timeline (at most 500 a job, then only counted)."""
+        ...
+
+    def delete(self, job: Job) -> None:
+        """Delete the job, its timeline and its share of the statistics; links become
+        tombstones. Raises VersionConflictError."""
+        ...
+
+    def log(self, ref: JobRef, *, limit: int, position: str | None = None) -> LogPage:
+        """Read the timeline, newest first."""
+        ...
+
+    def find_link(self, provider: str, provider_job_id: str) -> Link | None:
+        """Read consistently which job a provider's id belongs to."""
+        ...
+
+    def park(self, event: ParkedEvent) -> bool:
+        """Keep an event that came before its job; False when a link exists by now."""
+        ...
+
+    def parked(self, provider: str, provider_job_id: str) -> list[ParkedEvent]:
+        """Read consistently what is parked for a provider's id (nothing older than 7 days)."""
+        ...
+
+    def unpark(self, event: ParkedEvent) -> None:
+        """Remove a parked event that was applied."""
+        ...
+
+    def list_jobs(self, wanted: JobFilter, *, limit: int, position: str | None = None) -> Page:
+        """Read a page: the most selective index is walked, every filter applied again.
+
+        Reads at most 1,000 jobs; a page may be shorter than `limit`, even empty.
+        """
+        ...
+
+    def due(self, now: datetime, *, limit: int) -> list[DueJob]:
+        """Read what is due at `now`, the oldest first within each shard."""
+        ...
+
+    def count_active(self, shop: str) -> tuple[int, int]:
+        """Count the shop's (pending, processing) jobs on the status index."""
+        ...
+
+    def count_processing(self, shop: str) -> int:
+        """Count the shop's processing jobs on the status index."""
+        ...
+
+    def tally(self, scope_name: str, bucket: str) -> Tally:
+        """Sum one counter (one Query)."""
+        ...
+
+    def tallies(self, scope_name: str) -> dict[str, Tally]:
+        """Sum every bucket of a family, e.g. all projects of a shop (one Query)."""
+        ...
+
+    def days(self, shop: str, first: str, last: str) -> list[DayTally]:
+        """Sum the shop's days from `first` to `last` (both inclusive, `yyyy-mm-dd`)."""
+        ...
+
+    def failed_pushes(self, shop: str, *, limit: int, position: str | None = None) -> Page:
+        """Read the shop's jobs whose push failed."""
+        ...
+
+
+class ShopStore(Protocol):
+    """What is known of each shop."""
+
+    def get_shop(self, shop: str) -> Shop | None:
+        """Read a shop's settings and token consistently; None when it was never installed."""
+        ...
+
+    def save_shop(self, before: Shop | None, after: Shop) -> Shop:
+        """Write on condition of the version (or of absence). Raises VersionConflictError."""
+        ...
+
+
+class Limiter(Protocol):
+    """Our share of a provider's rate limit, over all functions."""
+
+    def take(self, provider: str, key: str, now: datetime, *, ceiling: int) -> bool:
+        """Take one call of this minute; False when `ceiling` calls were taken already."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchRequest:
+    """Look at this job, in the dispatch lane. The job itself says what to do.
+
+    poll: somebody is waiting for the provider's word now, whatever is planned.
+    """
+
+    ref: JobRef
+    poll: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushRequest:
+    """Bring this job's kept outputs to its product (or take them off). A hint: the item decides."""
+
+    ref: JobRef
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumePushesRequest:
+    """Send the shop's pushes again that failed for want of a token, a chunk at a time."""
+
+    shop: str
+    position: str | None = None
+
+
+class Outbox(Protocol):
+    """The queues. All methods may raise QueueUnavailableError."""
+
+    def send_dispatch(
+        self, requests: Sequence[DispatchRequest | ResumePushesRequest], *, delay_s: int = 0
+    ) -> None:
+        """Send to the dispatch queue (group = shop), delayed by up to 900 s."""
+        ...
+
+    def send_push(self, requests: Sequence[PushRequest]) -> None:
+        """Send to the push queue: FIFO, group = shop, deduplication id `{job_id}:{n}`."""
+        ...
+
+
+class Secrets(Protocol):
+    """The secrets of one function's audiences."""
+
+    def get(self, audience: str, name: str) -> tuple[str, ...]:
+        """Return the values of a secret (several: comma-separated); () if it is not set.
+
+        Raises SecretUnavailableError when it cannot be read.
+        """
+        ...
+
+    def refresh(self, audience: str, *, older_than_s: float) -> bool:
+        """Read it anew if the copy is older than that; True if it was."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptFile:
+    """What keeping a result found out."""
+
+    key: str
+    content_type: str
+    sha256: str
+    size_bytes: int
+    width: int | None
+    height: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """The bytes of a result, and what they are (sniffed, not told).
+
+    extension: without a dot, fit for the content type.
+    """
+
+    body: bytes = field(repr=False)
+    content_type: str
+    extension: str
+    width: int | None
+    height: int | None
+
+
+class Downloads(Protocol):
+    """Fetches result links, safely."""
+
+    def fetch(self, url: str, hosts: Iterable[str]) -> Download:
+        """Fetch an image of at most 20 MiB from one of `hosts`.
+
+        Raises OutputExpiredError (the link is dead: 401, 403, 404, 410),
+        OutputRefusedError (host, scheme, address, size or type), RetryableError.
+        """
+        ...
+
+
+class Files(Protocol):
+    """The output bucket."""
+
+    def put(self, key: str, body: bytes, content_type: str) -> None:
+        """Store bytes under a key (again with the same bytes: no change)."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """Read bytes. Raises NotFoundError."""
+        ...
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete; keys that do not exist are no error."""
+        ...
+
+    def link(self, key: str, *, valid_s: int, download_name: str | None = None) -> str:
+        """Return a presigned link, without asking the bucket."""
+        ...
+
+
+class ProviderApi(Protocol):
+    """HTTP towards one provider."""
+
+    def call(self, request: Request) -> Reply:
+        """Make one call, within 30 s. Any HTTP status is an answer.
+
+        Raises ProviderUnreachableError (no connection was made: nothing was executed),
+        ProviderUnknownOutcomeError (time-out or broken connection after that).
+        """
+        ...

@@ -1,0 +1,150 @@
+"""The one way to change a job: write it with its next look planned, then send what it owes.
+
+The table is the outbox: a write that owes a message also sets `due_at`, and the message
+is sent after it. If we die between the two, the sweep sends it.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.domain.errors import QueueUnavailableError, StoreUnavailableError, VersionConflictError
+from shared.domain.events import LogEntry, Proof, Source
+from shared.domain.ids import JobRef, uuid7
+from shared.domain.job import Job
+from shared.domain.plan import Patience, Step, next_step, schedule
+from shared.domain.status import Outcome
+from shared.providers.base import ProviderAdapter
+from shared.usecases.ports import (
+    Clock,
+    DispatchRequest,
+    JobStore,
+    Outbox,
+    PushRequest,
+    Randomness,
+)
+
+log = logging.getLogger(__name__)
+
+# A job that changes under our hands this often in a row is better tried again later.
+CONFLICT_TRIES = 8
+
+_SENT_AT_ONCE = frozenset({Step.CREATE, Step.KEEP, Step.POLL})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What the timeline says of a change, and who made it."""
+
+    source: Source
+    outcome: Outcome
+    message: str
+    actor: str | None = None
+    attempt: int | None = None
+    proof: Proof | None = None
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tracker:
+    """What every use-case that changes jobs works with.
+
+    adapters: by provider name (the worker has none).
+    """
+
+    store: JobStore
+    outbox: Outbox
+    clock: Clock
+    random: Randomness
+    adapters: Mapping[str, ProviderAdapter]
+
+    def now(self) -> datetime:
+        """Return the present instant."""
+        return self.clock.now()
+
+    def new_id(self, at: datetime) -> str:
+        """Make a time-ordered id."""
+        return uuid7(at, self.random.token_bytes(10))
+
+    def patience(self, job: Job) -> Patience:
+        """Return how long to wait for the job's provider."""
+        adapter = self.adapters.get(job.provider)
+        return adapter.patience if adapter else Patience()
+
+    def step(self, job: Job, now: datetime) -> Step:
+        """Return what the job needs at `now`."""
+        return next_step(job, now, self.patience(job))
+
+    def entry(self, note: Note, before: Job | None, after: Job, now: datetime) -> LogEntry:
+        """Make a timeline entry of a change (or of something that changed nothing)."""
+        return LogEntry(
+            entry_id=self.new_id(now),
+            at=now,
+            source=note.source,
+            outcome=note.outcome,
+            message=note.message,
+            actor=note.actor,
+            attempt=note.attempt or after.attempt.number,
+            from_status=before.status if before else None,
+            to_status=after.status,
+            proof=note.proof,
+            body=note.body,
+            body_sha256=hashlib.sha256(note.body).hexdigest() if note.body is not None else None,
+        )
+
+    def write(self, before: Job, after: Job, note: Note | None) -> Job:
+        """Write `after` over `before`, then send the message it owes.
+
+        Parameters
+            note: what the timeline says; None for steps that nobody needs to read about
+                (a log entry makes the write a transaction, at twice the price).
+
+        Raises VersionConflictError, LinkTakenError, StoreUnavailableError: nothing was
+        written. A message that cannot be sent is no error: it is due, and the sweep sends it.
+        """
+        now = self.now()
+        after = schedule(after, now, self.patience(after))
+        entry = self.entry(note, before, after, now) if note else None
+        saved = self.store.save(before, after, entry=entry)
+        self.send_owed(before, saved, now)
+        return saved
+
+    def send_owed(self, before: Job | None, after: Job, now: datetime) -> None:
+        """Send the message that a change made due: once per change of what is to be done."""
+        step = self.step(after, now)
+        if before is not None and before.push.number == after.push.number:
+            if step is self.step(before, now):
+                return
+        try:
+            if step in _SENT_AT_ONCE:
+                self.outbox.send_dispatch([DispatchRequest(ref=after.ref)])
+            elif step is Step.PUSH:
+                self.outbox.send_push([PushRequest(ref=after.ref, number=after.push.number)])
+        except QueueUnavailableError as error:
+            log.warning("message not sent, the sweep will", extra={"reason": str(error)})
+
+    def change(
+        self, ref: JobRef, decide: Callable[[Job, datetime], tuple[Job, Note | None]]
+    ) -> Job:
+        """Read, decide and write, again if somebody else was faster.
+
+        Parameters
+            decide: returns the job afterwards and the note; the same job means no change
+                (then a note is put on the timeline without a write of the job).
+
+        Raises NotFoundError, and what `decide` raises.
+        """
+        for _ in range(CONFLICT_TRIES):
+            before = self.store.get(ref)
+            after, note = decide(before, self.now())
+            if after is before:
+                if note is not None:
+                    self.store.note(ref, self.entry(note, before, after, self.now()))
+                return before
+            try:
+                return self.write(before, after, note)
+            except VersionConflictError:
+                continue
+        raise StoreUnavailableError("The job is being changed by too many at once; try again.")
