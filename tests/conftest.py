@@ -1,0 +1,56 @@
+"""What holds for every test: no network, no real account, no surprises from the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+TESTS: Final = Path(__file__).resolve().parent
+LOOPBACK: Final = ["127.0.0.1", "::1", "localhost"]
+
+# The tiers that start servers of their own. Everywhere else a socket is an error, so
+# that a forgotten fake fails at once instead of timing out.
+LOOPBACK_TIERS: Final = frozenset(
+    {"bench", "browser", "contract", "integration", "local", "packaging"}
+)
+
+# Of the caller's settings, those that would send a test to a real account or emulator.
+FOREIGN_SETTINGS: Final = ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN")
+
+FAKE_ACCOUNT: Final = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "SAM_CLI_TELEMETRY": "0",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put a fake account into the environment before any test module is imported."""
+    for name in FOREIGN_SETTINGS:
+        os.environ.pop(name, None)
+    os.environ.update(FAKE_ACCOUNT)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test the network of its tier; a test's own marker goes before it."""
+    for item in items:
+        if any(item.get_closest_marker(name) for name in ("allow_hosts", "enable_socket")):
+            continue
+        if tier_of(item.path) in LOOPBACK_TIERS:
+            item.add_marker(pytest.mark.allow_hosts(LOOPBACK))
+        else:
+            item.add_marker(pytest.mark.disable_socket)
+
+
+def tier_of(path: Path) -> str:
+    """Return the folder of tests/ that a test file lies in, or "" for a file elsewhere."""
+    return path.relative_to(TESTS).parts[0] if path.is_relative_to(TESTS) else ""
