@@ -10,7 +10,8 @@
     ├── RetryableError     may heal by itself; `retry_after_s` says when to try again
     │   ├── VersionConflictError   somebody else changed the item first: read again
     │   ├── StoreUnavailableError · QueueUnavailableError · SecretUnavailableError
-    │   └── ProviderBusyError · ProviderUnreachableError · ProviderUnknownOutcomeError · ShopBusyError
+    │   ├── ProviderBusyError · ProviderUnreachableError · ProviderUnknownOutcomeError
+    │   └── ShopBusyError
     ├── PermanentError     never will; `code` says why, the message is for people
     │   ├── ProviderRefusedError · OutputExpiredError · OutputRefusedError
     │   └── ShopRefusedError

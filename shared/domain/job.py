@@ -15,12 +15,14 @@ PIKCEL = "pikcel"
 # A presumed failure: we guessed. A real completion overrides it.
 TIMED_OUT = "timed_out"
 DISPATCH_UNKNOWN = "dispatch_unknown"
-PRESUMED_CODES = frozenset({TIMED_OUT, DISPATCH_UNKNOWN})
+# The provider does not know the id: it may not know it yet.
+PROVIDER_JOB_NOT_FOUND = "provider_job_not_found"
+PRESUMED_CODES = frozenset({TIMED_OUT, DISPATCH_UNKNOWN, PROVIDER_JOB_NOT_FOUND})
 
 OUTPUT_EXPIRED = "output_expired"
 NO_OUTPUT = "no_output"
 SHOP_NOT_INSTALLED = "shop_not_installed"
-TOKEN_DEAD = "token_dead"
+TOKEN_DEAD = "token_dead"  # noqa: S105 - an error code
 # Pushes that failed with one of these go out by themselves after the next valid call.
 RESUMABLE_PUSH_CODES = frozenset({SHOP_NOT_INSTALLED, TOKEN_DEAD})
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from shared.domain import lifecycle
 from shared.domain.errors import LinkTakenError, NotFoundError
-from shared.domain.events import ProviderEvent
+from shared.domain.events import ProviderEvent, Source
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.status import Outcome
@@ -34,7 +34,7 @@ def apply_event(
         outcome = decision.outcome
         learnt = decision.job.provider_job_id != job.provider_job_id
         after = decision.job
-        if outcome is Outcome.UNKNOWN_STATUS and not after.poll_wanted:
+        if outcome is Outcome.UNKNOWN_STATUS and event.source is not Source.POLL:
             after = replace(after, poll_wanted=True)
         return after, _note(event, outcome, body)
 

@@ -114,9 +114,11 @@ class Tracker:
     def send_owed(self, before: Job | None, after: Job, now: datetime) -> None:
         """Send the message that a change made due: once per change of what is to be done."""
         step = self.step(after, now)
-        if before is not None and before.push.number == after.push.number:
-            if step is self.step(before, now):
-                return
+        if before is not None and (step, after.push.number) == (
+            self.step(before, now),
+            before.push.number,
+        ):
+            return
         try:
             if step in _SENT_AT_ONCE:
                 self.outbox.send_dispatch([DispatchRequest(ref=after.ref)])

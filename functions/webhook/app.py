@@ -1,0 +1,83 @@
+"""Providers' webhooks.
+
+Trigger: `POST /webhooks/{provider}` (API Gateway HTTP API, payload format 2.0).
+Sample: events/webhook_pikcel_completed.json.
+
+| answer | when |
+| --- | --- |
+| 200 `{"success": true, "outcome"}` | genuine, and its effect (or a parked copy) is in the table |
+| 400 `invalid_request` | genuine, but not readable |
+| 401 `unauthorized` | no signature, or a wrong one: always this same answer |
+| 404 `not_found` | no such provider |
+| 413 `too_large` | genuine, but over 1 MiB |
+| 503 `unavailable` | our secret or table is missing or down: the sender tries again |
+
+Delivery: at least once, in any order; every delivery may come again without harm.
+"""
+
+import base64
+import binascii
+from typing import Any
+
+from shared import wiring
+from shared.domain.errors import InvalidRequestError, JobTrackerError
+from shared.domain.status import JobEvent, Outcome
+from shared.observability import count, logger, metrics
+from shared.providers.base import Delivery
+from shared.responses import HttpResponse, error_response, error_status, json_response
+from shared.usecases.receive_webhook import Receipt, SignatureError, receive_webhook
+
+
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: object) -> HttpResponse:
+    """Translate one delivery in, and its receipt out."""
+    provider = (event.get("pathParameters") or {}).get("provider", "")
+    request_id = event["requestContext"]["requestId"]
+    try:
+        app = wiring.webhook_app()
+        delivery = Delivery(
+            provider=provider,
+            body=_body(event),
+            headers={name.lower(): value for name, value in event.get("headers", {}).items()},
+            received_at=app.clock.now(),
+            reference=(event.get("queryStringParameters") or {}).get("ref"),
+        )
+        receipt = receive_webhook(app.tracker, app.secrets, delivery)
+    except JobTrackerError as error:
+        return _refuse(error, provider, request_id)
+    return _acknowledge(receipt, provider)
+
+
+def _body(event: dict[str, Any]) -> bytes:
+    text: str = event.get("body") or ""
+    if not event.get("isBase64Encoded"):
+        return text.encode("utf-8", "surrogatepass")
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidRequestError("The body is not what it is said to be.") from None
+
+
+def _acknowledge(receipt: Receipt, provider: str) -> HttpResponse:
+    logger.info("webhook", extra={"provider": provider, "outcome": receipt.outcome})
+    count(_METRICS.get(receipt.outcome, "WebhookWithoutEffect"))
+    if receipt.outcome is Outcome.APPLIED and receipt.event is JobEvent.COMPLETED:
+        count("CompletedByWebhook")
+    return json_response(200, {"success": True, "outcome": receipt.outcome})
+
+
+def _refuse(error: JobTrackerError, provider: str, request_id: str) -> HttpResponse:
+    reason = error.check if isinstance(error, SignatureError) else error.code
+    is_ours = error_status(error) >= 500
+    log = logger.error if is_ours else logger.info
+    log("webhook refused", extra={"provider": provider, "code": error.code, "reason": reason})
+    count(_REFUSALS.get(error.code, "WebhookUnavailable" if is_ours else "WebhookRejected"))
+    return error_response(error, request_id)
+
+
+_METRICS = {
+    Outcome.APPLIED: "WebhookApplied",
+    Outcome.PROGRESSED: "WebhookApplied",
+    Outcome.PARKED: "WebhookParked",
+}
+_REFUSALS = {"secret_unavailable": "SecretUnavailable"}

@@ -1,0 +1,143 @@
+"""The two queues as an outbox.
+
+Messages, JSON:
+    dispatch  {"shop", "jobId", "poll"?: true}  or  {"resumePushes": shop, "position"?}
+    push      {"shop", "jobId", "n"}
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from itertools import batched
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.domain.errors import QueueUnavailableError
+from shared.domain.ids import JobRef
+from shared.usecases.ports import DispatchRequest, PushRequest, ResumePushesRequest
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+
+BATCH_SIZE = 10  # SQS's own limit
+MAX_DELAY_S = 900  # SQS's own limit
+
+
+class MalformedMessageError(ValueError):
+    """A message that none of our functions sends."""
+
+
+class SqsOutbox:
+    """Sends to the queues. A queue that a function may not send to is given as None."""
+
+    def __init__(self, client: "SQSClient", dispatch_url: str | None, push_url: str | None) -> None:
+        self._client = client
+        self._dispatch_url = dispatch_url
+        self._push_url = push_url
+
+    def send_dispatch(
+        self, requests: Sequence[DispatchRequest | ResumePushesRequest], *, delay_s: int = 0
+    ) -> None:
+        """Send to the dispatch queue. The group names the shop, so that a busy one does not
+        make the others wait (fair queue). Raises QueueUnavailableError."""
+        self._send(
+            self._dispatch_url,
+            [
+                {
+                    "Id": str(number),
+                    "MessageBody": write_dispatch(request),
+                    "MessageGroupId": _shop_of(request),
+                    "DelaySeconds": min(max(delay_s, 0), MAX_DELAY_S),
+                }
+                for number, request in enumerate(requests)
+            ],
+        )
+
+    def send_push(self, requests: Sequence[PushRequest]) -> None:
+        """Send to the push queue. Raises QueueUnavailableError.
+
+        Equal deduplication ids are swallowed for five minutes: the number is raised by
+        every transaction that queues a push.
+        """
+        self._send(
+            self._push_url,
+            [
+                {
+                    "Id": str(number),
+                    "MessageBody": write_push(request),
+                    "MessageGroupId": request.ref.shop,
+                    "MessageDeduplicationId": f"{request.ref.job_id}:{request.number}",
+                }
+                for number, request in enumerate(requests)
+            ],
+        )
+
+    def _send(
+        self, url: str | None, entries: Iterable["SendMessageBatchRequestEntryTypeDef"]
+    ) -> None:
+        if url is None:
+            raise QueueUnavailableError("This function has no such queue.")
+        for chunk in batched(entries, BATCH_SIZE, strict=False):
+            try:
+                reply = self._client.send_message_batch(QueueUrl=url, Entries=list(chunk))
+            except (ClientError, BotoCoreError) as error:
+                raise QueueUnavailableError(
+                    f"The queue does not answer ({type(error).__name__})."
+                ) from error
+            failed = reply.get("Failed", [])
+            if failed:
+                codes = ", ".join(sorted({item["Code"] for item in failed}))
+                raise QueueUnavailableError(f"{len(failed)} messages were refused ({codes}).")
+
+
+def _shop_of(request: DispatchRequest | ResumePushesRequest) -> str:
+    return request.shop if isinstance(request, ResumePushesRequest) else request.ref.shop
+
+
+def write_dispatch(request: DispatchRequest | ResumePushesRequest) -> str:
+    """Write a dispatch message."""
+    body: dict[str, Any]
+    if isinstance(request, ResumePushesRequest):
+        body = {"resumePushes": request.shop}
+        if request.position is not None:
+            body["position"] = request.position
+    else:
+        body = {"shop": request.ref.shop, "jobId": request.ref.job_id}
+        if request.poll:
+            body["poll"] = True
+    return json.dumps(body)
+
+
+def read_dispatch(text: str) -> DispatchRequest | ResumePushesRequest:
+    """Read a dispatch message. Raises MalformedMessageError."""
+    match _object(text):
+        case {"resumePushes": str(shop), **rest}:
+            position = rest.get("position")
+            return ResumePushesRequest(
+                shop=shop, position=position if isinstance(position, str) else None
+            )
+        case {"shop": str(shop), "jobId": str(job_id), **rest}:
+            return DispatchRequest(ref=JobRef(shop, job_id), poll=rest.get("poll") is True)
+    raise MalformedMessageError("not a dispatch message")
+
+
+def write_push(request: PushRequest) -> str:
+    """Write a push message."""
+    ref = request.ref
+    return json.dumps({"shop": ref.shop, "jobId": ref.job_id, "n": request.number})
+
+
+def read_push(text: str) -> PushRequest:
+    """Read a push message. Raises MalformedMessageError."""
+    match _object(text):
+        case {"shop": str(shop), "jobId": str(job_id), "n": int(number)}:
+            return PushRequest(ref=JobRef(shop, job_id), number=number)
+    raise MalformedMessageError("not a push message")
+
+
+def _object(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise MalformedMessageError("not JSON") from None

@@ -1,0 +1,336 @@
+"""PikcelAI.
+
+Source: what is known of it from the client side, the repository
+nexobe/pikcel-ai-shopify-app at 5de1ff9 (2025-10-07), read 2026-11; its server is not public.
+It describes the API in four vocabularies. We send the typed client's (A) and read A first,
+then the aliases; only id and status are certain, so no missing field is an error.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from shared.domain.errors import (
+    ProviderBusyError,
+    ProviderRefusedError,
+    ProviderUnknownOutcomeError,
+    ProviderUnreachableError,
+)
+from shared.domain.events import Proof, ProviderEvent, Source
+from shared.domain.job import PROVIDER_JOB_NOT_FOUND, Job
+from shared.domain.plan import Patience
+from shared.domain.status import JobEvent, JobStatus, read_status
+from shared.providers.base import (
+    Check,
+    Listing,
+    MalformedDeliveryError,
+    ParsedDelivery,
+    Reply,
+    Request,
+    Verdict,
+)
+from shared.providers.reading import (
+    amount,
+    first,
+    identifier,
+    instant,
+    links,
+    mapping,
+    read_object,
+    text,
+)
+
+# Two documents of the same repository name two headers.
+SIGNATURE_HEADERS = ("x-pikcel-signature", "x-pikcelai-signature")
+_SIGNATURE = re.compile(r"[0-9a-f]{64}")
+WINDOW = timedelta(seconds=300)
+PAGE = 100
+
+_EVENT_OF_STATUS = {
+    JobStatus.PENDING: JobEvent.QUEUED,
+    JobStatus.PROCESSING: JobEvent.STARTED,
+    JobStatus.COMPLETED: JobEvent.COMPLETED,
+    JobStatus.FAILED: JobEvent.FAILED,
+    JobStatus.CANCELLED: JobEvent.CANCELLED,
+}
+_EVENT_OF_NAME = {
+    "job.started": JobEvent.STARTED,
+    "job.completed": JobEvent.COMPLETED,
+    "job.failed": JobEvent.FAILED,
+}
+
+
+class PikcelAdapter:
+    """Everything that is particular to PikcelAI.
+
+    Its signature covers the raw body only; the time is inside the body and optional. Its
+    signed body is accepted all the same, with the time checked when there is one, and the
+    status lattice against replays.
+    """
+
+    name = "pikcel"
+    # How long a result lives is not known: no poll is ever more than four minutes away.
+    patience = Patience(first_poll_s=60, max_poll_s=240, list_gap_s=60)
+    result_hosts = (".pikcel.ai",)
+    can_cancel = False
+    # Of 100 calls a minute and key; creates go before polls.
+    create_ceiling = 90
+    poll_ceiling = 70
+
+    def verify(
+        self, body: bytes, headers: Mapping[str, str], secrets: Sequence[str], now: datetime
+    ) -> Verdict:
+        """Check HMAC-SHA256 over the raw body: 64 lower-case hex digits, either header.
+
+        The secret is used as UTF-8 text as it stands, `whsec_` and all.
+        """
+        given = {headers[name].strip() for name in SIGNATURE_HEADERS if name in headers}
+        if not given or given == {""}:
+            return Verdict(Check.MISSING)
+        if len(given) > 1:
+            return Verdict(Check.AMBIGUOUS)
+        signature = given.pop()
+        if _SIGNATURE.fullmatch(signature) is None:
+            return Verdict(Check.MALFORMED)
+        signed = bytes.fromhex(signature)
+        fits = False
+        for secret in secrets:
+            digest = hmac.new(secret.encode(), body, hashlib.sha256).digest()
+            fits |= hmac.compare_digest(digest, signed)
+        return Verdict(Check.ACCEPTED, Proof.BODY) if fits else Verdict(Check.WRONG)
+
+    def parse(self, body: bytes, received_at: datetime, proof: Proof) -> ParsedDelivery:
+        """Read either webhook form: `{event, job_id, job, timestamp}`, or the flat one.
+
+        Raises MalformedDeliveryError: no JSON object, no job id or two that differ, or a
+        timestamp that is none.
+        """
+        whole = read_object(body)
+        job = mapping(whole.get("job")) or whole
+        provider_job_id = _one_id(whole, mapping(whole.get("job")))
+        timestamp = whole.get("timestamp")
+        at = instant(timestamp)
+        if timestamp is not None and at is None:
+            raise MalformedDeliveryError("The timestamp is not an instant.")
+        name = text(whole.get("event"))
+        kind, native = _kind_of_delivery(name, job)
+        key = hashlib.sha256(
+            f"{provider_job_id}\n{native}\n{timestamp}".encode() if timestamp is not None else body
+        ).hexdigest()
+        event = _event(job, provider_job_id, kind, native, key, Source.WEBHOOK, proof)
+        return ParsedDelivery(
+            event=event,
+            reference=_reference(job) or _reference(whole),
+            in_window=at is None or abs(received_at - at) <= WINDOW,
+        )
+
+    def create_request(self, job: Job, callback_url: str, reference: str) -> Request:
+        """Describe `POST /api/jobs/dispatch` (vocabulary A)."""
+        metadata = {"source": "job-tracker", "ref": reference}
+        if job.product_id is not None:
+            metadata["productId"] = job.product_id
+        body: dict[str, Any] = {
+            "tool_id": job.tool_id,
+            "input_image_url": job.input_image_url,
+            "parameters": dict(job.parameters),
+            "priority": job.priority.value,
+            "webhook_url": callback_url,
+            "metadata": metadata,
+        }
+        if job.template_id is not None:
+            body["template_id"] = job.template_id
+        return Request(method="POST", path="/api/jobs/dispatch", body=body)
+
+    def read_created(self, reply: Reply) -> ProviderEvent:
+        """Read the answer to a create call. Raises as the protocol says.
+
+        Only a 4xx with the provider's own error body proves that nothing was executed.
+        """
+        if 200 <= reply.status < 300:
+            return self._read_job(reply, None, Source.DISPATCH)
+        _raise_busy(reply)
+        code, message = _error_of(reply)
+        if 400 <= reply.status < 500 and reply.status != 408 and message is not None:
+            if reply.status == 402:
+                code = "insufficient_credits"
+            raise ProviderRefusedError(message, code=_code(code))
+        raise ProviderUnknownOutcomeError(f"PikcelAI answered {reply.status}.")
+
+    def poll_request(self, provider_job_id: str) -> Request:
+        """Describe `GET /api/jobs/{id}`."""
+        return Request(method="GET", path=f"/api/jobs/{quote(provider_job_id, safe='')}")
+
+    def read_polled(self, reply: Reply, provider_job_id: str, source: Source) -> ProviderEvent:
+        """Read the answer to a poll. An unknown job is presumed failed: it may appear yet."""
+        if 200 <= reply.status < 300:
+            return self._read_job(reply, provider_job_id, source)
+        if reply.status == 404:
+            return ProviderEvent(
+                provider=self.name,
+                provider_job_id=provider_job_id,
+                event=JobEvent.FAILED,
+                native="not_found",
+                key=f"{provider_job_id}:not_found",
+                source=source,
+                proof=Proof.POLL,
+                error_code=PROVIDER_JOB_NOT_FOUND,
+                error_message="PikcelAI does not know this job.",
+            )
+        _raise_busy(reply)
+        raise ProviderUnknownOutcomeError(f"PikcelAI answered {reply.status}.")
+
+    def list_request(self, since: datetime, offset: int) -> Request | None:
+        """Describe one page of `GET /api/jobs`."""
+        query = {
+            "limit": str(PAGE),
+            "offset": str(offset),
+            "from_date": since.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+        }
+        return Request(method="GET", path="/api/jobs", query=query)
+
+    def read_listed(self, reply: Reply, offset: int) -> Listing:
+        """Read one page of the listing. An answer without a list proves nothing."""
+        _raise_busy(reply)
+        body = _readable(reply)
+        jobs = body.get("data")
+        if not 200 <= reply.status < 300 or not isinstance(jobs, list):
+            raise ProviderUnknownOutcomeError(f"PikcelAI answered {reply.status}.")
+        found: dict[str, ProviderEvent] = {}
+        by_id: dict[str, ProviderEvent] = {}
+        for job in map(mapping, jobs):
+            provider_job_id = identifier(first(job, "id", "job_id", "jobId"))
+            if provider_job_id is None:
+                continue
+            kind, native = _kind_of_job(job)
+            event = _event(
+                job,
+                provider_job_id,
+                kind,
+                native,
+                f"{provider_job_id}:{native}",
+                Source.POLL,
+                Proof.POLL,
+            )
+            by_id[provider_job_id] = event
+            reference = _reference(job)
+            if reference is not None:
+                found[reference] = event
+        has_more = body.get("has_more")
+        goes_on = bool(has_more) if isinstance(has_more, bool) else len(jobs) >= PAGE
+        next_offset = offset + len(jobs) if goes_on and jobs else None
+        return Listing(found=found, by_id=by_id, next_offset=next_offset)
+
+    def _read_job(self, reply: Reply, provider_job_id: str | None, source: Source) -> ProviderEvent:
+        body = _readable(reply)
+        job = mapping(body.get("data")) or mapping(body.get("job")) or body
+        told = identifier(first(job, "id", "job_id", "jobId"))
+        if body.get("success") is False or told is None:
+            raise ProviderUnknownOutcomeError("PikcelAI's answer names no job.")
+        if provider_job_id is not None and told != provider_job_id:
+            raise ProviderUnknownOutcomeError("PikcelAI answered with another job.")
+        kind, native = _kind_of_job(job)
+        return _event(job, told, kind, native, f"{told}:{native}", source, Proof.POLL)
+
+
+def _event(
+    job: Mapping[str, Any],
+    provider_job_id: str,
+    kind: JobEvent,
+    native: str,
+    key: str,
+    source: Source,
+    proof: Proof,
+) -> ProviderEvent:
+    code, message = _error_in(job)
+    failed = kind is JobEvent.FAILED
+    return ProviderEvent(
+        provider=PikcelAdapter.name,
+        provider_job_id=provider_job_id,
+        event=kind,
+        native=native,
+        key=key,
+        source=source,
+        proof=proof,
+        progress=amount(job.get("progress")),
+        output_urls=links(first(job, "output_image_url", "outputUrl", "result_url", "output_url")),
+        credits=amount(first(job, "credits_used", "creditsUsed")),
+        processing_ms=amount(first(job, "processing_time_ms", "processingTime")),
+        tool_name=text(first(job, "tool_name", "aiModel")),
+        error_code=_code(code) if failed else None,
+        error_message=(message or "PikcelAI says that the job failed.") if failed else None,
+    )
+
+
+def _one_id(*places: Mapping[str, Any]) -> str:
+    whole, job = places
+    told = {
+        identifier(value)
+        for value in (whole.get("job_id"), job.get("id"), whole.get("jobId"))
+        if value is not None
+    }
+    if len(told) != 1 or None in told:
+        raise MalformedDeliveryError("The delivery does not name one job.")
+    return str(told.pop())
+
+
+def _kind_of_job(job: Mapping[str, Any]) -> tuple[JobEvent, str]:
+    native = text(job.get("status")) or "unknown"
+    status = read_status(native)
+    return (_EVENT_OF_STATUS[status] if status else JobEvent.UNKNOWN), native
+
+
+def _kind_of_delivery(name: str | None, job: Mapping[str, Any]) -> tuple[JobEvent, str]:
+    """Read the event's name first; a body that contradicts itself is left to a poll."""
+    kind, native = _kind_of_job(job)
+    if name is None:
+        return kind, native
+    named = _EVENT_OF_NAME.get(name)
+    if named is None:
+        return kind, native if native != "unknown" else name
+    ends = (JobEvent.COMPLETED, JobEvent.FAILED, JobEvent.CANCELLED)
+    if named in ends and kind in ends and named is not kind:
+        return JobEvent.UNKNOWN, f"{name}, {native}"
+    return named, native if kind is named else name.removeprefix("job.")
+
+
+def _reference(job: Mapping[str, Any]) -> str | None:
+    return text(mapping(job.get("metadata")).get("ref")) or text(
+        mapping(job.get("parameters")).get("ref")
+    )
+
+
+def _error_in(source: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    error = source.get("error")
+    details = mapping(error)
+    message = text(source.get("error_message")) or text(error) or text(details.get("message"))
+    return text(details.get("code")), message or text(source.get("message"))
+
+
+def _error_of(reply: Reply) -> tuple[str | None, str | None]:
+    return _error_in(_readable(reply))
+
+
+def _readable(reply: Reply) -> Mapping[str, Any]:
+    try:
+        return read_object(reply.body)
+    except MalformedDeliveryError:
+        return {}
+
+
+def _raise_busy(reply: Reply) -> None:
+    if reply.status == 429:
+        raise ProviderBusyError("PikcelAI is busy.", retry_after_s=reply.retry_after_s)
+    if reply.status in (401, 403):
+        raise ProviderUnreachableError(
+            "PikcelAI does not accept our key.", code="provider_unauthorized"
+        )
+
+
+def _code(code: str | None) -> str:
+    """Make a provider's error code one of ours: snake_case, stable, short."""
+    word = re.sub(r"[^a-z0-9]+", "_", (code or "").lower()).strip("_")[:60]
+    return word or "provider_failed"
