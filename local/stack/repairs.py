@@ -1,0 +1,176 @@
+"""Make up for what ministack 1.5.33 ignores or refuses in the template.
+
+`adapted` changes the template in memory before the deploy, `repair` the deployed stack after it.
+Each repair says why it is there and can be run again without effect. When a newer ministack
+makes one unnecessary, delete it. What differs in the API's answers is repaired in
+`local.gateway`, which is between the API and its callers.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from local.stack.emulator import REGION
+from local.stack.sam_template import (
+    ALARM,
+    BUCKET_POLICY,
+    HTTP_API,
+    SECRET,
+    TABLE,
+    SamTemplate,
+    TemplateFunction,
+)
+
+if TYPE_CHECKING:
+    from local.stack.deployment import Deployment
+
+_CORS_PROPERTIES = (
+    "AllowCredentials",
+    "AllowHeaders",
+    "AllowMethods",
+    "AllowOrigins",
+    "ExposeHeaders",
+    "MaxAge",
+)
+
+
+def adapted(template: SamTemplate) -> dict[str, Any]:
+    """Return a copy of the template's document that ministack can deploy."""
+    return _with_secret_arns(_without_metric_math(template.document), template)
+
+
+def repair(deployment: Deployment) -> None:
+    """Run every repair."""
+    _create_routes(deployment)
+    _allow_origins(deployment)
+    _reserve_concurrency(deployment)
+    _expire_items(deployment)
+    _fill_generated_secrets(deployment)
+    _allow_plain_http(deployment)
+
+
+def invoked_arn(deployment: Deployment, function: TemplateFunction) -> str:
+    """Return what an event source invokes: the function's alias if the template has one."""
+    name = deployment.physical_ids[function.logical_id]
+    alias = f":{function.alias}" if function.alias else ""
+    return f"arn:aws:lambda:{REGION}:000000000000:function:{name}{alias}"
+
+
+def _without_metric_math(document: dict[str, Any]) -> dict[str, Any]:
+    """An alarm on an expression fails the deploy; no alarm rings on a laptop anyway."""
+    kept = {
+        logical_id: resource
+        for logical_id, resource in document["Resources"].items()
+        if resource["Type"] != ALARM or "Metrics" not in resource["Properties"]
+    }
+    return document | {"Resources": kept}
+
+
+def _with_secret_arns(document: dict[str, Any], template: SamTemplate) -> dict[str, Any]:
+    """``!Ref`` of a secret is its ARN on AWS; ministack gives its name.
+
+    No policy's ``Resource`` matches a name: with AUTH=1 no function could read a secret.
+    """
+    secrets = {logical_id for logical_id, _ in template.resources(SECRET)}
+
+    def replace(node: Any) -> Any:
+        if isinstance(node, dict):
+            if node.keys() == {"Ref"} and node["Ref"] in secrets:
+                return {"Fn::GetAtt": [node["Ref"], "Id"]}
+            return {key: replace(value) for key, value in node.items()}
+        return [replace(value) for value in node] if isinstance(node, list) else node
+
+    replaced: dict[str, Any] = replace(document)
+    return replaced
+
+
+def _create_routes(deployment: Deployment) -> None:
+    """SAM gives routes as the API's OpenAPI ``Body``, which ministack does not read."""
+    gateway = deployment.client("apigatewayv2")
+    api_id = deployment.physical_ids[deployment.template.only(HTTP_API)]
+    existing = {route["RouteKey"] for route in gateway.get_routes(ApiId=api_id)["Items"]}
+    for function in deployment.template.functions:
+        missing = [route for route in function.routes if route not in existing]
+        if not missing:
+            continue
+        integration = gateway.create_integration(
+            ApiId=api_id,
+            IntegrationType="AWS_PROXY",
+            IntegrationUri=invoked_arn(deployment, function),
+            PayloadFormatVersion="2.0",
+        )
+        target = f"integrations/{integration['IntegrationId']}"
+        for route in missing:
+            gateway.create_route(ApiId=api_id, RouteKey=route, Target=target)
+
+
+def _allow_origins(deployment: Deployment) -> None:
+    """SAM gives CORS as part of the same ``Body``."""
+    ((logical_id, properties),) = deployment.template.resources(HTTP_API)
+    cors = properties.get("CorsConfiguration", {})
+    configuration: dict[str, Any] = {
+        name: deployment.value_of(cors[name]) for name in _CORS_PROPERTIES if name in cors
+    }
+    if configuration:
+        deployment.client("apigatewayv2").update_api(
+            ApiId=deployment.physical_ids[logical_id], CorsConfiguration=configuration
+        )
+
+
+def _reserve_concurrency(deployment: Deployment) -> None:
+    """The function's provisioner drops ``ReservedConcurrentExecutions``."""
+    functions = deployment.client("lambda")
+    for function in deployment.template.functions:
+        if function.reserved_concurrency is not None:
+            functions.put_function_concurrency(
+                FunctionName=deployment.physical_ids[function.logical_id],
+                ReservedConcurrentExecutions=function.reserved_concurrency,
+            )
+
+
+def _expire_items(deployment: Deployment) -> None:
+    """The table's provisioner drops ``TimeToLiveSpecification``: nothing would ever expire."""
+    dynamodb = deployment.client("dynamodb")
+    for logical_id, properties in deployment.template.resources(TABLE):
+        table = deployment.physical_ids[logical_id]
+        status = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+        if "TimeToLiveSpecification" in properties and status["TimeToLiveStatus"] == "DISABLED":
+            dynamodb.update_time_to_live(
+                TableName=table, TimeToLiveSpecification=properties["TimeToLiveSpecification"]
+            )
+
+
+def _fill_generated_secrets(deployment: Deployment) -> None:
+    """``GenerateSecretString`` ignores ExcludePunctuation: a comma would make two secrets of one.
+
+    The value comes from the settings, so that a kept stack keeps it as well.
+    """
+    manager = deployment.client("secretsmanager")
+    for logical_id, properties in deployment.template.resources(SECRET):
+        if "GenerateSecretString" in properties:
+            name = properties["GenerateSecretString"]["GenerateStringKey"]
+            manager.put_secret_value(
+                SecretId=deployment.physical_ids[logical_id],
+                SecretString=json.dumps({name: deployment.settings[name]}),
+            )
+
+
+def _allow_plain_http(deployment: Deployment) -> None:
+    """The bucket's policy denies what comes without TLS, and the loopback has none.
+
+    Enforced with AUTH=1. Only statements on ``aws:SecureTransport`` go.
+    """
+    s3 = deployment.client("s3")
+    for logical_id, properties in deployment.template.resources(BUCKET_POLICY):
+        statements = properties["PolicyDocument"]["Statement"]
+        if not all("aws:SecureTransport" in json.dumps(each) for each in statements):
+            raise NotImplementedError(f"{logical_id} has statements that a laptop should keep")
+        bucket = deployment.physical_ids[properties["Bucket"]["Ref"]]
+        try:
+            s3.delete_bucket_policy(Bucket=bucket)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchBucketPolicy":
+                raise

@@ -1,0 +1,387 @@
+"""Run the whole stack: emulator, our template, the simulators and the gateway in front.
+
+``with running_stack() as stack:`` is what `make up`, `make demo` and the tests use.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from local.stack.deployment import Deployment, deploy
+from local.stack.emulator import REGION, endpoint_of, start_emulator
+from local.stack.processes import (
+    LOOPBACK,
+    PROJECT_ROOT,
+    ChildProcess,
+    StackError,
+    clean_environment,
+    free_ports,
+    require_free,
+    wait_until,
+)
+from local.stack.repairs import invoked_arn, repair
+from local.stack.sam_template import HTTP_API, SECRET, TABLE, SamTemplate, TemplateFunction
+from local.stack.settings import kept_secrets
+
+DEFAULT_PORT = 8787
+
+SCHEDULE_EVENT: Mapping[str, Any] = {
+    "version": "0",
+    "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
+    "detail-type": "Scheduled Event",
+    "source": "aws.events",
+    "account": "000000000000",
+    "time": "2026-11-22T06:00:00Z",
+    "region": REGION,
+    "resources": [f"arn:aws:events:{REGION}:000000000000:rule/every-minute"],
+    "detail": {},
+}
+"""What EventBridge sends to the sweep."""
+
+
+@dataclass(frozen=True)
+class StackInfo:
+    """Where everything is: the content of ``.local/stack.json``, which has camelCase names.
+
+    ``queues``: dispatch, push, dispatch-dlq, push-dlq → URL. ``functions``: webhook, dispatch,
+    push, sweep, api → deployed name. ``secrets``: variable name → value, as the functions
+    read them from Secrets Manager.
+    """
+
+    api_url: str
+    page_url: str
+    admin_key: str
+    aws_endpoint: str
+    region: str
+    table_name: str
+    queues: Mapping[str, str]
+    functions: Mapping[str, str]
+    pikcel_url: str
+    shopify_url: str
+    secrets: Mapping[str, str]
+
+    @classmethod
+    def read(cls, path: Path) -> StackInfo:
+        """Read the stack.json of a running stack."""
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**{field.name: document[_camel(field.name)] for field in fields(cls)})
+
+    def write(self, path: Path) -> None:
+        """Write stack.json, readable by its owner only: it holds (development) secrets."""
+        path.touch(mode=0o600)
+        document = {_camel(name): value for name, value in asdict(self).items()}
+        path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+class FunctionFailedError(Exception):
+    """An invoked function raised; the message is its error."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack. It ends with the ``with`` block that made it."""
+
+    info: StackInfo
+    deployment: Deployment
+    children: tuple[ChildProcess, ...]
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client of the emulator, with every right."""
+        return self.deployment.client(service)
+
+    def invoke(self, name: str, event: Mapping[str, Any] = SCHEDULE_EVENT) -> Any:
+        """Invoke a function and return its answer; by default as its schedule does.
+
+        Raises FunctionFailedError when it raised, and botocore's ClientError when it was
+        throttled (``TooManyRequestsException``).
+        """
+        answer = self.client("lambda").invoke(
+            FunctionName=invoked_arn(self.deployment, self._function(name)),
+            Payload=json.dumps(event).encode(),
+        )
+        payload = json.loads(answer["Payload"].read() or b"null")
+        if answer.get("FunctionError"):
+            raise FunctionFailedError(f"{name}: {payload}")
+        return payload
+
+    def set_function_environment(self, name: str, **changes: str) -> None:
+        """Change environment variables of a function, for its next invocation on.
+
+        It publishes a version and moves the alias, because that is what the events invoke.
+        """
+        functions = self.client("lambda")
+        deployed = self.info.functions[name]
+        held = functions.get_function_configuration(FunctionName=deployed)["Environment"]
+        functions.update_function_configuration(
+            FunctionName=deployed, Environment={"Variables": held["Variables"] | changes}
+        )
+        version = functions.publish_version(FunctionName=deployed)["Version"]
+        alias = self._function(name).alias
+        if alias is not None:
+            functions.update_alias(FunctionName=deployed, Name=alias, FunctionVersion=version)
+
+    def set_function_concurrency(self, name: str, limit: int | None) -> None:
+        """Let at most ``limit`` invocations run at once: 0 throttles all, None lifts the limit."""
+        functions = self.client("lambda")
+        deployed = self.info.functions[name]
+        if limit is None:
+            functions.delete_function_concurrency(FunctionName=deployed)
+        else:
+            functions.put_function_concurrency(
+                FunctionName=deployed, ReservedConcurrentExecutions=limit
+            )
+
+    def set_event_source(self, name: str, *, enabled: bool) -> None:
+        """Let a function receive from its queue, or stop it: messages stay in the queue."""
+        functions = self.client("lambda")
+        mappings = functions.list_event_source_mappings(FunctionName=self.info.functions[name])
+        for mapping in mappings["EventSourceMappings"]:
+            functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=enabled)
+
+    def set_schedule(self, *, enabled: bool) -> None:
+        """Let the sweep run every minute, or only when it is invoked."""
+        rules = self.client("events")
+        for rule in rules.list_rules()["Rules"]:
+            if enabled:
+                rules.enable_rule(Name=rule["Name"])
+            else:
+                rules.disable_rule(Name=rule["Name"])
+
+    def function_logs(self, name: str) -> list[str]:
+        """Return the log lines of a function so far, oldest first."""
+        deployed = self.info.functions[name]
+        held = self.client("lambda").get_function_configuration(FunctionName=deployed)
+        pages = (
+            self.client("logs")
+            .get_paginator("filter_log_events")
+            .paginate(logGroupName=held["LoggingConfig"]["LogGroup"])
+        )
+        return [event["message"] for page in pages for event in page["events"]]
+
+    def wait_until[T](
+        self, predicate: Callable[[], T], timeout_s: float = 30.0, what: str = "the condition"
+    ) -> T:
+        """Return the first true value of ``predicate``; raise TimeoutError after ``timeout_s``."""
+        return wait_until(predicate, timeout_s=timeout_s, what=what)
+
+    def ended_child(self) -> ChildProcess | None:
+        """Return a program of the stack that has ended although it should not, or None."""
+        return next((child for child in self.children if not child.is_running()), None)
+
+    def _function(self, name: str) -> TemplateFunction:
+        return next(each for each in self.deployment.template.functions if each.name == name)
+
+
+@dataclass(frozen=True)
+class _Ports:
+    gateway: int
+    emulator: int
+    pikcel: int
+    shopify: int
+
+
+@contextmanager
+def running_stack(
+    port: int = 0,
+    *,
+    auth: bool = False,
+    keep: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+    state_dir: Path | None = None,
+    project_dir: Path = PROJECT_ROOT,
+) -> Iterator[Stack]:
+    """Start everything, give the running stack, and end everything.
+
+    Parameters
+        port: the API's; the emulator and the simulators take the three after it. 0 takes
+            any four free ones.
+        auth: enforce the IAM policies of the template's roles.
+        keep: a folder where tables, queues, secrets and objects survive; None keeps nothing.
+        settings: values by variable name (PIKCEL_API_KEY, RESULT_HOSTS …). PIKCEL_API_URL or
+            SHOPIFY_BASE_URL given: that is talked to, and its simulator is not started. A
+            secret that is not given gets a random development value; give "" for none.
+        state_dir: where ``logs/*.log`` and ``stack.json`` go; None uses a temporary folder.
+        project_dir: where template.yaml, functions/ and shared/ are.
+
+    Raises StackError when it cannot start.
+    """
+    with ExitStack() as cleanup:
+        if state_dir is None:
+            state_dir = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="stack-")))
+        ports = _choose_ports(port, keep)
+        template = SamTemplate.load(project_dir / "template.yaml")
+        wanted = _with_addresses({**kept_secrets(keep), **(settings or {})}, ports)
+        emulator = start_emulator(
+            ports.emulator, state_dir=state_dir, enforce_policies=auth, keep_dir=keep
+        )
+        cleanup.callback(emulator.stop)
+        simulators = _start_simulators(settings or {}, wanted, ports, state_dir, cleanup)
+        deployment = deploy(
+            template,
+            endpoint=endpoint_of(ports.emulator),
+            shared_dir=project_dir / "shared",
+            settings=wanted,
+        )
+        repair(deployment)
+        gateway = _start_gateway(deployment, ports, state_dir, cleanup)
+        for child, url in simulators:
+            child.wait_until_ready(url)
+        info = _describe(deployment, wanted, ports)
+        stack_file = state_dir / "stack.json"
+        info.write(stack_file)
+        cleanup.callback(stack_file.unlink, missing_ok=True)
+        yield Stack(info, deployment, (emulator, gateway, *(child for child, _ in simulators)))
+
+
+def _choose_ports(first: int, keep: Path | None) -> _Ports:
+    """Return the stack's ports, or raise StackError when one is taken.
+
+    A kept stack keeps its ports too: queue URLs and callback URLs in its data name them.
+    """
+    chosen = list(range(first, first + 4)) if first else free_ports(4)
+    if keep is not None:
+        path = keep / "ports.json"
+        if path.exists():
+            kept: list[int] = json.loads(path.read_text())
+            if first and kept != chosen:
+                raise StackError(
+                    f"{keep} was made with PORT={kept[0]}: its queues and callbacks name it. "
+                    f"Start with that port, or with another KEEP."
+                )
+            chosen = kept
+        else:
+            keep.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(chosen))
+    ports = _Ports(*chosen)
+    require_free(ports.gateway, "API")
+    require_free(ports.emulator, "AWS emulator")
+    require_free(ports.pikcel, "PikcelAI simulator")
+    require_free(ports.shopify, "Shopify simulator")
+    return ports
+
+
+def _with_addresses(settings: Mapping[str, str], ports: _Ports) -> dict[str, str]:
+    """Return the settings completed by the addresses of this stack's own parts."""
+    pikcel = f"{LOOPBACK}:{ports.pikcel}"
+    hosts = settings.get("RESULT_HOSTS", "")
+    if "PIKCEL_API_URL" not in settings:
+        hosts = ",".join(filter(None, [hosts, pikcel]))
+    return {
+        "PUBLIC_URL": f"http://{LOOPBACK}:{ports.gateway}",
+        "PIKCEL_API_URL": f"http://{pikcel}",
+        "SHOPIFY_BASE_URL": f"http://{LOOPBACK}:{ports.shopify}/{{shop}}",
+        **settings,
+        "RESULT_HOSTS": hosts,
+    }
+
+
+def _start_simulators(
+    given: Mapping[str, str],
+    wanted: Mapping[str, str],
+    ports: _Ports,
+    state_dir: Path,
+    cleanup: ExitStack,
+) -> list[tuple[ChildProcess, str]]:
+    """Start the simulators of what is not given; return each with its health address."""
+    started = []
+    for variable, port, module, arguments in (
+        (
+            "PIKCEL_API_URL",
+            ports.pikcel,
+            "local.pikcel_simulator",
+            _pikcel_arguments(wanted),
+        ),
+        (
+            "SHOPIFY_BASE_URL",
+            ports.shopify,
+            "local.shopify_simulator",
+            _shopify_arguments(wanted),
+        ),
+    ):
+        if variable in given:
+            continue
+        child = _start(module, port, arguments, state_dir, cleanup)
+        started.append((child, f"http://{LOOPBACK}:{port}/_simulator/health"))
+    return started
+
+
+def _pikcel_arguments(wanted: Mapping[str, str]) -> list[str]:
+    """Return what the simulator must know to accept our calls and to sign its webhooks."""
+    return [
+        *_repeated("--api-key", wanted["PIKCEL_API_KEY"]),
+        *_repeated("--webhook-secret", wanted["PIKCEL_WEBHOOK_SECRET"]),
+    ]
+
+
+def _shopify_arguments(wanted: Mapping[str, str]) -> list[str]:
+    return []
+
+
+def _repeated(option: str, values: str) -> list[str]:
+    return [part for value in values.split(",") if value for part in (option, value)]
+
+
+def _start_gateway(
+    deployment: Deployment, ports: _Ports, state_dir: Path, cleanup: ExitStack
+) -> ChildProcess:
+    api_id = deployment.physical_ids[deployment.template.only(HTTP_API)]
+    upstream = f"{deployment.endpoint}/_aws/execute-api/{api_id}/$default"
+    gateway = _start("local.gateway", ports.gateway, ["--upstream", upstream], state_dir, cleanup)
+    gateway.wait_until_listening(ports.gateway)
+    return gateway
+
+
+def _start(
+    module: str, port: int, arguments: list[str], state_dir: Path, cleanup: ExitStack
+) -> ChildProcess:
+    name = module.removeprefix("local.").replace("_", "-")
+    child = ChildProcess(
+        name,
+        module,
+        ["--port", str(port), *arguments],
+        environment=clean_environment(),
+        log_path=state_dir / "logs" / f"{name}.log",
+    )
+    cleanup.callback(child.stop)
+    return child
+
+
+def _describe(deployment: Deployment, wanted: Mapping[str, str], ports: _Ports) -> StackInfo:
+    # Not PUBLIC_URL: that may be a tunnel's address, for a real provider to call back to.
+    api_url = f"http://{LOOPBACK}:{ports.gateway}"
+    template, physical_ids = deployment.template, deployment.physical_ids
+    secrets = _stored_secrets(deployment)
+    return StackInfo(
+        api_url=api_url,
+        page_url=f"{api_url}/",
+        admin_key=secrets["ADMIN_API_KEYS"].split(",")[0],
+        aws_endpoint=deployment.endpoint,
+        region=REGION,
+        table_name=physical_ids[template.only(TABLE)],
+        queues={name: physical_ids[queue] for name, queue in template.queue_names.items()},
+        functions={each.name: physical_ids[each.logical_id] for each in template.functions},
+        pikcel_url=wanted["PIKCEL_API_URL"],
+        shopify_url=wanted["SHOPIFY_BASE_URL"],
+        secrets=secrets,
+    )
+
+
+def _stored_secrets(deployment: Deployment) -> dict[str, str]:
+    """Return every value of every secret of the stack, as it is stored."""
+    manager = deployment.client("secretsmanager")
+    values: dict[str, str] = {}
+    for logical_id, _ in deployment.template.resources(SECRET):
+        secret = manager.get_secret_value(SecretId=deployment.physical_ids[logical_id])
+        values |= json.loads(secret["SecretString"])
+    return values
+
+
+def _camel(name: str) -> str:
+    return re.sub("_(.)", lambda match: match[1].upper(), name)

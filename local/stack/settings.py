@@ -1,0 +1,54 @@
+"""What the laptop's stack is set up with: the developer's settings, or development values.
+
+The settings are those of the template's parameters, by their variable names (``PikcelApiKey`` is
+``PIKCEL_API_KEY``), and ``APP_SECRET``, which the template generates itself.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from local.stack.deployment import variable_name
+from local.stack.sam_template import SamTemplate
+
+
+def settings_in(environment: Mapping[str, str], template: SamTemplate) -> dict[str, str]:
+    """Return the settings that an environment holds; an empty variable is none."""
+    names = [*map(variable_name, template.parameters), "APP_SECRET"]
+    return {name: environment[name] for name in names if environment.get(name)}
+
+
+def development_secrets() -> dict[str, str]:
+    """Return new random secrets, in the forms that the real ones have.
+
+    Source: facts/pikcel.md section 1; Shopify's own forms (32 hexadecimal digits; ``shpss_``
+    and ``shpat_`` before them).
+    """
+    return {
+        "PIKCEL_API_KEY": f"sk_test_local_{secrets.token_hex(16)}",
+        "PIKCEL_WEBHOOK_SECRET": f"whsec_{secrets.token_hex(16)}",
+        "SHOPIFY_API_KEY": secrets.token_hex(16),
+        "SHOPIFY_API_SECRET": f"shpss_{secrets.token_hex(16)}",
+        "SHOPIFY_ACCESS_TOKEN": f"shpat_{secrets.token_hex(16)}",
+        "ADMIN_API_KEYS": f"admin_{secrets.token_hex(16)}",
+        "APP_SECRET": secrets.token_hex(32),
+    }
+
+
+def kept_secrets(keep_dir: Path | None) -> dict[str, str]:
+    """Return the development secrets of a kept stack, made at its first start.
+
+    Stored tokens are encrypted with one of them: new ones would make the kept data unreadable.
+    """
+    if keep_dir is None:
+        return development_secrets()
+    path = keep_dir / "development-secrets.json"
+    if not path.exists():
+        keep_dir.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(development_secrets(), indent=2))
+    held: dict[str, str] = json.loads(path.read_text())
+    return held

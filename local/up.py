@@ -1,0 +1,87 @@
+"""`make up`: the whole stack in the foreground, until Ctrl-C.
+
+Environment: ``PORT`` (8787; 0 takes free ones), ``AUTH=1`` (enforce the template's IAM
+policies), ``KEEP=dir`` (keep state across restarts), and any setting of design section 8.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+from local.stack import DEFAULT_PORT, Stack, StackError, running_stack
+from local.stack.processes import PROJECT_ROOT
+from local.stack.sam_template import SamTemplate
+from local.stack.settings import settings_in
+
+STATE_DIR = PROJECT_ROOT / ".local"
+
+
+def main(environment: Mapping[str, str] = os.environ) -> int:
+    """Run the stack until a signal ends it; return the exit code."""
+    started_at = time.monotonic()
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        # The second signal must not interrupt the tidying up after the first.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        stop.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
+    _forget_aws_profile()
+    keep = environment.get("KEEP")
+    try:
+        with running_stack(
+            int(environment.get("PORT") or DEFAULT_PORT),
+            auth=environment.get("AUTH") == "1",
+            keep=Path(keep).resolve() if keep else None,
+            settings=settings_in(environment, SamTemplate.load(PROJECT_ROOT / "template.yaml")),
+            state_dir=STATE_DIR,
+        ) as stack:
+            print(_summary(stack, time.monotonic() - started_at), flush=True)
+            while not stop.wait(1.0):
+                if (child := stack.ended_child()) is not None:
+                    raise StackError(f"{child.name} has ended by itself:\n{child.log_tail()}")
+    except KeyboardInterrupt:
+        print("\nStopped. Nothing is left running.")
+    except StackError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _forget_aws_profile() -> None:
+    """Keep a developer's own AWS set-up out of this process: it must not decide anything."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+
+
+def _summary(stack: Stack, seconds: float) -> str:
+    info = stack.info
+    rows = {
+        "API": info.api_url,
+        "page": info.page_url,
+        "administrator": f"Authorization: Bearer {info.admin_key}",
+        "PikcelAI": info.pikcel_url,
+        "Shopify": info.shopify_url,
+        "AWS": f"{info.aws_endpoint} ({info.region})",
+        "table": info.table_name,
+        "details": str((STATE_DIR / "stack.json").relative_to(PROJECT_ROOT)),
+        "logs": str((STATE_DIR / "logs").relative_to(PROJECT_ROOT)),
+    }
+    lines = [f"  {name:<14}{value}" for name, value in rows.items()]
+    return "\n".join([f"Up in {seconds:.1f} s. Ctrl-C ends it.", *lines])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
