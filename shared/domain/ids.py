@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 SHOP_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,99}\.myshopify\.com", re.ASCII)
 JOB_ID_PATTERN = re.compile(
@@ -67,3 +67,21 @@ def milliseconds(at: datetime) -> int:
     """
     since = at - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
+
+
+def milliseconds_up(at: datetime) -> int:
+    """Return the first whole millisecond since 1970 that is not before the instant.
+
+    >>> milliseconds_up(datetime(1970, 1, 1, 0, 0, 1, 1, tzinfo=UTC))
+    1001
+    """
+    return milliseconds(at + timedelta(microseconds=999))
+
+
+def instant(epoch_ms: int) -> datetime:
+    """Return the instant of a whole millisecond since 1970, aware UTC.
+
+    >>> instant(1001).isoformat()
+    '1970-01-01T00:00:01.001000+00:00'
+    """
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=epoch_ms)

@@ -139,7 +139,12 @@ class JobStore(Protocol):
         ...
 
     def log(self, ref: JobRef, *, limit: int, position: str | None = None) -> LogPage:
-        """Read the timeline, newest first."""
+        """Read the timeline, newest first (without the raw deliveries, see `body`)."""
+        ...
+
+    def body(self, ref: JobRef, entry_id: str) -> bytes | None:
+        """Read the raw delivery behind an entry; None if none is kept (over 16 KB gzipped,
+        older than 30 days)."""
         ...
 
     def find_link(self, provider: str, provider_job_id: str) -> Link | None:

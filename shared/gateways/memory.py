@@ -1,0 +1,342 @@
+"""The stores in memory: for tests, and the model that the table is compared with.
+
+Statistics are recounted from the jobs on every question: they cannot drift here.
+"""
+
+import gzip
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from shared.domain.errors import NotFoundError, VersionConflictError
+from shared.domain.events import Link, LogEntry, ParkedEvent
+from shared.domain.filters import JobFilter
+from shared.domain.ids import JobRef
+from shared.domain.job import Job
+from shared.domain.shop import Shop
+from shared.domain.statistics import Tally, contribution, is_uncounted, scopes, total
+from shared.domain.status import JobStatus, PushStatus
+from shared.gateways.store_rules import (
+    BODY_KEPT_FOR,
+    IDEMPOTENT_FOR,
+    MAX_LOG_ENTRIES,
+    PARKED_FOR,
+    already_running,
+    key_reused,
+    limit_names,
+    link_taken,
+    links,
+    made_and_deleted,
+    new_links,
+    pack_body,
+    settle_counted_names,
+    stored_form,
+)
+from shared.usecases.ports import Clock, DayTally, DueJob, Idempotency, LogPage, Page
+
+type _LinkKey = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Timeline:
+    """One job's entries, their raw deliveries (gzipped, with their end), and the true count."""
+
+    entries: dict[str, LogEntry] = field(default_factory=dict)
+    bodies: dict[str, tuple[datetime, bytes]] = field(default_factory=dict)
+    count: int = 0
+
+
+class InMemoryJobStore:
+    """A `JobStore` without a table.
+
+    Parameters
+        clock: tells what has expired.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._jobs: dict[JobRef, Job] = {}
+        self._timelines: defaultdict[JobRef, _Timeline] = defaultdict(_Timeline)
+        self._links: dict[_LinkKey, Link] = {}
+        self._parked: defaultdict[_LinkKey, dict[str, ParkedEvent]] = defaultdict(dict)
+        self._made: dict[tuple[str, str], tuple[datetime, str, JobRef]] = {}
+
+    # --- one job ---------------------------------------------------------------------
+
+    def get(self, ref: JobRef) -> Job:
+        """Read one job. Raises NotFoundError."""
+        try:
+            return self._jobs[ref]
+        except KeyError:
+            raise NotFoundError("There is no such job.") from None
+
+    def get_many(self, refs: Sequence[JobRef]) -> list[Job]:
+        """Read up to 100 jobs in the order asked; those that do not exist are left out."""
+        return [self._jobs[ref] for ref in refs if ref in self._jobs]
+
+    def create(
+        self, job: Job, *, entry: LogEntry | None = None, idempotency: Idempotency | None = None
+    ) -> Job:
+        """Write a new job; see `JobStore.create`."""
+        if idempotency is not None:
+            earlier = self._made_before(job.shop, idempotency)
+            if earlier is not None:
+                return earlier
+        if job.ref in self._jobs:
+            raise VersionConflictError("A job with this id exists already.")
+        self._check_links(new_links(None, job))
+        if job.exclusive:
+            self._check_nothing_runs(job)
+        job = settle_counted_names(None, stored_form(job))
+        self._put(None, job)
+        self._enter(job.ref, entry)
+        if idempotency is not None:
+            until = self._clock.now() + IDEMPOTENT_FOR
+            self._made[job.shop, idempotency.key] = (until, idempotency.body_sha256, job.ref)
+        return job
+
+    def save(self, before: Job, after: Job, *, entry: LogEntry | None = None) -> Job:
+        """Write `after` over `before`; see `JobStore.save`."""
+        self._check_version(before)
+        self._check_links(new_links(before, after))
+        after = replace(settle_counted_names(before, after), version=before.version + 1)
+        after = stored_form(after)
+        self._put(before, after)
+        self._enter(after.ref, entry)
+        return after
+
+    def delete(self, job: Job) -> None:
+        """Delete the job and its timeline; links become tombstones."""
+        self._check_version(job)
+        del self._jobs[job.ref]
+        self._timelines.pop(job.ref, None)
+        for link in links(job):
+            self._links[_link_key(link)] = replace(link, is_tombstone=True)
+
+    def _put(self, before: Job | None, after: Job) -> None:
+        for link in new_links(before, after):
+            self._links[_link_key(link)] = link
+        self._jobs[after.ref] = after
+
+    def _check_version(self, job: Job) -> None:
+        stored = self._jobs.get(job.ref)
+        if stored is None or stored.version != job.version:
+            raise VersionConflictError("The job was changed meanwhile.")
+
+    def _check_links(self, wanted: Iterable[Link]) -> None:
+        if any(self._links.get(_link_key(link), link) != link for link in wanted):
+            raise link_taken()
+
+    def _check_nothing_runs(self, job: Job) -> None:
+        for other in self._jobs.values():
+            if (other.shop, other.type) == (job.shop, job.type) and other.status.is_active:
+                raise already_running(other.job_id)
+
+    def _made_before(self, shop: str, idempotency: Idempotency) -> Job | None:
+        until, digest, ref = self._made.get((shop, idempotency.key), (None, "", None))
+        if until is None or ref is None or until <= self._clock.now():
+            return None
+        if digest != idempotency.body_sha256:
+            raise key_reused()
+        if ref not in self._jobs:
+            raise made_and_deleted()
+        return self._jobs[ref]
+
+    # --- timeline --------------------------------------------------------------------
+
+    def note(self, ref: JobRef, entry: LogEntry) -> None:
+        """Put an entry on the timeline; nothing happens when the job is gone."""
+        if ref in self._jobs:
+            self._enter(ref, entry)
+
+    def log(self, ref: JobRef, *, limit: int, position: str | None = None) -> LogPage:
+        """Read the timeline, newest first."""
+        timeline = self._timelines.get(ref, _Timeline())
+        ids = sorted(timeline.entries, reverse=True)
+        left = [i for i in ids if position is None or i < position]
+        page = left[:limit]
+        return LogPage(
+            entries=tuple(timeline.entries[i] for i in page),
+            position=page[-1] if len(left) > limit else None,
+            dropped=max(0, timeline.count - MAX_LOG_ENTRIES),
+        )
+
+    def body(self, ref: JobRef, entry_id: str) -> bytes | None:
+        """Read the raw delivery behind an entry; None if none is kept."""
+        kept = self._timelines.get(ref, _Timeline()).bodies.get(entry_id)
+        if kept is None or kept[0] <= self._clock.now():
+            return None
+        return gzip.decompress(kept[1])
+
+    def _enter(self, ref: JobRef, entry: LogEntry | None) -> None:
+        if entry is None:
+            return
+        timeline = self._timelines[ref]
+        timeline.count += 1
+        if timeline.count > MAX_LOG_ENTRIES:
+            return
+        timeline.entries[entry.entry_id] = replace(entry, body=None)
+        packed = pack_body(entry.body) if entry.body is not None else None
+        if packed is not None:
+            timeline.bodies[entry.entry_id] = (entry.at + BODY_KEPT_FOR, packed)
+
+    # --- links and parked events -----------------------------------------------------
+
+    def find_link(self, provider: str, provider_job_id: str) -> Link | None:
+        """Read which job a provider's id belongs to."""
+        return self._links.get((provider, provider_job_id))
+
+    def park(self, event: ParkedEvent) -> bool:
+        """Keep an event that came before its job; False when a link exists by now."""
+        key = (event.provider, event.provider_job_id)
+        if key in self._links:
+            return False
+        self._parked[key][event.key] = event
+        return True
+
+    def parked(self, provider: str, provider_job_id: str) -> list[ParkedEvent]:
+        """Read what is parked for a provider's id, the oldest first."""
+        oldest = self._clock.now() - PARKED_FOR
+        events = self._parked.get((provider, provider_job_id), {}).values()
+        return sorted(
+            (event for event in events if event.received_at > oldest),
+            key=lambda event: (event.received_at, event.key),
+        )
+
+    def unpark(self, event: ParkedEvent) -> None:
+        """Remove a parked event that was applied."""
+        self._parked[event.provider, event.provider_job_id].pop(event.key, None)
+
+    # --- many jobs -------------------------------------------------------------------
+
+    def list_jobs(self, wanted: JobFilter, *, limit: int, position: str | None = None) -> Page:
+        """Read a page of the jobs that match."""
+        found = sorted(
+            (job for job in self._jobs.values() if wanted.matches(job)),
+            key=lambda job: job.job_id,
+            reverse=not wanted.ascending,
+        )
+        left = [job for job in found if _is_after(job.job_id, position, wanted.ascending)]
+        page = left[:limit]
+        more = len(left) > limit
+        return Page(
+            jobs=tuple(page),
+            position=page[-1].job_id if more else None,
+            is_complete=position is None and not more,
+        )
+
+    def due(self, now: datetime, *, limit: int) -> list[DueJob]:
+        """Read what is due at `now`, the oldest first."""
+        due = [
+            DueJob(ref=job.ref, due_at=job.due_at)
+            for job in self._jobs.values()
+            if job.due_at is not None and job.due_at <= now
+        ]
+        return sorted(due, key=lambda job: (job.due_at, job.ref.job_id))[:limit]
+
+    def count_active(self, shop: str) -> tuple[int, int]:
+        """Count the shop's (pending, processing) jobs."""
+        return self._count(shop, JobStatus.PENDING), self._count(shop, JobStatus.PROCESSING)
+
+    def count_processing(self, shop: str) -> int:
+        """Count the shop's processing jobs."""
+        return self._count(shop, JobStatus.PROCESSING)
+
+    def _count(self, shop: str, status: JobStatus) -> int:
+        return sum(
+            (job.shop, job.status) == (shop, status) and not is_uncounted(job)
+            for job in self._jobs.values()
+        )
+
+    def failed_pushes(self, shop: str, *, limit: int, position: str | None = None) -> Page:
+        """Read the shop's jobs whose push failed."""
+        wanted = JobFilter(shop=shop, push_status=PushStatus.FAILED)
+        return self.list_jobs(wanted, limit=limit, position=position)
+
+    # --- statistics ------------------------------------------------------------------
+
+    def tally(self, scope_name: str, bucket: str) -> Tally:
+        """Sum one counter."""
+        return self.tallies(scope_name).get(bucket, Tally())
+
+    def tallies(self, scope_name: str) -> dict[str, Tally]:
+        """Sum every bucket of a family."""
+        found: defaultdict[str, Tally] = defaultdict(Tally)
+        for job in self._jobs.values():
+            for scope in scopes(job):
+                if scope.name == scope_name:
+                    found[scope.bucket] += contribution(job)
+        return dict(found)
+
+    def days(self, shop: str, first: str, last: str) -> list[DayTally]:
+        """Sum the shop's days from `first` to `last`, those on which something ended."""
+        by_day: defaultdict[str, list[Job]] = defaultdict(list)
+        for job in self._jobs.values():
+            if job.shop == shop and scopes(job) and job.completed_at is not None:
+                by_day[f"{job.completed_at:%Y-%m-%d}"].append(job)
+        return [
+            DayTally(
+                date=date,
+                tally=total(contribution(job) for job in jobs),
+                by_tool=_by_name(jobs, lambda job: job.tool_id),
+                by_type=_by_name(jobs, lambda job: job.type),
+            )
+            for date, jobs in sorted(by_day.items())
+            if first <= date <= last
+        ]
+
+
+def _link_key(link: Link) -> _LinkKey:
+    return link.provider, link.provider_job_id
+
+
+def _is_after(job_id: str, position: str | None, ascending: bool) -> bool:
+    if position is None:
+        return True
+    return job_id > position if ascending else job_id < position
+
+
+def _by_name(jobs: Iterable[Job], name_of: Callable[[Job], str | None]) -> dict[str, Tally]:
+    found: defaultdict[str, Tally] = defaultdict(Tally)
+    for job in jobs:
+        name = name_of(job)
+        if name is not None:
+            found[name] += contribution(job)
+    return limit_names(found)
+
+
+class InMemoryShopStore:
+    """A `ShopStore` without a table."""
+
+    def __init__(self) -> None:
+        self._shops: dict[str, Shop] = {}
+
+    def get_shop(self, shop: str) -> Shop | None:
+        """Read what is known of a shop; None when it was never installed."""
+        return self._shops.get(shop)
+
+    def save_shop(self, before: Shop | None, after: Shop) -> Shop:
+        """Write on condition of the version (or of absence). Raises VersionConflictError."""
+        stored = self._shops.get(after.shop)
+        expected = before.version if before is not None else None
+        if (stored.version if stored is not None else None) != expected:
+            raise VersionConflictError("The shop was changed meanwhile.")
+        saved = replace(after, version=(expected or 0) + 1)
+        self._shops[after.shop] = saved
+        return saved
+
+
+class InMemoryLimiter:
+    """A `Limiter` without a table."""
+
+    def __init__(self) -> None:
+        self._used: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+
+    def take(self, provider: str, key: str, now: datetime, *, ceiling: int) -> bool:
+        """Take one call of this minute; False when `ceiling` calls were taken already."""
+        minute = (provider, key, f"{now:%Y-%m-%dT%H:%M}")
+        if self._used[minute] >= ceiling:
+            return False
+        self._used[minute] += 1
+        return True

@@ -1,0 +1,112 @@
+"""What every implementation of the stores must do alike: limits, lifetimes, derivations."""
+
+import gzip
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from shared.domain.errors import ConflictError, IdempotencyKeyReusedError, LinkTakenError
+from shared.domain.events import Link
+from shared.domain.ids import instant, milliseconds_up
+from shared.domain.job import Job
+from shared.domain.statistics import OTHER, Tally, scopes, total
+
+MAX_LOG_ENTRIES = 500
+MAX_BODY_BYTES = 16 * 1024  # gzipped
+MAX_JOBS_READ = 1_000  # by one request of a page
+NAMES_PER_DAY = 20  # tools, and types, that a day counts apart
+
+BODY_KEPT_FOR = timedelta(days=30)
+PARKED_FOR = timedelta(days=7)
+IDEMPOTENT_FOR = timedelta(hours=24)
+
+
+def stored_form(job: Job) -> Job:
+    """Return the job as it will be read back: due instants are whole milliseconds.
+
+    They are rounded up: nobody looks at a job before its time.
+    """
+    if job.due_at is None or job.due_at.microsecond % 1000 == 0:
+        return job
+    return replace(job, due_at=instant(milliseconds_up(job.due_at)))
+
+
+def new_links(before: Job | None, after: Job) -> list[Link]:
+    """Return the links of every attempt whose provider's id was learnt by this change."""
+    known = {a.number: a.provider_job_id for a in before.attempts} if before else {}
+    return [link for link in links(after) if known.get(link.attempt) != link.provider_job_id]
+
+
+def links(job: Job) -> list[Link]:
+    """Return the links of all attempts that have a provider's id."""
+    return [
+        Link(
+            provider=job.provider,
+            provider_job_id=attempt.provider_job_id,
+            ref=job.ref,
+            attempt=attempt.number,
+        )
+        for attempt in job.attempts
+        if attempt.provider_job_id is not None
+    ]
+
+
+def pack_body(body: bytes) -> bytes | None:
+    """Return the raw delivery gzipped, or None when that is still over 16 KB."""
+    packed = gzip.compress(body, mtime=0)
+    return packed if len(packed) <= MAX_BODY_BYTES else None
+
+
+def settle_counted_names(before: Job | None, after: Job) -> Job:
+    """Return `after` with the names it is counted under: kept while it stays counted there.
+
+    A job that is counted anew (or nowhere) starts with its own names; only the table knows
+    whether the day has room for them.
+    """
+    stays = (
+        before is not None
+        and bool(scopes(after))
+        and scopes(before) == scopes(after)
+        and (before.tool_id, before.type) == (after.tool_id, after.type)
+    )
+    tool = before.counted_tool if before is not None and stays else None
+    kind = before.counted_type if before is not None and stays else None
+    if (tool, kind) == (after.counted_tool, after.counted_type):
+        return after
+    return replace(after, counted_tool=tool, counted_type=kind)
+
+
+def limit_names(tallies: Mapping[str, Tally]) -> dict[str, Tally]:
+    """Return the busiest 20 names (alphabetical among equals); the rest is summed as `other`.
+
+    Names that nothing is counted under any more are left out.
+    """
+    named = {n: t for n, t in tallies.items() if n != OTHER and t != Tally()}
+    order = sorted(named, key=lambda name: (-named[name].ended, name))
+    kept = {name: named[name] for name in sorted(order[:NAMES_PER_DAY])}
+    rest = total(named[name] for name in order[NAMES_PER_DAY:]) + tallies.get(OTHER, Tally())
+    return kept if rest == Tally() else {**kept, OTHER: rest}
+
+
+def link_taken() -> LinkTakenError:
+    """Make the error for a provider's id that belongs to another job."""
+    return LinkTakenError("This provider job is already tracked.")
+
+
+def already_running(job_id: str) -> ConflictError:
+    """Make the error for an exclusive job of a type that is running."""
+    return ConflictError(
+        "A job of this type is running already.",
+        code="already_running",
+        details=[{"runningJobId": job_id}],
+    )
+
+
+def key_reused() -> IdempotencyKeyReusedError:
+    """Make the error for an Idempotency-Key that came with another body before."""
+    return IdempotencyKeyReusedError("This Idempotency-Key was used with another body.")
+
+
+def made_and_deleted() -> ConflictError:
+    """Make the error for a repeated creation whose job was deleted meanwhile."""
+    return ConflictError("The job made with this Idempotency-Key has been deleted.")
