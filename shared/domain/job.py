@@ -47,6 +47,7 @@ class Attempt:
     missed_at: when the first complete listing at the provider ended without this
         attempt; a second one 60 s later proves that it was never executed.
     tries: create calls begun. not_before: the earliest instant of the next try.
+    trouble: why the last of them was not executed (a sentence), None when none failed so.
     credits, cost_micros, processing_ms: booked exactly once, when the provider says
         them; None until then.
     """
@@ -59,6 +60,7 @@ class Attempt:
     missed_at: datetime | None = None
     tries: int = 0
     not_before: datetime | None = None
+    trouble: str | None = None
     credits: int | None = None
     cost_micros: int | None = None
     processing_ms: int | None = None

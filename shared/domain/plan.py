@@ -120,7 +120,9 @@ def _lacks_outputs(job: Job) -> bool:
 
 def _look_at_worker(job: Job, now: datetime, patience: Patience) -> tuple[Step, datetime | None]:
     if job.status is JobStatus.PENDING:
-        return Step.WAIT, job.scheduled_at
+        # Nobody here starts it; a start in the past would be due for ever.
+        is_ahead = job.scheduled_at is not None and now < job.scheduled_at
+        return Step.WAIT, job.scheduled_at if is_ahead else None
     deadline = (job.reported_at or job.started_at or job.created_at) + timedelta(
         seconds=patience.heartbeat_s
     )
@@ -136,7 +138,9 @@ def _look_at_dispatch(job: Job, now: datetime, patience: Patience) -> tuple[Step
     if attempt.intent_at is None:
         if now >= deadline:
             return Step.GIVE_UP, now
-        return _act(Step.CREATE, attempt.not_before, now, patience)
+        # However long the provider asks us to wait: at the deadline the user is told.
+        not_before = attempt.not_before and min(attempt.not_before, deadline)
+        return _act(Step.CREATE, not_before, now, patience)
     # A call was begun, and we do not know (yet) what became of it.
     known_at = attempt.intent_at + timedelta(seconds=patience.call_s)
     if now < known_at:
