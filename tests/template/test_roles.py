@@ -1,0 +1,144 @@
+"""What each function may do: a table of actions and resources that the roles must equal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.template.stack import FUNCTIONS, function, ids_of_type, properties, statements
+
+TABLE = {"Fn::GetAtt": ["Table", "Arn"]}
+ANY_INDEX = {"Fn::Sub": "${Table.Arn}/index/*"}
+DUE_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_due"}
+DISPATCH = {"Fn::GetAtt": ["DispatchQueue", "Arn"]}
+PUSH = {"Fn::GetAtt": ["PushQueue", "Arn"]}
+OBJECTS = {"Fn::Sub": "${OutputBucket.Arn}/*"}
+
+CONSUME = {
+    "sqs:ChangeMessageVisibility",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:ReceiveMessage",
+}
+
+
+def secret(name: str) -> dict[str, Any]:
+    return {"Fn::GetAtt": [f"{name}Secret", "Id"]}
+
+
+def items(*verbs: str) -> set[str]:
+    return {f"dynamodb:{verb}" for verb in verbs}
+
+
+WRITE = ("ConditionCheckItem", "GetItem", "PutItem", "UpdateItem")
+
+# function → [(actions, resources)]: what issue 2 needs and no more.
+ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
+    "webhook": [
+        (items("Query", *WRITE), [TABLE]),
+        ({"sqs:SendMessage"}, [DISPATCH]),
+        ({"secretsmanager:GetSecretValue"}, [secret("Signing"), secret("App")]),
+    ],
+    "dispatch": [
+        (items("BatchGetItem", "Query", *WRITE), [TABLE]),
+        (CONSUME, [DISPATCH]),
+        ({"sqs:SendMessage"}, [DISPATCH, PUSH]),
+        ({"s3:GetObject", "s3:PutObject"}, [OBJECTS]),
+        ({"secretsmanager:GetSecretValue"}, [secret("Providers"), secret("App")]),
+    ],
+    "push": [
+        (items("BatchGetItem", *WRITE), [TABLE]),
+        (CONSUME, [PUSH]),
+        ({"sqs:SendMessage"}, [PUSH]),
+        ({"s3:GetObject"}, [OBJECTS]),
+        ({"secretsmanager:GetSecretValue"}, [secret("Shopify"), secret("App")]),
+    ],
+    "sweep": [
+        (items("BatchGetItem", *WRITE), [TABLE]),
+        ({"dynamodb:Query"}, [DUE_INDEX]),
+        ({"sqs:SendMessage"}, [DISPATCH, PUSH]),
+    ],
+    "api": [
+        (items("BatchGetItem", "DeleteItem", "Query", *WRITE), [TABLE]),
+        ({"dynamodb:Query"}, [ANY_INDEX]),
+        ({"sqs:SendMessage"}, [DISPATCH, PUSH]),
+        ({"s3:DeleteObject", "s3:GetObject", "s3:PutObject"}, [OBJECTS]),
+        (
+            {"secretsmanager:GetSecretValue"},
+            [secret("Admin"), secret("App"), secret("Shopify")],
+        ),
+    ],
+}
+
+TRACES = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_role_allows_what_its_function_needs_and_nothing_else(name: str) -> None:
+    logs = {"Fn::GetAtt": [f"{name.capitalize()}Logs", "Arn"]}
+    wanted = [
+        ({"logs:CreateLogStream", "logs:PutLogEvents"}, [logs]),
+        (TRACES, ["*"]),
+        *ALLOWED[name],
+    ]
+    found = [(set(each["Action"]), each["Resource"]) for each in statements(name)]
+    assert found == wanted
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_has_a_role_of_its_own_without_managed_policies(name: str) -> None:
+    role = f"{name.capitalize()}Role"
+    assert function(name)["Role"] == {"Fn::GetAtt": [role, "Arn"]}
+    assert "Policies" not in function(name)
+    assert "ManagedPolicyArns" not in properties(role)
+
+
+def test_there_is_no_other_role() -> None:
+    assert len(ids_of_type("AWS::IAM::Role")) == len(FUNCTIONS)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_no_statement_has_a_wildcard_where_a_name_is_possible(name: str) -> None:
+    for each in statements(name):
+        assert each["Effect"] == "Allow"
+        assert not any("*" in action for action in each["Action"])
+        if set(each["Action"]) != TRACES:  # X-Ray knows no resources
+            assert "*" not in each["Resource"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_nobody_may_scan(name: str) -> None:
+    assert not any("dynamodb:Scan" in each["Action"] for each in statements(name))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_reads_exactly_the_secrets_that_it_is_told_of(name: str) -> None:
+    told = {
+        value["Ref"]
+        for key, value in function(name)["Environment"]["Variables"].items()
+        if key.endswith("_SECRET_ID")
+    }
+    allowed = {
+        resource["Fn::GetAtt"][0]
+        for each in statements(name)
+        if "secretsmanager:GetSecretValue" in each["Action"]
+        for resource in each["Resource"]
+    }
+    assert told == allowed
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_sends_to_exactly_the_queues_that_it_is_told_of(name: str) -> None:
+    told = {
+        value["Ref"]
+        for key, value in function(name)["Environment"]["Variables"].items()
+        if key.endswith("_QUEUE_URL")
+    }
+    allowed = {
+        resource["Fn::GetAtt"][0]
+        for each in statements(name)
+        if "sqs:SendMessage" in each["Action"]
+        for resource in each["Resource"]
+    }
+    assert told == allowed
