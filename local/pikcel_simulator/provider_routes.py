@@ -5,9 +5,11 @@ INSUFFICIENT_CREDITS (only INVALID_PARAMS, RATE_LIMIT and SERVER_ERROR are docum
 200 on creation, a page of 50 by default and of 100 at most.
 """
 
+import contextlib
 import io
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Annotated, Any, Literal
@@ -142,7 +144,7 @@ async def _guard(
         if outage.route == name and simulator.book.faults.may_fire(
             f"outage {position}", outage.times
         ):
-            response = await _suffer(simulator, outage)
+            response = await _suffer(simulator, request, outage)
             if response is not None:
                 return response
     if name == "results":
@@ -158,8 +160,9 @@ async def _guard(
     return None
 
 
-async def _suffer(simulator: Simulator, outage: Outage) -> Response | None:
-    await simulator.clock.sleep(outage.delay_s)
+async def _suffer(simulator: Simulator, request: Request, outage: Outage) -> Response | None:
+    if outage.delay_s:
+        await simulator.hold_answer(request, outage.delay_s)
     match outage.kind:
         case "slow":
             return None
@@ -226,7 +229,7 @@ async def _dispatch(simulator: Simulator, request: Request) -> Response:
     life = simulator.background.run(simulator.pipeline.run(job))
     if faults.webhook_before_answer:
         await life
-    return await _created(simulator, job)
+    return await _created(simulator, request, job)
 
 
 async def _dispatch_body(request: Request) -> dict[str, Any]:
@@ -240,7 +243,7 @@ async def _dispatch_body(request: Request) -> dict[str, Any]:
     return body.model_dump()
 
 
-async def _created(simulator: Simulator, job: JobRecord) -> Response:
+async def _created(simulator: Simulator, request: Request, job: JobRecord) -> Response:
     match job.faults.create:
         case "error_after":
             raise _server_error(job.faults.create_status)
@@ -249,7 +252,7 @@ async def _created(simulator: Simulator, job: JobRecord) -> Response:
         case "malformed_json":
             return _cut_off(simulator, job)
         case "late_answer":
-            await simulator.clock.sleep(job.faults.answer_delay_s)
+            await simulator.hold_answer(request, job.faults.answer_delay_s)
     return _job_reply(simulator, job)
 
 
@@ -369,42 +372,49 @@ async def _read_profile(simulator: Simulator, request: Request) -> Response:
     return JSONResponse({"success": True, "data": profile})
 
 
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What an upload brought."""
+
+    data: bytes
+    media_type: str
+    folder: str
+
+
 async def _upload(simulator: Simulator, request: Request) -> Response:
     """Keep an uploaded picture and answer its address."""
-    kind, options = multipart.parse_options_header(request.headers.get("content-type", ""))
-    if kind != "multipart/form-data" or "boundary" not in options:
-        raise ApiError(400, "INVALID_PARAMS", "A multipart form is expected")
-    try:
-        parts = {
-            part.name: part
-            for part in multipart.MultipartParser(
-                io.BytesIO(await request.body()), options["boundary"], memfile_limit=2**24
-            )
-        }
-    except multipart.MultipartError as problem:
-        raise ApiError(400, "INVALID_PARAMS", "The form cannot be read") from problem
-    if "file" not in parts:
-        raise ApiError(400, "INVALID_PARAMS", "The field `file` is missing")
-    media_type = str(parts["file"].content_type)
-    extension = _UPLOAD_TYPES.get(media_type)
-    data = bytes(parts["file"].raw)
-    if extension is None or len(data) > _MAX_UPLOAD_BYTES:
+    form = _upload_form(request.headers.get("content-type", ""), await request.body())
+    extension = _UPLOAD_TYPES.get(form.media_type)
+    if extension is None or len(form.data) > _MAX_UPLOAD_BYTES:
         raise ApiError(400, "INVALID_PARAMS", "Only pictures of at most 10 MiB are taken")
     name = f"{simulator.book.token(32)}.{extension}"
-    simulator.book.uploads[name] = Upload(data, media_type)
-    folder = str(parts["folder"].value) if "folder" in parts else "uploads"
-    return JSONResponse(
-        {
-            "success": True,
-            "data": {
-                "url": f"{simulator.base_url(request)}/uploads/{name}",
-                "path": f"{folder}/{name}",
-                "size": len(data),
-                "mime_type": media_type,
-                "uploaded_at": iso(simulator.clock.now()),
-            },
-        }
-    )
+    simulator.book.uploads[name] = Upload(form.data, form.media_type)
+    kept = {
+        "url": f"{simulator.base_url(request)}/uploads/{name}",
+        "path": f"{form.folder}/{name}",
+        "size": len(form.data),
+        "mime_type": form.media_type,
+        "uploaded_at": iso(simulator.clock.now()),
+    }
+    return JSONResponse({"success": True, "data": kept})
+
+
+def _upload_form(content_type: str, body: bytes) -> _Form:
+    kind, options = multipart.parse_options_header(content_type)
+    if kind != "multipart/form-data" or "boundary" not in options:
+        raise ApiError(400, "INVALID_PARAMS", "A multipart form is expected")
+    with contextlib.ExitStack() as opened:
+        try:
+            parts = {}
+            for part in multipart.MultipartParser(io.BytesIO(body), options["boundary"]):
+                opened.callback(part.close)
+                parts[part.name] = part
+        except multipart.MultipartError as problem:
+            raise ApiError(400, "INVALID_PARAMS", "The form cannot be read") from problem
+        if "file" not in parts:
+            raise ApiError(400, "INVALID_PARAMS", "The field `file` is missing")
+        folder = str(parts["folder"].value) if "folder" in parts else "uploads"
+        return _Form(bytes(parts["file"].raw), str(parts["file"].content_type), folder)
 
 
 async def _result(simulator: Simulator, request: Request) -> Response:

@@ -1,5 +1,6 @@
 """The simulator as one object: what it is made of, and how it starts afresh."""
 
+import asyncio
 import random
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, field
@@ -177,6 +178,24 @@ class Simulator:
         self.requests.append(seen)
         return seen
 
+    async def hold_answer(self, request: Request, seconds: float) -> None:
+        """Wait `seconds` before answering, but not for a caller who has hung up."""
+        await request.body()  # cached for the handler; what comes after it is the hanging up
+        hung_up = asyncio.ensure_future(_hung_up(request))
+        waited = asyncio.ensure_future(self.clock.sleep(seconds))
+        both = (hung_up, waited)
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+
     def base_url(self, request: Request) -> str:
         """Return the address under which the caller reaches us, without a final slash."""
         return (self.config.public_url or str(request.base_url)).rstrip("/")
+
+
+async def _hung_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
