@@ -171,6 +171,12 @@ class ShopBusyError(RetryableError):
     code = "shop_busy"
 
 
+class ShopUnknownOutcomeError(RetryableError):
+    """A change at Shopify may have been executed: a 5xx, a time-out, a broken connection."""
+
+    code = "shop_unknown_outcome"
+
+
 class PermanentError(JobTrackerError):
     """It will never work as it stands."""
 

@@ -75,6 +75,7 @@ class Output:
     suffix: k of the Shopify file name `{job}-{attempt}-{index}[-{k}].{ext}`, raised and
         stored before a create call that follows a FAILED media.
     media_id: Shopify's MediaImage id. media_error: Shopify's word for a FAILED media.
+    media_failures: how many media failed since the push was last asked for.
     """
 
     index: int
@@ -90,6 +91,7 @@ class Output:
     suffix: int = 0
     media_id: str | None = None
     media_error: str | None = None
+    media_failures: int = 0
     push_status: PushStatus = PushStatus.NONE
 
     @property

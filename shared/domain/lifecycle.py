@@ -238,6 +238,9 @@ def request_push(job: Job, now: datetime) -> Job:
     if not can_push(job):
         raise ConflictError("There is no kept result to push yet.")
     job = _move_outputs(job, PushEvent.REQUEST)
+    for output in job.current_outputs:
+        if output.media_failures or output.media_error:
+            job = job.with_output(replace(output, media_failures=0, media_error=None))
     push = replace(
         job.push,
         status=PushStatus.QUEUED,

@@ -343,3 +343,216 @@ class ProviderApi(Protocol):
         ProviderUnknownOutcomeError (time-out or broken connection after that).
         """
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What Shopify's token endpoint gives.
+
+    access_token: an offline token of the Admin API. scopes: comma-separated, as answered.
+    expires_in_s: its life; None for a token that does not expire. refresh_token,
+    refresh_expires_in_s: how to get the next one; None for a token that does not expire.
+    """
+
+    access_token: str = field(repr=False)
+    scopes: str
+    expires_in_s: float | None = None
+    refresh_token: str | None = field(default=None, repr=False)
+    refresh_expires_in_s: float | None = None
+
+
+class TokenService(Protocol):
+    """Shopify's token endpoint.
+
+    Both calls raise ShopBusyError (try again later: nothing is known to be wrong),
+    ShopRefusedError (`code` is Shopify's OAuth word, e.g. `invalid_subject_token`,
+    `invalid_grant`, `invalid_client`), SecretUnavailableError (our own app's secret).
+    """
+
+    def exchange(self, shop: str, id_token: str) -> Grant:
+        """Turn an embedded app's ID token into an offline token of its shop."""
+        ...
+
+    def refresh(self, shop: str, refresh_token: str) -> Grant:
+        """Turn a refresh token into the next pair. The old pair works until the new is used."""
+        ...
+
+
+class TokenBox(Protocol):
+    """Keeps tokens unreadable in the table. Both calls may raise SecretUnavailableError."""
+
+    def seal(self, text: str) -> str:
+        """Encrypt with the first secret."""
+        ...
+
+    def open(self, text: str) -> str:
+        """Decrypt with whichever secret fits.
+
+        Raises ShopRefusedError `token_dead` when none does: the shop must be asked anew.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileToStage:
+    """One upload target wanted. The file's name keeps its extension from here on."""
+
+    filename: str
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedTarget:
+    """Where to send the bytes (`url`, `parameters` in order), and what to call them then."""
+
+    filename: str
+    url: str
+    resource_url: str
+    parameters: tuple[tuple[str, str], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileToCreate:
+    """One image file to make of uploaded bytes. source: the target's `resource_url`."""
+
+    filename: str
+    source: str
+    alt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaFile:
+    """One image file as Shopify shows it.
+
+    status: UPLOADED, PROCESSING, READY or FAILED. filename: as its public address says, None
+    until READY. errors: Shopify's codes of a FAILED one. size_bytes, width, height: only
+    `find` asks for them, None until READY.
+    """
+
+    media_id: str
+    status: str
+    alt: str
+    filename: str | None = None
+    errors: tuple[str, ...] = ()
+    size_bytes: int | None = None
+    width: int | None = None
+    height: int | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be put on a product."""
+        return self.status == "READY"
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether Shopify gave up on it."""
+        return self.status == "FAILED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileChange:
+    """What to change of one file: on which products it shows, and (unless None) its alt text."""
+
+    media_id: str
+    add_to: str | None = None
+    remove_from: str | None = None
+    alt: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRefusal:
+    """One entry of `userErrors`. index: which input it names, None if it names none."""
+
+    code: str
+    index: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesAnswer:
+    """What a mutation says: the files it made or changed, and what it refused."""
+
+    files: tuple[MediaFile, ...]
+    refusals: tuple[FileRefusal, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedAnswer:
+    """The targets that could be matched with a file by name, and what was refused."""
+
+    targets: tuple[StagedTarget, ...]
+    refusals: tuple[FileRefusal, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductMedia:
+    """One product: its title, and which media it shows."""
+
+    product_id: str
+    title: str
+    media_ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShopLook:
+    """What exists of the ids asked for; those that do not exist are left out."""
+
+    media: Mapping[str, MediaFile]
+    products: Mapping[str, ProductMedia]
+
+
+class ShopAdmin(Protocol):
+    """The Admin API of one shop, with its token.
+
+    Every call may raise
+        ShopBusyError: throttled, out, unreachable; nothing was executed (or it only read).
+            `retry_after_s` is just long enough where Shopify says how long, else None.
+        ShopRefusedError: `code` is one of `shared.domain.push_errors.SHOP_SENTENCES`.
+        InvariantError: the call itself is wrong (its document, its cost).
+    The mutations may raise ShopUnknownOutcomeError too: they may have been executed.
+    """
+
+    @property
+    def calls(self) -> int:
+        """GraphQL calls answered so far."""
+        ...
+
+    @property
+    def points(self) -> float:
+        """Actual cost of those, in Shopify's points."""
+        ...
+
+    def stage(self, files: Sequence[FileToStage]) -> StagedAnswer:
+        """Open upload targets (safe to repeat)."""
+        ...
+
+    def upload(self, target: StagedTarget, body: bytes, content_type: str) -> None:
+        """Send the bytes to a target (safe to repeat). Only ShopBusyError, ShopRefusedError."""
+        ...
+
+    def create(self, files: Sequence[FileToCreate]) -> FilesAnswer:
+        """Make files; a name that is taken is refused. Answered files are not in order."""
+        ...
+
+    def look(self, media_ids: Sequence[str], product_ids: Sequence[str]) -> ShopLook:
+        """Read files and products by id (consistent, unlike `find`)."""
+        ...
+
+    def find(self, filename: str, product_id: str) -> tuple[MediaFile, ...]:
+        """Search files by name, in the index (which lags) and on the product."""
+        ...
+
+    def update(self, changes: Sequence[FileChange]) -> FilesAnswer:
+        """Put files on products or take them off."""
+        ...
+
+    def delete(self, media_ids: Sequence[str]) -> None:
+        """Delete files; those that do not exist are no error."""
+        ...
+
+
+class ShopAdmins(Protocol):
+    """Opens the Admin API of a shop."""
+
+    def open(self, shop: str, token: str) -> ShopAdmin:
+        """Return the shop's API. Makes no call."""
+        ...
