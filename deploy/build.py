@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import compileall
-import os
 import py_compile
 import shutil
 import subprocess
@@ -74,6 +73,7 @@ UNUSED: Final = (
     "pycparser",  # cffi's
     "pydantic/mypy.py",
     "pydantic/v1",  # a second pydantic
+    "urllib3/contrib/emscripten",  # for browsers
 )
 UNUSED_FOLDER_NAMES: Final = frozenset({"__pycache__"})
 UNUSED_SUFFIXES: Final = frozenset({".pyi", ".typed", ".c", ".h", ".pxd", ".pyx"})
@@ -225,8 +225,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    # Bytecode depends on the order of some sets while it is marshalled.
-    if os.environ.get("PYTHONHASHSEED") != "0":
-        os.environ["PYTHONHASHSEED"] = "0"
-        os.execv(sys.executable, [sys.executable, *sys.argv])
     main(sys.argv[1:])

@@ -54,11 +54,11 @@ def function(name: str) -> dict[str, Any]:
 
 def statements(name: str) -> list[dict[str, Any]]:
     """Return every statement of a function's role, with Action and Resource as lists."""
-    found = []
-    for policy in properties(f"{name.capitalize()}Role")["Policies"]:
-        for each in policy["PolicyDocument"]["Statement"]:
-            found.append(each | {key: as_list(each[key]) for key in ("Action", "Resource")})
-    return found
+    return [
+        each | {key: as_list(each[key]) for key in ("Action", "Resource")}
+        for policy in properties(f"{name.capitalize()}Role")["Policies"]
+        for each in policy["PolicyDocument"]["Statement"]
+    ]
 
 
 def as_list(value: Any) -> list[Any]:

@@ -29,9 +29,7 @@ SECRETS = {
 }
 
 
-@pytest.mark.parametrize(
-    "logical_id", ["Table", "OutputBucket", "OutputBucketPolicy", "AppSecret"]
-)
+@pytest.mark.parametrize("logical_id", ["Table", "OutputBucket", "OutputBucketPolicy", "AppSecret"])
 def test_what_cannot_be_made_again_outlives_the_stack(logical_id: str) -> None:
     assert resource(logical_id)["DeletionPolicy"] == "Retain"
     assert resource(logical_id)["UpdateReplacePolicy"] == "Retain"
@@ -52,7 +50,9 @@ def test_the_table_has_pk_and_sk() -> None:
 
 def test_every_index_is_there_from_the_start_and_carries_keys_only() -> None:
     indexes = properties("Table")["GlobalSecondaryIndexes"]
-    wanted = {f"by_{name}": [(f"{name}_pk", "HASH"), ("sk", "RANGE")] for name in BY_TABLES_SORT_KEY}
+    wanted = {
+        f"by_{name}": [(f"{name}_pk", "HASH"), ("sk", "RANGE")] for name in BY_TABLES_SORT_KEY
+    }
     wanted["by_due"] = [("due_pk", "HASH"), ("due_at", "RANGE")]
     assert {each["IndexName"]: _keys(each) for each in indexes} == wanted
     assert all(each["Projection"] == {"ProjectionType": "KEYS_ONLY"} for each in indexes)
