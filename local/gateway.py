@@ -14,6 +14,11 @@ with the error's text
 a throttled function is 429    503 ``Service Unavailable``        503
 =============================  =================================  ===========================
 
+Left as it is: a body that is not UTF-8 although its content type says text (``text/*``, JSON,
+XML, JavaScript) reaches the function with U+FFFD in place of the wrong bytes. Only a broken or
+hostile sender does that, and its signature cannot match either way. Bodies of every other type,
+forms included, arrive byte for byte in base64, as on AWS.
+
 Source: API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs",
 "Quotas for configuring and running an HTTP API" and "HTTP API troubleshooting", read 2026-11-22.
 """

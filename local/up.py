@@ -23,8 +23,14 @@ from local.stack.settings import settings_in
 STATE_DIR = PROJECT_ROOT / ".local"
 
 
-def main(environment: Mapping[str, str] = os.environ) -> int:
+def main(
+    environment: Mapping[str, str] = os.environ,
+    *,
+    state_dir: Path = STATE_DIR,
+    project_dir: Path = PROJECT_ROOT,
+) -> int:
     """Run the stack until a signal ends it; return the exit code."""
+    _forget_aws_profile()
     started_at = time.monotonic()
     stop = threading.Event()
 
@@ -37,17 +43,17 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
 
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGTERM, on_signal)
-    _forget_aws_profile()
     keep = environment.get("KEEP")
     try:
         with running_stack(
-            int(environment.get("PORT") or DEFAULT_PORT),
+            int(environment.get("PORT", DEFAULT_PORT)),
             auth=environment.get("AUTH") == "1",
             keep=Path(keep).resolve() if keep else None,
-            settings=settings_in(environment, SamTemplate.load(PROJECT_ROOT / "template.yaml")),
-            state_dir=STATE_DIR,
+            settings=settings_in(environment, SamTemplate.load(project_dir / "template.yaml")),
+            state_dir=state_dir,
+            project_dir=project_dir,
         ) as stack:
-            print(_summary(stack, time.monotonic() - started_at), flush=True)
+            print(_summary(stack, state_dir, time.monotonic() - started_at), flush=True)
             while not stop.wait(1.0):
                 if (child := stack.ended_child()) is not None:
                     raise StackError(f"{child.name} has ended by itself:\n{child.log_tail()}")
@@ -66,7 +72,7 @@ def _forget_aws_profile() -> None:
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 
 
-def _summary(stack: Stack, seconds: float) -> str:
+def _summary(stack: Stack, state_dir: Path, seconds: float) -> str:
     info = stack.info
     rows = {
         "API": info.api_url,
@@ -76,8 +82,8 @@ def _summary(stack: Stack, seconds: float) -> str:
         "Shopify": info.shopify_url,
         "AWS": f"{info.aws_endpoint} ({info.region})",
         "table": info.table_name,
-        "details": str((STATE_DIR / "stack.json").relative_to(PROJECT_ROOT)),
-        "logs": str((STATE_DIR / "logs").relative_to(PROJECT_ROOT)),
+        "details": str(state_dir / "stack.json"),
+        "logs": str(state_dir / "logs"),
     }
     lines = [f"  {name:<14}{value}" for name, value in rows.items()]
     return "\n".join([f"Up in {seconds:.1f} s. Ctrl-C ends it.", *lines])

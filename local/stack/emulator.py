@@ -16,18 +16,16 @@ DEPLOYER_KEY = "test"
 
 
 def start_emulator(
-    port: int, *, state_dir: Path, enforce_policies: bool, keep_dir: Path | None
+    port: int, *, log_path: Path, unpack_dir: Path, enforce_policies: bool, keep_dir: Path | None
 ) -> ChildProcess:
     """Start ministack on 127.0.0.1:``port`` and return when it answers.
 
     Parameters
-        state_dir: where its log and its functions' unpacked packages go.
+        unpack_dir: where the functions' packages are unpacked; of no use afterwards.
         enforce_policies: refuse what the roles' policies do not allow.
         keep_dir: where tables, queues, secrets and objects survive a graceful stop;
             None keeps everything in memory.
     """
-    unpacked = state_dir / "tmp"
-    unpacked.mkdir(parents=True, exist_ok=True)
     settings = {
         "GATEWAY_PORT": str(port),
         "BIND_HOST": LOOPBACK,
@@ -36,9 +34,9 @@ def start_emulator(
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",
         "AUTH": "true" if enforce_policies else "false",
-        "TMPDIR": str(unpacked),
+        "TMPDIR": str(unpack_dir),
         # The functions inherit all of this: nothing of the developer's own AWS set-up.
-        "HOME": str(unpacked),
+        "HOME": str(unpack_dir),
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     if keep_dir is not None:
@@ -52,7 +50,7 @@ def start_emulator(
         "ministack",
         "ministack",
         environment=clean_environment(**settings),
-        log_path=state_dir / "logs" / "ministack.log",
+        log_path=log_path,
     )
     try:
         emulator.wait_until_ready(f"{endpoint_of(port)}/_ministack/health")

@@ -74,7 +74,7 @@ class ChildProcess:
         self.name = name
         self.log_path = log_path
         log_path.parent.mkdir(parents=True, exist_ok=True)
-        with log_path.open("ab") as log:
+        with log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "local.attached_process", module, *arguments],
                 cwd=PROJECT_ROOT,

@@ -8,6 +8,7 @@ makes one unnecessary, delete it. What differs in the API's answers is repaired 
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +18,18 @@ from local.stack.emulator import REGION
 from local.stack.sam_template import (
     ALARM,
     BUCKET_POLICY,
+    FUNCTION,
     HTTP_API,
+    LAYER,
     SECRET,
     TABLE,
     SamTemplate,
-    TemplateFunction,
 )
 
 if TYPE_CHECKING:
     from local.stack.deployment import Deployment
 
+_FUNCTION_ARN = f"arn:aws:lambda:{REGION}:000000000000:function:{{}}"
 _CORS_PROPERTIES = (
     "AllowCredentials",
     "AllowHeaders",
@@ -39,7 +42,7 @@ _CORS_PROPERTIES = (
 
 def adapted(template: SamTemplate) -> dict[str, Any]:
     """Return a copy of the template's document that ministack can deploy."""
-    return _with_secret_arns(_without_metric_math(template.document), template)
+    return _without_aliases(_without_metric_math(template.document))
 
 
 def repair(deployment: Deployment) -> None:
@@ -52,13 +55,6 @@ def repair(deployment: Deployment) -> None:
     _allow_plain_http(deployment)
 
 
-def invoked_arn(deployment: Deployment, function: TemplateFunction) -> str:
-    """Return what an event source invokes: the function's alias if the template has one."""
-    name = deployment.physical_ids[function.logical_id]
-    alias = f":{function.alias}" if function.alias else ""
-    return f"arn:aws:lambda:{REGION}:000000000000:function:{name}{alias}"
-
-
 def _without_metric_math(document: dict[str, Any]) -> dict[str, Any]:
     """An alarm on an expression fails the deploy; no alarm rings on a laptop anyway."""
     kept = {
@@ -69,22 +65,24 @@ def _without_metric_math(document: dict[str, Any]) -> dict[str, Any]:
     return document | {"Resources": kept}
 
 
-def _with_secret_arns(document: dict[str, Any], template: SamTemplate) -> dict[str, Any]:
-    """``!Ref`` of a secret is its ARN on AWS; ministack gives its name.
+def _without_aliases(document: dict[str, Any]) -> dict[str, Any]:
+    """A published version has no concurrency limit in ministack, so events go to the function.
 
-    No policy's ``Resource`` matches a name: with AUTH=1 no function could read a secret.
+    Otherwise two sweeps could run at once, and a test could not throttle a function.
     """
-    secrets = {logical_id for logical_id, _ in template.resources(SECRET)}
+    document = copy.deepcopy(document)
+    shared = document.get("Globals", {}).get("Function", {})
+    functions = [each["Properties"] for each in _of_type(document, FUNCTION)]
+    for properties in [shared, *functions]:
+        properties.pop("AutoPublishAlias", None)
+        properties.pop("AutoPublishAliasAllProperties", None)
+    for layer in _of_type(document, LAYER):
+        layer["Properties"].pop("PublishLambdaVersion", None)
+    return document
 
-    def replace(node: Any) -> Any:
-        if isinstance(node, dict):
-            if node.keys() == {"Ref"} and node["Ref"] in secrets:
-                return {"Fn::GetAtt": [node["Ref"], "Id"]}
-            return {key: replace(value) for key, value in node.items()}
-        return [replace(value) for value in node] if isinstance(node, list) else node
 
-    replaced: dict[str, Any] = replace(document)
-    return replaced
+def _of_type(document: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    return [each for each in document["Resources"].values() if each["Type"] == kind]
 
 
 def _create_routes(deployment: Deployment) -> None:
@@ -99,7 +97,7 @@ def _create_routes(deployment: Deployment) -> None:
         integration = gateway.create_integration(
             ApiId=api_id,
             IntegrationType="AWS_PROXY",
-            IntegrationUri=invoked_arn(deployment, function),
+            IntegrationUri=_FUNCTION_ARN.format(deployment.physical_ids[function.logical_id]),
             PayloadFormatVersion="2.0",
         )
         target = f"integrations/{integration['IntegrationId']}"

@@ -26,8 +26,8 @@ from local.stack.processes import (
     require_free,
     wait_until,
 )
-from local.stack.repairs import invoked_arn, repair
-from local.stack.sam_template import HTTP_API, SECRET, TABLE, SamTemplate, TemplateFunction
+from local.stack.repairs import repair
+from local.stack.sam_template import HTTP_API, SECRET, TABLE, SamTemplate
 from local.stack.settings import kept_secrets
 
 DEFAULT_PORT = 8787
@@ -103,7 +103,7 @@ class Stack:
         throttled (``TooManyRequestsException``).
         """
         answer = self.client("lambda").invoke(
-            FunctionName=invoked_arn(self.deployment, self._function(name)),
+            FunctionName=self.info.functions[name],
             Payload=json.dumps(event).encode(),
         )
         payload = json.loads(answer["Payload"].read() or b"null")
@@ -112,20 +112,13 @@ class Stack:
         return payload
 
     def set_function_environment(self, name: str, **changes: str) -> None:
-        """Change environment variables of a function, for its next invocation on.
-
-        It publishes a version and moves the alias, because that is what the events invoke.
-        """
+        """Change environment variables of a function, for its next invocation on."""
         functions = self.client("lambda")
         deployed = self.info.functions[name]
         held = functions.get_function_configuration(FunctionName=deployed)["Environment"]
         functions.update_function_configuration(
             FunctionName=deployed, Environment={"Variables": held["Variables"] | changes}
         )
-        version = functions.publish_version(FunctionName=deployed)["Version"]
-        alias = self._function(name).alias
-        if alias is not None:
-            functions.update_alias(FunctionName=deployed, Name=alias, FunctionVersion=version)
 
     def set_function_concurrency(self, name: str, limit: int | None) -> None:
         """Let at most ``limit`` invocations run at once: 0 throttles all, None lifts the limit."""
@@ -175,9 +168,6 @@ class Stack:
         """Return a program of the stack that has ended although it should not, or None."""
         return next((child for child in self.children if not child.is_running()), None)
 
-    def _function(self, name: str) -> TemplateFunction:
-        return next(each for each in self.deployment.template.functions if each.name == name)
-
 
 @dataclass(frozen=True)
 class _Ports:
@@ -213,13 +203,17 @@ def running_stack(
     Raises StackError when it cannot start.
     """
     with ExitStack() as cleanup:
-        if state_dir is None:
-            state_dir = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="stack-")))
+        scratch = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="job-tracker-")))
+        state_dir = state_dir or scratch
         ports = _choose_ports(port, keep)
         template = SamTemplate.load(project_dir / "template.yaml")
         wanted = _with_addresses({**kept_secrets(keep), **(settings or {})}, ports)
         emulator = start_emulator(
-            ports.emulator, state_dir=state_dir, enforce_policies=auth, keep_dir=keep
+            ports.emulator,
+            log_path=state_dir / "logs" / "ministack.log",
+            unpack_dir=scratch,
+            enforce_policies=auth,
+            keep_dir=keep,
         )
         cleanup.callback(emulator.stop)
         simulators = _start_simulators(settings or {}, wanted, ports, state_dir, cleanup)
@@ -321,7 +315,12 @@ def _pikcel_arguments(wanted: Mapping[str, str]) -> list[str]:
 
 
 def _shopify_arguments(wanted: Mapping[str, str]) -> list[str]:
-    return []
+    """Return what the simulator must know to accept our tokens and to sign its own."""
+    return [
+        *("--client-id", wanted["SHOPIFY_API_KEY"]),
+        *("--client-secret", wanted["SHOPIFY_API_SECRET"].split(",")[0]),
+        *_repeated("--access-token", wanted["SHOPIFY_ACCESS_TOKEN"]),
+    ]
 
 
 def _repeated(option: str, values: str) -> list[str]:

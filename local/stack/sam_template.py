@@ -50,14 +50,13 @@ _TemplateLoader.yaml_implicit_resolvers = {
 class TemplateFunction:
     """One function of the template.
 
-    ``name`` is the room under functions/ ("webhook"); ``alias`` is its published alias or None;
-    ``routes`` are API Gateway route keys ("POST /api/jobs", "$default").
+    ``name`` is the room under functions/ ("webhook"); ``routes`` are API Gateway route keys
+    ("POST /api/jobs", "$default").
     """
 
     logical_id: str
     name: str
     code_dir: Path
-    alias: str | None
     reserved_concurrency: int | None
     routes: tuple[str, ...]
 
@@ -143,7 +142,6 @@ class SamTemplate:
             logical_id=logical_id,
             name=properties["Handler"].split(".")[1],
             code_dir=self._base_dir / properties["CodeUri"],
-            alias=properties.get("AutoPublishAlias"),
             reserved_concurrency=properties.get("ReservedConcurrentExecutions"),
             routes=tuple(
                 _route_key(event.get("Properties", {}))
