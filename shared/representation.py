@@ -1,0 +1,211 @@
+"""Jobs and their timeline as the JSON that people and programs read.
+
+camelCase, every field always there, null if unknown; instants are ISO 8601 UTC with
+milliseconds and `Z`; integers beyond 2^53 are strings, because JavaScript would round them.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.domain.events import LogEntry
+from shared.domain.job import PIKCEL, Job, Output
+from shared.domain.status import JobStatus, PushStatus
+
+MAX_SAFE_INTEGER = 2**53
+
+# Returns a link to a kept output, given its key in our bucket.
+LinkMaker = Callable[[str], str]
+
+
+def instant(at: datetime | None) -> str | None:
+    """Write an instant.
+
+    >>> from datetime import UTC
+    >>> instant(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
+    '2026-11-22T12:00:00.000Z'
+    """
+    if at is None:
+        return None
+    return at.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def safe(value: Any) -> Any:
+    """Return JSON data with integers beyond 2^53 as strings, at any depth.
+
+    >>> safe({"id": 2**53 + 1, "n": [1, True, 2**53]})
+    {'id': '9007199254740993', 'n': [1, True, 9007199254740992]}
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER else str(value)
+    if isinstance(value, Mapping):
+        return {str(key): safe(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [safe(item) for item in value]
+    return value
+
+
+def job_json(job: Job, link: LinkMaker) -> dict[str, Any]:
+    """Describe a job.
+
+    Parameters
+        link: makes the presigned link of a kept output; no network is used for it.
+
+    Shape: the 26 columns of the tracker that this replaces under their own names
+    (`pikcelJobId` is the provider's id when the provider is PikcelAI), and ours. `outputs` are
+    those of the current attempt. Credits and cost are summed over all attempts.
+    """
+    outputs = [_output_json(output, link) for output in job.current_outputs]
+    first = outputs[0] if outputs else None
+    return {
+        **_what(job),
+        **_who_for(job),
+        **_progress(job),
+        "outputImageUrl": first["url"] if first else None,
+        # There are no smaller versions of outputs (yet); the provider's are not ours to promise.
+        "thumbnailUrl": None,
+        "outputs": outputs,
+        "creditsUsed": safe(job.credits_used),
+        "costMicros": safe(job.cost_micros),
+        "pushStatus": job.push.status.value,
+        "pushErrorCode": job.push.error_code,
+        "pushError": job.push.error,
+        "pushedToShopify": job.push.status is PushStatus.PUSHED,
+        "pushedAt": instant(job.push.pushed_at),
+        "shopifyMediaId": next((o["mediaId"] for o in outputs if o["mediaId"]), None),
+        "createdAt": instant(job.created_at),
+        "updatedAt": instant(job.updated_at),
+    }
+
+
+def etag(body: Mapping[str, Any], version: int) -> str:
+    """Return the strong entity tag of a job's JSON as made with `link=str`.
+
+    Presigned links are no part of it: they differ at every call and say the same.
+    """
+    stable = json.dumps(body, sort_keys=True, ensure_ascii=True).encode()
+    return f'"{version}-{hashlib.sha256(stable).hexdigest()[:20]}"'
+
+
+def log_json(entry: LogEntry) -> dict[str, Any]:
+    """Describe one line of a timeline."""
+    return {
+        "id": entry.entry_id,
+        "at": instant(entry.at),
+        "source": entry.source.value,
+        "actor": entry.actor,
+        "attempt": entry.attempt,
+        "from": entry.from_status.value if entry.from_status else None,
+        "to": entry.to_status.value if entry.to_status else None,
+        "outcome": entry.outcome.value,
+        "proof": entry.proof.value if entry.proof else None,
+        "message": entry.message,
+    }
+
+
+def _what(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.job_id,
+        "shop": job.shop,
+        "provider": job.provider,
+        "providerJobId": job.provider_job_id,
+        "pikcelJobId": job.provider_job_id if job.provider == PIKCEL else None,
+        "type": job.type,
+        "toolId": job.tool_id,
+        "toolName": job.tool_name,
+        "templateId": job.template_id,
+        "priority": job.priority.value,
+        "inputImageUrl": job.input_image_url,
+        "parameters": safe(job.parameters),
+        "metadata": safe(job.metadata),
+        "result": safe(job.result),
+        "name": job.name,
+        "description": job.description,
+        "acceptanceCriteria": job.acceptance_criteria,
+        "mode": job.mode,
+        "inputAssetId": job.input_asset_id,
+        "exclusive": job.exclusive,
+        "scheduledAt": instant(job.scheduled_at),
+    }
+
+
+def _who_for(job: Job) -> dict[str, Any]:
+    return {
+        "productId": job.product_id,
+        "productTitle": job.product_title,
+        "variantId": job.variant_id,
+        "imageId": job.image_id,
+        "altText": job.alt_text,
+        "autoPush": job.auto_push,
+        "projectId": job.project_id,
+        "batchId": job.batch_id,
+        "agentId": job.agent_id,
+    }
+
+
+def _progress(job: Job) -> dict[str, Any]:
+    speed = _speed(job)
+    return {
+        "status": job.status.value,
+        "nativeStatus": job.native_status,
+        "attempt": job.attempt.number,
+        "retryCount": job.attempt.number - 1,
+        "progress": job.progress,
+        "total": safe(job.counts.total),
+        "processed": safe(job.counts.processed),
+        "successful": safe(job.counts.successful),
+        "failed": safe(job.counts.failed),
+        "speed": speed,
+        "etaSeconds": _eta_s(job, speed),
+        "cancelRequested": job.cancel_requested,
+        "errorCode": job.error_code,
+        "errorMessage": job.error_message,
+        "processingTimeMs": safe(job.processing_ms),
+        "durationMs": _duration_ms(job),
+        "startedAt": instant(job.started_at),
+        "completedAt": instant(job.completed_at),
+    }
+
+
+def _output_json(output: Output, link: LinkMaker) -> dict[str, Any]:
+    if output.key is not None:
+        url: str | None = link(output.key)
+    else:
+        url = output.url if output.is_owed else None
+    return {
+        "index": output.index,
+        "url": url,
+        "kept": output.is_kept,
+        "contentType": output.content_type,
+        "sha256": output.sha256,
+        "bytes": output.size_bytes,
+        "width": output.width,
+        "height": output.height,
+        "errorCode": output.error_code,
+        "mediaId": output.media_id,
+        "pushStatus": output.push_status.value,
+    }
+
+
+def _speed(job: Job) -> float | None:
+    """Items a second from the start to the last report."""
+    if job.counts.processed is None or job.started_at is None or job.reported_at is None:
+        return None
+    seconds = (job.reported_at - job.started_at) / timedelta(seconds=1)
+    return round(job.counts.processed / seconds, 3) if seconds > 0 else None
+
+
+def _eta_s(job: Job, speed: float | None) -> int | None:
+    """Seconds left at the last report, if it goes on like that."""
+    counts = job.counts
+    if job.status is not JobStatus.PROCESSING or not speed or counts.total is None:
+        return None
+    return max(0, round((counts.total - (counts.processed or 0)) / speed))
+
+
+def _duration_ms(job: Job) -> int | None:
+    if job.started_at is None or job.completed_at is None:
+        return None
+    return max(0, (job.completed_at - job.started_at) // timedelta(milliseconds=1))

@@ -1,0 +1,201 @@
+"""Create a job at its provider, or register one that was made elsewhere."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from shared.domain.errors import InvalidRequestError
+from shared.domain.job import PIKCEL, WORKER, Attempt, Job, Priority
+from shared.domain.plan import schedule
+from shared.domain.statistics import BULK_TYPE_PREFIX
+from shared.domain.status import Outcome
+from shared.usecases.apply_event import adopt_parked
+from shared.usecases.identify_caller import Caller
+from shared.usecases.ports import Idempotency, ShopStore
+from shared.usecases.tracker import Note, Tracker
+
+IMAGE_TYPE = "image"
+TASK_TYPE = "task"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """What the caller asks for; None where they leave it to us.
+
+    provider_job_id: the provider's id of a job made elsewhere, which is then only followed.
+    product_id, variant_id: Shopify's global ids. parameters, metadata: at most 64 KB of JSON
+    each (they are stored with the job, and an item of the table ends at 400 KB).
+    """
+
+    tool_id: str | None = None
+    input_image_url: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    priority: Priority = Priority.NORMAL
+    provider: str | None = None
+    provider_job_id: str | None = None
+    type: str | None = None
+    product_id: str | None = None
+    product_title: str | None = None
+    variant_id: str | None = None
+    image_id: str | None = None
+    project_id: str | None = None
+    mode: str | None = None
+    input_asset_id: str | None = None
+    name: str | None = None
+    description: str | None = None
+    acceptance_criteria: str | None = None
+    cost_micros: int | None = None
+    template_id: str | None = None
+    batch_id: str | None = None
+    agent_id: str | None = None
+    auto_push: bool | None = None
+    alt_text: str | None = None
+    scheduled_at: datetime | None = None
+    exclusive: bool = False
+
+
+def create_job(
+    tracker: Tracker,
+    shops: ShopStore,
+    caller: Caller,
+    wish: NewJob,
+    *,
+    idempotency: Idempotency | None,
+    is_allowed_http: Callable[[str], bool],
+) -> Job:
+    """Create a job for the caller's shop; returns it as it then is.
+
+    Parameters
+        idempotency: the same key with the same body gives the job made then, and no second one.
+        is_allowed_http: whether a `host[:port]` may be plain http (a laptop's own hosts).
+
+    Raises InvalidRequestError; LinkTakenError when the provider's id belongs to a job already
+    (whose, is not said); IdempotencyKeyReusedError; ConflictError `already_running`.
+
+    Guarantees
+        Job, link and timeline are one transaction. Events that came before the job are applied
+        before it is returned.
+    """
+    now = tracker.now()
+    provider = _provider(wish)
+    _check(wish, provider, tracker, is_allowed_http)
+    shop = caller.require_shop()
+    job = Job(
+        shop=shop,
+        job_id=tracker.new_id(now),
+        created_at=now,
+        updated_at=now,
+        provider=provider,
+        type=wish.type or (TASK_TYPE if provider == WORKER else IMAGE_TYPE),
+        priority=wish.priority,
+        tool_id=wish.tool_id,
+        template_id=wish.template_id,
+        input_image_url=wish.input_image_url,
+        parameters=wish.parameters,
+        metadata=wish.metadata,
+        product_id=wish.product_id,
+        product_title=wish.product_title,
+        variant_id=wish.variant_id,
+        image_id=wish.image_id,
+        project_id=wish.project_id,
+        batch_id=wish.batch_id,
+        agent_id=wish.agent_id,
+        mode=wish.mode,
+        input_asset_id=wish.input_asset_id,
+        name=wish.name,
+        description=wish.description,
+        acceptance_criteria=wish.acceptance_criteria,
+        auto_push=_auto_push(wish, shops, shop),
+        alt_text=wish.alt_text,
+        scheduled_at=wish.scheduled_at,
+        exclusive=wish.exclusive,
+        unit_cost_micros=wish.cost_micros,
+        attempts=(
+            Attempt(
+                number=1,
+                created_at=now,
+                provider_job_id=wish.provider_job_id,
+                linked_at=now if wish.provider_job_id else None,
+            ),
+        ),
+    )
+    job = schedule(job, now, tracker.patience(job))
+    entry = tracker.entry(_note(caller, job), None, job, now)
+    created = tracker.store.create(job, entry=entry, idempotency=idempotency)
+    if created.job_id == job.job_id:
+        tracker.send_owed(None, created, now)
+    if created.provider_job_id is None:
+        return created
+    # Also when it was made by an earlier call that died before it came this far.
+    adopt_parked(tracker, created)
+    return tracker.store.get(created.ref)
+
+
+def _provider(wish: NewJob) -> str:
+    if wish.provider is not None:
+        return wish.provider
+    return PIKCEL if wish.tool_id is not None else WORKER
+
+
+def _auto_push(wish: NewJob, shops: ShopStore, name: str) -> bool:
+    if wish.auto_push is not None:
+        return wish.auto_push
+    shop = shops.get_shop(name)
+    return shop.auto_push if shop else False
+
+
+def _check(
+    wish: NewJob, provider: str, tracker: Tracker, is_allowed_http: Callable[[str], bool]
+) -> None:
+    faults: dict[str, str] = {}
+    is_ours = provider == WORKER
+    if not is_ours and provider not in tracker.adapters:
+        known = ", ".join([*sorted(tracker.adapters), WORKER])
+        faults["provider"] = f"is not one of {known}"
+    is_registered = wish.provider_job_id is not None
+    if not is_ours and not is_registered:
+        if wish.tool_id is None:
+            faults["toolId"] = "is required for a job that is created at the provider"
+        if wish.input_image_url is None:
+            faults["inputImageUrl"] = "is required for a job that is created at the provider"
+    if is_registered and wish.scheduled_at is not None:
+        faults["scheduledAt"] = "makes no sense for a job that the provider has already"
+    if wish.input_image_url is not None and not _is_fetchable(
+        wish.input_image_url, is_allowed_http
+    ):
+        faults["inputImageUrl"] = "must be an https address"
+    if wish.type is not None and wish.type.startswith(BULK_TYPE_PREFIX):
+        faults["type"] = f"must not begin with {BULK_TYPE_PREFIX!r}"
+    if faults:
+        raise InvalidRequestError(
+            "; ".join(f"{name} {message}" for name, message in faults.items()) + ".",
+            details=[{"field": name, "message": message} for name, message in faults.items()],
+        )
+
+
+def _is_fetchable(url: str, is_allowed_http: Callable[[str], bool]) -> bool:
+    if any(character <= " " or character in '\x7f\\"<>' for character in url):
+        return False
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        return False
+    if not host or parts.username is not None or parts.password is not None:
+        return False
+    return parts.scheme == "https" or (
+        parts.scheme == "http" and is_allowed_http(parts.netloc.lower())
+    )
+
+
+def _note(caller: Caller, job: Job) -> Note:
+    said = "Registered" if job.provider_job_id else "Created"
+    return Note(
+        source=caller.source,
+        actor=caller.actor,
+        outcome=Outcome.APPLIED,
+        message=f"{said} for {job.provider}.",
+    )

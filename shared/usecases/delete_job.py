@@ -1,0 +1,36 @@
+"""Remove a job and everything kept for it."""
+
+from shared.domain.errors import ConflictError, StoreUnavailableError, VersionConflictError
+from shared.domain.ids import JobRef
+from shared.usecases.ports import Files
+from shared.usecases.tracker import CONFLICT_TRIES, Tracker
+
+
+def delete_job(tracker: Tracker, files: Files, ref: JobRef) -> None:
+    """Delete an ended job: its images, then its item, timeline and share of the statistics.
+
+    The images go first: a crash in between leaves a job that can be deleted again, never
+    images that nothing refers to.
+
+    Raises NotFoundError; ConflictError `job_active` while somebody still works on it.
+    """
+    for _ in range(CONFLICT_TRIES):
+        job = tracker.store.get(ref)
+        if job.status.is_active:
+            raise ConflictError(
+                f"This job is {job.status}; cancel it before deleting it.", code="job_active"
+            )
+        if job.push.status.is_active or job.push.undo:
+            raise ConflictError(
+                "This job is on its way to or from Shopify; delete it when that has ended.",
+                code="job_active",
+            )
+        keys = [output.key for output in job.outputs if output.key is not None]
+        if keys:
+            files.delete(keys)
+        try:
+            tracker.store.delete(job)
+        except VersionConflictError:
+            continue
+        return
+    raise StoreUnavailableError("The job is being changed by too many at once; try again.")

@@ -1,0 +1,160 @@
+"""Install a shop with the first valid login that comes from it: get its offline token.
+
+Also the way back from a dead token: the next login brings a new one, and the pushes that
+failed for want of it go out by themselves.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from shared.domain.errors import JobTrackerError, QueueUnavailableError, VersionConflictError
+from shared.domain.shop import Shop
+from shared.usecases.ports import (
+    Clock,
+    Grant,
+    Outbox,
+    ResumePushesRequest,
+    Secrets,
+    ShopStore,
+    TokenBox,
+    TokenService,
+)
+
+KNOWN_FOR = timedelta(seconds=60)
+# One caller exchanges; the others go on without waiting. After a failure nobody tries for as long.
+CLAIM = timedelta(seconds=30)
+MAX_REMEMBERED = 10_000
+_TRIES = 5
+
+
+class Installation(StrEnum):
+    """What a login found or did: a closed set."""
+
+    KNOWN = "known"  # there is a token, as far as we know a good one
+    INSTALLED = "installed"  # there is one now
+    UNDER_WAY = "under_way"  # somebody else is getting one, or just failed to
+    FAILED = "failed"  # Shopify gave none; tried again later
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The result, and why it failed (a code)."""
+
+    installation: Installation
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShopInstaller:
+    """Gets offline tokens, once per shop even when many logins come at the same instant.
+
+    remembered: shops seen in good order by this process, until when.
+    """
+
+    shops: ShopStore
+    tokens: TokenService
+    box: TokenBox
+    outbox: Outbox
+    secrets: Secrets
+    clock: Clock
+    remembered: dict[str, datetime] = field(default_factory=dict)
+
+    def install(self, name: str, id_token: str) -> Installed:
+        """Make sure that the shop has a working token.
+
+        Parameters
+            id_token: verified, of this shop.
+
+        Returns at once for a shop in good order. A failure of Shopify's is a result, not an
+        error: the caller's own request can go on.
+        Raises StoreUnavailableError, SecretUnavailableError.
+        """
+        now = self.clock.now()
+        if self.remembered.get(name, now) > now:
+            return Installed(Installation.KNOWN)
+        if self.secrets.get("shopify", "SHOPIFY_ACCESS_TOKEN"):
+            # A custom app of one merchant: its token was given to us.
+            self._remember(name, now)
+            return Installed(Installation.KNOWN)
+        shop = self.shops.get_shop(name)
+        if shop is not None and has_working_token(shop, now):
+            self._resume(shop, now)
+            return Installed(Installation.KNOWN)
+        if shop is not None and shop.exchange_until is not None and shop.exchange_until > now:
+            return Installed(Installation.UNDER_WAY)
+        try:
+            claimed = self.shops.save_shop(
+                shop, replace(shop or Shop(shop=name), exchange_until=now + CLAIM)
+            )
+        except VersionConflictError:
+            return Installed(Installation.UNDER_WAY)
+        try:
+            grant = self.tokens.exchange(name, id_token)
+            changes = self._sealed(grant, now)
+        except JobTrackerError as error:
+            # The claim stays until it ends: nobody hammers Shopify meanwhile.
+            return Installed(Installation.FAILED, error.code)
+        self._resume(self._store(claimed, changes), now)
+        return Installed(Installation.INSTALLED)
+
+    def _sealed(self, grant: Grant, now: datetime) -> Callable[[Shop], Shop]:
+        token = self.box.seal(grant.access_token)
+        refresh = self.box.seal(grant.refresh_token) if grant.refresh_token else None
+
+        def change(shop: Shop) -> Shop:
+            return replace(
+                shop,
+                installed_at=shop.installed_at or now,
+                scopes=grant.scopes,
+                token=token,
+                token_expires_at=_after(now, grant.expires_in_s),
+                refresh_token=refresh,
+                refresh_expires_at=_after(now, grant.refresh_expires_in_s),
+                token_dead=False,
+                exchange_until=None,
+                resume_owed=True,
+            )
+
+        return change
+
+    def _store(self, shop: Shop, change: Callable[[Shop], Shop]) -> Shop:
+        """Write the token beside whatever else changes at the shop meanwhile."""
+        current: Shop | None = shop
+        for _ in range(_TRIES):
+            try:
+                return self.shops.save_shop(current, change(current or Shop(shop=shop.shop)))
+            except VersionConflictError:
+                current = self.shops.get_shop(shop.shop)
+        raise VersionConflictError("The shop is being changed by too many at once.")
+
+    def _resume(self, shop: Shop, now: datetime) -> None:
+        """Have the pushes sent again that waited for a token; remember the shop after that."""
+        if shop.resume_owed:
+            try:
+                self.outbox.send_dispatch([ResumePushesRequest(shop=shop.shop)])
+                self.shops.save_shop(shop, replace(shop, resume_owed=False))
+            except (QueueUnavailableError, VersionConflictError):
+                return  # still owed: the next login sends it
+        self._remember(shop.shop, now)
+
+    def _remember(self, name: str, now: datetime) -> None:
+        if len(self.remembered) >= MAX_REMEMBERED:
+            self.remembered.clear()
+        self.remembered[name] = now + KNOWN_FOR
+
+
+def has_working_token(shop: Shop, now: datetime) -> bool:
+    """Whether there is a token that Shopify has not refused and that is, or can be made, current."""
+    if shop.token is None or shop.token_dead:
+        return False
+    if shop.token_expires_at is None or shop.token_expires_at > now:
+        return True
+    if shop.refresh_token is None:
+        return False
+    return shop.refresh_expires_at is None or shop.refresh_expires_at > now
+
+
+def _after(now: datetime, seconds: float | None) -> datetime | None:
+    return None if seconds is None else now + timedelta(seconds=seconds)

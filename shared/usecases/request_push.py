@@ -1,0 +1,44 @@
+"""Have a kept result put on its product."""
+
+from datetime import datetime
+
+from shared.domain import lifecycle
+from shared.domain.ids import JobRef
+from shared.domain.job import Job
+from shared.domain.status import JobStatus, Outcome
+from shared.usecases.identify_caller import Caller
+from shared.usecases.tracker import Note, Tracker
+from shared.usecases.waiting import wait_until
+
+
+def request_push(tracker: Tracker, caller: Caller, ref: JobRef) -> Job:
+    """Queue a push and wait until it has ended, for at most eight seconds; returns the job.
+
+    A job that has just been completed is given the same time to have its result kept. A push
+    that is under way already is waited for, not queued again.
+
+    Raises NotFoundError; ConflictError `wrong_status` when there is no kept result or product.
+    """
+
+    def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
+        if job.push.status.is_active and not job.push.undo:
+            return job, None
+        return lifecycle.request_push(job, now), Note(
+            source=caller.source,
+            actor=caller.actor,
+            outcome=Outcome.APPLIED,
+            message="Push to Shopify requested.",
+        )
+
+    wait_until(tracker, tracker.store.get(ref), lambda job: not _is_being_kept(job))
+    job = tracker.change(ref, decide)
+    return wait_until(tracker, job, lambda seen: not seen.push.status.is_active)
+
+
+def _is_being_kept(job: Job) -> bool:
+    return (
+        job.status is JobStatus.COMPLETED
+        and job.product_id is not None
+        and not lifecycle.can_push(job)
+        and any(output.is_owed for output in job.current_outputs)
+    )

@@ -1,0 +1,36 @@
+"""Open a new attempt of a job that did not succeed."""
+
+from datetime import datetime
+
+from shared.domain import lifecycle
+from shared.domain.errors import ConflictError
+from shared.domain.ids import JobRef
+from shared.domain.job import Job
+from shared.domain.status import Outcome
+from shared.usecases.identify_caller import Caller
+from shared.usecases.tracker import Note, Tracker
+
+
+def retry_job(tracker: Tracker, caller: Caller, ref: JobRef) -> Job:
+    """Retry a failed or cancelled job; returns it, pending again.
+
+    Raises NotFoundError; ConflictError `wrong_status` when it did not end without success, or
+    was made elsewhere and lacks what a provider needs to be asked again.
+    """
+
+    def decide(job: Job, now: datetime) -> tuple[Job, Note]:
+        after = lifecycle.retry(job, now)
+        if not job.is_worker_job and (job.tool_id is None or job.input_image_url is None):
+            raise ConflictError(
+                "This job was made elsewhere, without its tool or its input image here: "
+                "it cannot be sent again."
+            )
+        number = after.attempt.number
+        return after, Note(
+            source=caller.source,
+            actor=caller.actor,
+            outcome=Outcome.APPLIED,
+            message=f"Retried: attempt {number} begins.",
+        )
+
+    return tracker.change(ref, decide)

@@ -1,0 +1,52 @@
+"""Ask the provider how far a job is, now."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shared.domain.ids import JobRef
+from shared.domain.job import Job
+from shared.domain.status import JobState
+from shared.usecases.tracker import Tracker
+from shared.usecases.waiting import wait_until
+
+# The provider is asked about one job at most once in this time.
+FRESH_FOR = timedelta(seconds=10)
+
+
+def sync_job(tracker: Tracker, ref: JobRef) -> Job:
+    """Have the dispatch lane ask the provider and wait for what it says; returns the job.
+
+    The stored job is the answer when it has ended (a presumed failure has not quite), when
+    there is nobody to ask (a worker's job, or the provider does not have it yet), when it was
+    asked less than ten seconds ago, and when the provider does not answer within eight.
+
+    Raises NotFoundError.
+    """
+    asked_before: datetime | None = None
+    is_asked = False
+
+    def decide(job: Job, now: datetime) -> tuple[Job, None]:
+        nonlocal asked_before, is_asked
+        asked_before = job.polled_at
+        is_asked = _is_worth_asking(job, now)
+        if not is_asked or job.poll_wanted:
+            return job, None
+        return replace(job, poll_wanted=True), None
+
+    job = tracker.change(ref, decide)
+    if not is_asked:
+        return job
+    return wait_until(
+        tracker, job, lambda seen: seen.polled_at != asked_before or not _can_be_asked(seen)
+    )
+
+
+def _is_worth_asking(job: Job, now: datetime) -> bool:
+    is_fresh = job.polled_at is not None and now - job.polled_at < FRESH_FOR
+    return _can_be_asked(job) and not is_fresh
+
+
+def _can_be_asked(job: Job) -> bool:
+    if job.is_worker_job or job.provider_job_id is None:
+        return False
+    return job.status.is_active or job.state is JobState.PRESUMED

@@ -1,0 +1,31 @@
+"""Have an image taken off its product again."""
+
+from datetime import datetime
+
+from shared.domain import lifecycle
+from shared.domain.ids import JobRef
+from shared.domain.job import Job
+from shared.domain.status import Outcome
+from shared.usecases.identify_caller import Caller
+from shared.usecases.tracker import Note, Tracker
+from shared.usecases.waiting import wait_until
+
+
+def undo_push(tracker: Tracker, caller: Caller, ref: JobRef) -> Job:
+    """Queue the removal and wait until it has ended, for at most eight seconds; returns the job.
+
+    Raises NotFoundError; ConflictError `wrong_status` when nothing of the job can be on a product.
+    """
+
+    def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
+        if job.push.undo:
+            return job, None
+        return lifecycle.request_undo(job, now), Note(
+            source=caller.source,
+            actor=caller.actor,
+            outcome=Outcome.APPLIED,
+            message="Removal from the product requested.",
+        )
+
+    job = tracker.change(ref, decide)
+    return wait_until(tracker, job, lambda seen: not seen.push.undo)
