@@ -1,0 +1,111 @@
+"""The outbox speaks SQS, and its messages are read back as they were written."""
+
+import json
+from typing import Any
+
+import pytest
+from botocore.session import get_session
+from botocore.stub import ANY, Stubber
+
+from shared.domain.errors import QueueUnavailableError
+from shared.gateways import queues
+from shared.gateways.queues import MalformedMessageError, SqsOutbox
+from shared.usecases.ports import DispatchRequest, PushRequest, ResumePushesRequest
+from tests.builders import SHOP, a_job
+
+REF = a_job().ref
+
+
+@pytest.fixture
+def stub() -> Stubber:
+    stub = Stubber(get_session().create_client("sqs", region_name="us-east-1"))
+    stub.activate()
+    return stub
+
+
+def outbox(stub: Stubber) -> SqsOutbox:
+    return SqsOutbox(stub.client, "https://sqs/dispatch", "https://sqs/push.fifo")
+
+
+def replies(count: int, failed: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {
+        "Successful": [
+            {"Id": str(n), "MessageId": "m", "MD5OfMessageBody": "x"} for n in range(count)
+        ],
+        "Failed": [{"Id": "9", "Code": code, "SenderFault": False} for code in failed],
+    }
+
+
+def test_a_dispatch_names_its_shop_as_the_group_and_its_delay(stub: Stubber) -> None:
+    entry = {
+        "Id": "0",
+        "MessageBody": json.dumps({"shop": SHOP, "jobId": REF.job_id}),
+        "MessageGroupId": SHOP,
+        "DelaySeconds": 900,
+    }
+    stub.add_response(
+        "send_message_batch", replies(1), {"QueueUrl": "https://sqs/dispatch", "Entries": [entry]}
+    )
+    outbox(stub).send_dispatch([DispatchRequest(ref=REF)], delay_s=5000)
+    stub.assert_no_pending_responses()
+
+
+def test_a_push_is_deduplicated_by_job_and_number(stub: Stubber) -> None:
+    entry = {
+        "Id": "0",
+        "MessageBody": json.dumps({"shop": SHOP, "jobId": REF.job_id, "n": 3}),
+        "MessageGroupId": SHOP,
+        "MessageDeduplicationId": f"{REF.job_id}:3",
+    }
+    stub.add_response(
+        "send_message_batch", replies(1), {"QueueUrl": "https://sqs/push.fifo", "Entries": [entry]}
+    )
+    outbox(stub).send_push([PushRequest(ref=REF, number=3)])
+    stub.assert_no_pending_responses()
+
+
+def test_more_than_ten_messages_go_in_chunks(stub: Stubber) -> None:
+    for _ in range(3):
+        stub.add_response("send_message_batch", replies(1), {"QueueUrl": ANY, "Entries": ANY})
+    outbox(stub).send_dispatch([DispatchRequest(ref=REF)] * 21)
+    stub.assert_no_pending_responses()
+
+
+def test_an_unread_partial_failure_would_lose_work_so_it_is_an_error(stub: Stubber) -> None:
+    stub.add_response("send_message_batch", replies(1, failed=("InternalError",)))
+    with pytest.raises(QueueUnavailableError):
+        outbox(stub).send_dispatch([DispatchRequest(ref=REF)])
+
+
+def test_a_queue_that_is_out_or_not_ours_is_unavailable(stub: Stubber) -> None:
+    stub.add_client_error("send_message_batch", "ServiceUnavailable")
+    with pytest.raises(QueueUnavailableError):
+        outbox(stub).send_push([PushRequest(ref=REF, number=1)])
+    with pytest.raises(QueueUnavailableError):
+        SqsOutbox(stub.client, None, None).send_dispatch([DispatchRequest(ref=REF)])
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        DispatchRequest(ref=REF),
+        DispatchRequest(ref=REF, poll=True),
+        ResumePushesRequest(shop=SHOP),
+        ResumePushesRequest(shop=SHOP, position="x"),
+    ],
+)
+def test_a_dispatch_message_is_read_back(request_: DispatchRequest | ResumePushesRequest) -> None:
+    assert queues.read_dispatch(queues.write_dispatch(request_)) == request_
+
+
+def test_a_push_message_is_read_back() -> None:
+    request = PushRequest(ref=REF, number=2)
+    assert queues.read_push(queues.write_push(request)) == request
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"shop":1,"jobId":"x"}', "[" * 100_000])
+def test_a_message_that_none_of_ours_sends_is_malformed(text: str) -> None:
+    with pytest.raises(MalformedMessageError):
+        queues.read_dispatch(text)
+    with pytest.raises(MalformedMessageError):
+        queues.read_push(text)
