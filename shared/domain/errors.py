@@ -11,7 +11,7 @@
     │   ├── VersionConflictError   somebody else changed the item first: read again
     │   ├── StoreUnavailableError · QueueUnavailableError · SecretUnavailableError
     │   ├── ProviderBusyError · ProviderUnreachableError · ProviderUnknownOutcomeError
-    │   └── ShopBusyError
+    │   └── ShopBusyError · ShopUnknownOutcomeError
     ├── PermanentError     never will; `code` says why, the message is for people
     │   ├── ProviderRefusedError · OutputExpiredError · OutputRefusedError
     │   └── ShopRefusedError
