@@ -41,6 +41,8 @@ class ProviderEvent:
     native: the provider's own status word. progress: 0–100, or None.
     output_urls: result links, in order. credits: whole credits charged;
     cost_micros: cost in millionths; processing_ms: how long the provider worked.
+    reference: our own reference as the provider echoed it, not yet verified; shop: the shop
+    that the provider's job says it is for. Either can show that it is not this job's.
     """
 
     provider: str
@@ -59,6 +61,8 @@ class ProviderEvent:
     tool_name: str | None = None
     error_code: str | None = None
     error_message: str | None = None
+    reference: str | None = None
+    shop: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -262,6 +262,8 @@ def _event(
         tool_name=text(first(job, "tool_name", "aiModel")),
         error_code=_code(code) if failed else None,
         error_message=(message or "PikcelAI says that the job failed.") if failed else None,
+        reference=_reference(job),
+        shop=_shop(job),
     )
 
 
@@ -301,6 +303,11 @@ def _reference(job: Mapping[str, Any]) -> str | None:
     return text(mapping(job.get("metadata")).get("ref")) or text(
         mapping(job.get("parameters")).get("ref")
     )
+
+
+def _shop(job: Mapping[str, Any]) -> str | None:
+    places = (mapping(job.get("metadata")), mapping(job.get("parameters")))
+    return next(filter(None, (text(place.get("shopify_shop")) for place in places)), None)
 
 
 def _error_in(source: Mapping[str, Any]) -> tuple[str | None, str | None]:

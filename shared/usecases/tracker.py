@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.domain.errors import QueueUnavailableError, StoreUnavailableError, VersionConflictError
-from shared.domain.events import LogEntry, Proof, Source
+from shared.domain.events import LogEntry, Proof, ProviderEvent, Source
 from shared.domain.ids import JobRef, uuid7
 from shared.domain.job import Job
 from shared.domain.plan import Patience, Step, next_step, schedule
+from shared.domain.references import read_reference
 from shared.domain.status import Outcome
 from shared.providers.base import ProviderAdapter
 from shared.usecases.ports import (
@@ -24,6 +25,7 @@ from shared.usecases.ports import (
     Outbox,
     PushRequest,
     Randomness,
+    Secrets,
 )
 
 log = logging.getLogger(__name__)
@@ -51,7 +53,8 @@ class Note:
 class Tracker:
     """What every use-case that changes jobs works with.
 
-    adapters: by provider name (the worker has none).
+    adapters: by provider name (the worker has none). secrets: needed only where providers'
+    events are applied, to verify the references that they echo.
     """
 
     store: JobStore
@@ -59,6 +62,7 @@ class Tracker:
     clock: Clock
     random: Randomness
     adapters: Mapping[str, ProviderAdapter]
+    secrets: Secrets | None = None
 
     def now(self) -> datetime:
         """Return the present instant."""
@@ -72,6 +76,20 @@ class Tracker:
         """Return how long to wait for the job's provider."""
         adapter = self.adapters.get(job.provider)
         return adapter.patience if adapter else Patience()
+
+    def is_foreign(self, event: ProviderEvent, ref: JobRef) -> bool:
+        """Tell whether the provider's job says of itself that it belongs to another of our jobs.
+
+        A job that was registered by its provider id could otherwise be given the result of
+        somebody else's. Raises SecretUnavailableError.
+        """
+        if event.shop is not None and event.shop != ref.shop:
+            return True
+        if event.reference is None or self.secrets is None:
+            return False
+        app_secrets = self.secrets.get("app", "APP_SECRET")
+        owner = read_reference(event.provider, event.reference, app_secrets)
+        return owner is not None and owner.ref != ref
 
     def step(self, job: Job, now: datetime) -> Step:
         """Return what the job needs at `now`."""
