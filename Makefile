@@ -58,7 +58,7 @@ build: install lint-template ## what goes to AWS, into .aws-sam/build
 	$(SAM) build --region $(LINT_REGION) --build-dir $(BUILD_DIR)
 
 deploy: build ## sam deploy with your AWS settings (OPTIONS="--guided")
-	$(SAM) deploy $(OPTIONS)
+	$(SAM) deploy --template-file $(BUILD_DIR)/template.yaml $(OPTIONS)
 
 lock: $(UV) ## compile every lock file anew from pyproject.toml
 	$(UV) pip compile $(LOCK_OPTIONS) --group local --group test --group check pyproject.toml -o requirements.lock

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.template.stack import FUNCTIONS, ids_of_type, properties, resource
+from tests.template.stack import FUNCTIONS, ROOT, ids_of_type, properties, resource
 
 ALARMS = ids_of_type("AWS::CloudWatch::Alarm")
 
@@ -103,3 +103,18 @@ def test_somebody_can_be_told_by_mail() -> None:
         "Protocol": "email",
         "Endpoint": {"Ref": "AlarmEmail"},
     }
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "CompletedByPoll",
+        "CompletedByWebhook",
+        "DueBacklogAge",
+        "SecretUnavailable",
+        "WebhookRejected",
+    ],
+)
+def test_every_metric_that_is_watched_is_counted_by_the_code(metric: str) -> None:
+    sources = [path for folder in ("functions", "shared") for path in (ROOT / folder).rglob("*.py")]
+    assert any(f'"{metric}"' in path.read_text(encoding="utf-8") for path in sources)
