@@ -100,6 +100,10 @@ def create_app(upstream: str) -> Starlette:
             content = b"".join([chunk async for chunk in answer.aiter_raw()])
         except httpx.TransportError:
             return _message(503, "Service Unavailable")
+        if _is_failed_invocation(answer, content):
+            # ministack puts it nowhere else; on AWS it is in the function's log.
+            print(f"{request.method} {request.url.path} failed: {content.decode()}", flush=True)
+            return _message(500, "Internal Server Error")
         return _as_api_gateway(answer, content)
 
     route = Route("/{path:path}", pass_on, methods=_METHODS)
@@ -140,10 +144,12 @@ def _request_headers(request: Request, body_size: int) -> list[tuple[bytes, byte
     ]
 
 
+def _is_failed_invocation(answer: httpx.Response, content: bytes) -> bool:
+    return answer.status_code == 502 and _has_keys(content, {"errorMessage", "errorType"})
+
+
 def _as_api_gateway(answer: httpx.Response, content: bytes) -> Response:
     """Return the upstream's answer as API Gateway would have given it."""
-    if answer.status_code == 502 and _has_keys(content, {"errorMessage", "errorType"}):
-        return _message(500, "Internal Server Error")
     if answer.status_code == 429 and _has_keys(content, {"Reason"}):
         return _message(503, "Service Unavailable")
     response = Response(content, answer.status_code)

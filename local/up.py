@@ -46,7 +46,7 @@ def main(
     keep = environment.get("KEEP")
     try:
         with running_stack(
-            int(environment.get("PORT", DEFAULT_PORT)),
+            int(environment.get("PORT") or DEFAULT_PORT),
             auth=environment.get("AUTH") == "1",
             keep=Path(keep).resolve() if keep else None,
             settings=settings_in(environment, SamTemplate.load(project_dir / "template.yaml")),

@@ -64,10 +64,10 @@ def deploy(
             if (variable := variable_name(name)) in settings
         ],
     }
-    if _stack_status(cloudformation):
-        _update(cloudformation, request)
-    else:
-        cloudformation.create_stack(**request, DisableRollback=True)
+    try:
+        _create_or_update(cloudformation, request)
+    except ClientError as error:
+        raise StackError(f"CloudFormation refuses the template: {error}") from error
     status = wait_until(
         lambda: _settled(_stack_status(cloudformation)), timeout_s=120, what="the deployment"
     )
@@ -118,7 +118,10 @@ def _ensure_bucket(s3: Any) -> None:
             raise
 
 
-def _update(cloudformation: Any, request: dict[str, Any]) -> None:
+def _create_or_update(cloudformation: Any, request: dict[str, Any]) -> None:
+    if not _stack_status(cloudformation):
+        cloudformation.create_stack(**request, DisableRollback=True)
+        return
     try:
         cloudformation.update_stack(**request)
     except ClientError as error:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.stack.processes import StackError
 from local.stack.sam_template import TemplateFunction
 
 _IGNORED = {"__pycache__", ".mypy_cache", ".ruff_cache"}
@@ -59,7 +60,7 @@ def _zip(base_dir: Path, files: Iterable[Path], *, prefix: str) -> Package:
 
 def _files(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
-        raise FileNotFoundError(f"The template names {folder}, which is no folder")
+        raise StackError(f"The template names {folder}, which is no folder")
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not _IGNORED.intersection(path.parts) and path.suffix != ".pyc":
             yield path
@@ -81,11 +82,14 @@ def _compiled(source: Path, name: str) -> bytes:
     """Compile as `make build` does: unchecked, because unpacking changes every date."""
     with tempfile.TemporaryDirectory() as folder:
         compiled = Path(folder, "module.pyc")
-        py_compile.compile(
-            str(source),
-            cfile=str(compiled),
-            dfile=name,
-            doraise=True,
-            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-        )
+        try:
+            py_compile.compile(
+                str(source),
+                cfile=str(compiled),
+                dfile=name,
+                doraise=True,
+                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+            )
+        except py_compile.PyCompileError as error:
+            raise StackError(f"{source} does not compile: {error.msg.strip()}") from error
         return compiled.read_bytes()

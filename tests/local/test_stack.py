@@ -218,24 +218,38 @@ def test_a_failed_invocation_says_so(stack: Stack) -> None:
 # ---- queues, table, secrets -------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("queue", "extra"), [("dispatch", {}), ("push", {"dedup": True})])
-def test_a_message_reaches_its_function(stack: Stack, queue: str, extra: dict[str, Any]) -> None:
-    fifo = {"MessageDeduplicationId": f"{queue}-1"} if extra else {}
+def send(stack: Stack, queue: str, body: str) -> None:
+    fifo = {"MessageDeduplicationId": body.replace(" ", "-")} if queue == "push" else {}
     stack.client("sqs").send_message(
-        QueueUrl=stack.info.queues[queue], MessageBody=f"to {queue}", MessageGroupId="shop", **fifo
+        QueueUrl=stack.info.queues[queue], MessageBody=body, MessageGroupId="shop", **fifo
     )
-    stack.wait_until(lambda: f"to {queue}" in "".join(stack.function_logs(queue)))
+
+
+def logs_with(stack: Stack, name: str, text: str) -> str:
+    """Wait until a function has logged ``text``, and return all that it has logged."""
+
+    def logged() -> str:
+        logs = "".join(stack.function_logs(name))
+        return logs if text in logs else ""
+
+    return stack.wait_until(logged, what=f"{text!r} in the logs of {name}")
+
+
+@pytest.mark.parametrize("queue", ["dispatch", "push"])
+def test_a_message_reaches_its_function(stack: Stack, queue: str) -> None:
+    send(stack, queue, f"to {queue}")
+    assert "messageId" in logs_with(stack, queue, f"to {queue}")
 
 
 def test_a_stopped_event_source_leaves_its_messages_in_the_queue(stack: Stack) -> None:
     sqs, url = stack.client("sqs"), stack.info.queues["dispatch"]
     stack.set_event_source("dispatch", enabled=False)
-    sqs.send_message(QueueUrl=url, MessageBody="kept back", MessageGroupId="shop")
+    send(stack, "dispatch", "kept back")
     attribute = "ApproximateNumberOfMessages"
     waiting = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[attribute])["Attributes"]
     assert waiting[attribute] == "1"
     stack.set_event_source("dispatch", enabled=True)
-    stack.wait_until(lambda: "kept back" in "".join(stack.function_logs("dispatch")))
+    assert "messageId" in logs_with(stack, "dispatch", "kept back")
 
 
 def test_the_queues_are_those_of_the_template(stack: Stack) -> None:
@@ -376,28 +390,46 @@ def test_a_taken_port_is_said_plainly(stack: Stack, project: Path) -> None:
 def test_a_failed_deployment_says_what_failed_and_leaves_nothing_running(project: Path) -> None:
     settings = {**ELSEWHERE, "SHOPIFY_API_VERSION": "next"}
     with (
-        pytest.raises(Exception, match="ShopifyApiVersion"),
+        pytest.raises(StackError, match="ShopifyApiVersion"),
         running_stack(project_dir=project, settings=settings),
     ):
         pass
 
 
-def test_a_kept_stack_keeps_its_items_secrets_and_addresses(project: Path, tmp_path: Path) -> None:
+def test_a_kept_stack_keeps_its_data_and_gets_the_new_code(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    project, keep = make_probe_project(tmp_path / "project"), tmp_path / "kept"
     item = {"pk": {"S": "kept"}, "sk": {"S": "item"}}
-    keep = tmp_path / "kept"
     with running_stack(project_dir=project, settings=ELSEWHERE, keep=keep) as first:
         assert first.client("events").list_rules()["Rules"][0]["State"] == "ENABLED"
         first.client("dynamodb").put_item(TableName=first.info.table_name, Item=item)
+        first.set_event_source("push", enabled=False)
+        send(first, "push", "sent before the restart")
+    probe = project / "shared" / "probe.py"
+    probe.write_text(probe.read_text().replace('"received"', '"received by new code"'))
     with running_stack(project_dir=project, settings=ELSEWHERE, keep=keep) as second:
         assert second.info == first.info
         found = second.client("dynamodb").get_item(TableName=second.info.table_name, Key=item)
         assert found["Item"] == item
         assert httpx.get(f"{second.info.api_url}/health").status_code == 200
-        assert second.invoke("sweep")["environment"]["TABLE_NAME"] == first.info.table_name
+        second.set_event_source("push", enabled=True)
+        send(second, "dispatch", "sent after it")
+        assert "received by new code" in logs_with(second, "push", "sent before the restart")
+        assert "received by new code" in logs_with(second, "dispatch", "sent after it")
     another, *_ = free_ports(1)
     with (
         pytest.raises(StackError, match="was made with PORT="),
         running_stack(another, project_dir=project, settings=ELSEWHERE, keep=keep),
+    ):
+        pass
+
+
+def test_code_that_does_not_compile_is_said_plainly(tmp_path: Path) -> None:
+    project = make_probe_project(tmp_path)
+    (project / "functions" / "push" / "app.py").write_text("def handler(:\n")
+    with (
+        pytest.raises(StackError, match=r"push/app\.py does not compile"),
+        running_stack(project_dir=project, settings=ELSEWHERE),
     ):
         pass
 
