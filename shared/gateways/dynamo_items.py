@@ -1,0 +1,497 @@
+"""How values of the domain lie in the table: keys, attributes, and back.
+
+Attributes have the names of the fields. What is None or at its default is left out, so an
+item costs what it says. Instants are whole microseconds since 1970 (exact, and a third of
+the size of a text); `due_at` alone is milliseconds, rounded up, because it is an index's key.
+Documents (parameters, metadata, result) are JSON texts; attempts, outputs, push and counts
+are JSON too, with the short names of the tables below.
+"""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from shared.domain.events import Link, LogEntry, ParkedEvent, Proof, Source
+from shared.domain.ids import JobRef, instant, milliseconds_up
+from shared.domain.job import Attempt, Counts, Job, Output, Priority, Push
+from shared.domain.shop import Shop
+from shared.domain.statistics import is_uncounted
+from shared.domain.status import JobStatus, Outcome, PushStatus
+from shared.gateways.dynamo_table import Item, Value, flag, key, number, text
+
+DUE_SHARDS = 8
+DAY_SHARDS = 16
+# Texts of others (a provider's id, a product's) go into keys as they are, up to here. The
+# whole key must stay below 1,024 bytes (sort key).
+MAX_KEY_TEXT_BYTES = 512
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+LINK_SK = "LINK"
+SHOP_SK = "SHOP"
+JOB_PREFIX = "JOB#"
+BODY_PREFIX = "BODY#"
+PARKED_PREFIX = "PARKED#"
+
+
+# --- keys ----------------------------------------------------------------------------
+
+
+def bounded(part: str) -> str:
+    """Return a text that fits into a key: itself, or its digest if it is long.
+
+    >>> bounded("pk_1"), bounded("x" * 600)[:14]
+    ('pk_1', 'sha256:ea75db9')
+    """
+    raw = part.encode(errors="surrogatepass")
+    if len(raw) <= MAX_KEY_TEXT_BYTES:
+        return part
+    return "sha256:" + hashlib.sha256(raw).hexdigest()
+
+
+def shop_pk(shop: str) -> str:
+    """Return the partition of a shop's own items."""
+    return f"SHOP#{shop}"
+
+
+def job_key(ref: JobRef) -> Item:
+    """Return the key of a job."""
+    return key(shop_pk(ref.shop), JOB_PREFIX + ref.job_id)
+
+
+def job_ref(item: Mapping[str, Value]) -> JobRef:
+    """Read whose job it is, and which, from its key."""
+    shop: str = item["pk"]["S"]
+    job_id: str = item["sk"]["S"]
+    return JobRef(shop.removeprefix("SHOP#"), job_id.removeprefix(JOB_PREFIX))
+
+
+def log_pk(ref: JobRef) -> str:
+    """Return the partition of a job's timeline."""
+    return f"LOG#{ref.shop}#{ref.job_id}"
+
+
+def body_key(ref: JobRef, entry_id: str) -> Item:
+    """Return the key of the raw delivery behind an entry."""
+    return key(log_pk(ref), BODY_PREFIX + entry_id)
+
+
+def link_pk(provider: str, provider_job_id: str) -> str:
+    """Return the partition of a provider's job id."""
+    return f"LINK#{provider}#{bounded(provider_job_id)}"
+
+
+def parked_key(event: ParkedEvent) -> Item:
+    """Return the key of a parked event: the same for every delivery of the same event."""
+    return key(link_pk(event.provider, event.provider_job_id), PARKED_PREFIX + bounded(event.key))
+
+
+def idempotency_key(shop: str, caller_key: str) -> Item:
+    """Return the key of a remembered creation."""
+    digest = hashlib.sha256(caller_key.encode(errors="surrogatepass")).hexdigest()
+    return key(shop_pk(shop), f"IDEM#{digest}")
+
+
+def running_key(shop: str, job_type: str) -> Item:
+    """Return the key of the marker that an exclusive job of a type puts up."""
+    return key(shop_pk(shop), f"RUNNING#{bounded(job_type)}")
+
+
+def due_pk(shard: int) -> str:
+    """Return a partition of the due index."""
+    return f"DUE#{shard}"
+
+
+def shard_of(job_id: str, shards: int) -> int:
+    """Return the job's shard: always the same, evenly spread."""
+    return zlib.crc32(job_id.encode()) % shards
+
+
+def index_value(shop: str, kind: str, value: str) -> str:
+    """Return the partition of a shop's index, e.g. `SHOP#{shop}#PUSH#failed`."""
+    return f"SHOP#{shop}#{kind}#{bounded(value)}"
+
+
+def index_attributes(job: Job) -> Item:
+    """Return the keys of the indexes that the job is in; indexes it is not in are left out.
+
+    Our own bulk jobs are in no status index: they are counted nowhere. They are found by type.
+    """
+    status = None if is_uncounted(job) else job.status.value
+    push = None if job.push.status is PushStatus.NONE else job.push.status.value
+    found = {
+        "status_pk": ("STATUS", status),
+        "push_pk": ("PUSH", push),
+        "product_pk": ("PRODUCT", job.product_id),
+        "batch_pk": ("BATCH", job.batch_id),
+        "tool_pk": ("TOOL", job.tool_id),
+        "type_pk": ("TYPE", job.type),
+        "project_pk": ("PROJECT", job.project_id),
+        "agent_pk": ("AGENT", job.agent_id),
+    }
+    item: Item = {
+        attribute: text(index_value(job.shop, kind, value))
+        for attribute, (kind, value) in found.items()
+        if value is not None
+    }
+    day = shard_of(job.job_id, DAY_SHARDS)
+    item["day_pk"] = text(f"DAY#{job.created_at.astimezone(UTC):%Y-%m-%d}#{day}")
+    if job.due_at is not None:
+        item["due_pk"] = text(due_pk(shard_of(job.job_id, DUE_SHARDS)))
+        item["due_at"] = number(milliseconds_up(job.due_at))
+    return item
+
+
+# --- plain attributes ----------------------------------------------------------------
+
+
+def microseconds(at: datetime) -> int:
+    """Return whole microseconds since 1970, exactly."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(count: int) -> datetime:
+    """Return the instant, aware UTC."""
+    return _EPOCH + timedelta(microseconds=count)
+
+
+def to_json(value: object) -> str:
+    """Write a document as compact JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How one kind of attribute is written and read."""
+
+    write: Callable[[Any], Value]
+    read: Callable[[Value], Any]
+
+
+def _word(words: type[StrEnum]) -> _Kind:
+    return _Kind(lambda word: text(word.value), lambda value: words(value["S"]))
+
+
+_TEXT = _Kind(text, lambda value: value["S"])
+_NUMBER = _Kind(number, lambda value: int(value["N"]))
+_FLAG = _Kind(flag, lambda value: value["BOOL"])
+_INSTANT = _Kind(
+    lambda at: number(microseconds(at)), lambda value: from_microseconds(int(value["N"]))
+)
+_DOCUMENT = _Kind(lambda document: text(to_json(document)), lambda value: json.loads(value["S"]))
+
+
+# --- records inside a job ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Record[T]:
+    """How a small dataclass is written as JSON: short name by field; defaults left out."""
+
+    make: Callable[..., T]
+    names: Mapping[str, str]
+    defaults: Mapping[str, object]
+    instants: frozenset[str] = frozenset()
+
+    def pack(self, record: T) -> dict[str, Any]:
+        """Return the record as a JSON object."""
+        packed = {}
+        for name, short in self.names.items():
+            value = getattr(record, name)
+            if value != self.defaults.get(name):
+                packed[short] = microseconds(value) if name in self.instants else value
+        return packed
+
+    def unpack(self, packed: Mapping[str, Any]) -> T:
+        """Return the record of a JSON object."""
+        values = {}
+        for name, short in self.names.items():
+            if short in packed:
+                value = packed[short]
+                values[name] = from_microseconds(value) if name in self.instants else value
+        return self.make(**values)
+
+    def kind(self) -> _Kind:
+        """Return the attribute that holds one record."""
+        return _Kind(
+            lambda record: text(to_json(self.pack(record))),
+            lambda value: self.unpack(json.loads(value["S"])),
+        )
+
+    def list_kind(self) -> _Kind:
+        """Return the attribute that holds a tuple of records."""
+        return _Kind(
+            lambda records: text(to_json([self.pack(record) for record in records])),
+            lambda value: tuple(self.unpack(packed) for packed in json.loads(value["S"])),
+        )
+
+
+def _defaults(cls: Any) -> dict[str, object]:
+    return {field.name: field.default for field in fields(cls)}
+
+
+def _output(*, push_status: str = PushStatus.NONE, **values: Any) -> Output:
+    return Output(push_status=PushStatus(push_status), **values)
+
+
+def _push(*, status: str = PushStatus.NONE, **values: Any) -> Push:
+    return Push(status=PushStatus(status), **values)
+
+
+ATTEMPT_NAMES = {
+    "number": "n",
+    "created_at": "at",
+    "provider_job_id": "id",
+    "linked_at": "linked",
+    "intent_at": "intent",
+    "missed_at": "missed",
+    "tries": "tries",
+    "not_before": "wait",
+    "credits": "cr",
+    "cost_micros": "cost",
+    "processing_ms": "ms",
+}
+OUTPUT_NAMES = {
+    "index": "i",
+    "attempt": "n",
+    "url": "url",
+    "key": "key",
+    "content_type": "ct",
+    "sha256": "sha",
+    "size_bytes": "b",
+    "width": "w",
+    "height": "h",
+    "error_code": "err",
+    "suffix": "k",
+    "media_id": "media",
+    "media_error": "merr",
+    "media_failures": "mfail",
+    "push_status": "push",
+}
+PUSH_NAMES = {
+    "status": "s",
+    "number": "n",
+    "tries": "tries",
+    "not_before": "wait",
+    "undo": "undo",
+    "error_code": "err",
+    "error": "msg",
+    "pushed_at": "at",
+}
+COUNTS_NAMES = {"total": "t", "processed": "p", "successful": "s", "failed": "f"}
+
+_ATTEMPTS = _Record(
+    Attempt,
+    ATTEMPT_NAMES,
+    _defaults(Attempt),
+    frozenset({"created_at", "linked_at", "intent_at", "missed_at", "not_before"}),
+)
+_OUTPUTS = _Record(_output, OUTPUT_NAMES, _defaults(Output))
+_PUSH = _Record(_push, PUSH_NAMES, _defaults(Push), frozenset({"not_before", "pushed_at"}))
+_COUNTS = _Record(Counts, COUNTS_NAMES, _defaults(Counts))
+
+
+# --- the job -------------------------------------------------------------------------
+
+_ALWAYS = frozenset({"created_at", "updated_at", "provider", "type", "version", "status"})
+_JOB_KINDS: Mapping[str, _Kind] = {
+    "created_at": _INSTANT,
+    "updated_at": _INSTANT,
+    "provider": _TEXT,
+    "type": _TEXT,
+    "version": _NUMBER,
+    "status": _word(JobStatus),
+    "native_status": _TEXT,
+    "priority": _word(Priority),
+    "tool_id": _TEXT,
+    "tool_name": _TEXT,
+    "template_id": _TEXT,
+    "input_image_url": _TEXT,
+    "parameters": _DOCUMENT,
+    "metadata": _DOCUMENT,
+    "result": _DOCUMENT,
+    "product_id": _TEXT,
+    "product_title": _TEXT,
+    "variant_id": _TEXT,
+    "image_id": _TEXT,
+    "project_id": _TEXT,
+    "batch_id": _TEXT,
+    "agent_id": _TEXT,
+    "mode": _TEXT,
+    "input_asset_id": _TEXT,
+    "name": _TEXT,
+    "description": _TEXT,
+    "acceptance_criteria": _TEXT,
+    "auto_push": _FLAG,
+    "alt_text": _TEXT,
+    "scheduled_at": _INSTANT,
+    "exclusive": _FLAG,
+    "attempts": _ATTEMPTS.list_kind(),
+    "progress": _NUMBER,
+    "counts": _COUNTS.kind(),
+    "started_at": _INSTANT,
+    "completed_at": _INSTANT,
+    "reported_at": _INSTANT,
+    "polled_at": _INSTANT,
+    "poll_wanted": _FLAG,
+    "error_code": _TEXT,
+    "error_message": _TEXT,
+    "cancel_requested": _FLAG,
+    "unit_cost_micros": _NUMBER,
+    "outputs": _OUTPUTS.list_kind(),
+    "push": _PUSH.kind(),
+    "due_tries": _NUMBER,
+    "counted_tool": _TEXT,
+    "counted_type": _TEXT,
+}
+_JOB_DEFAULTS: Mapping[str, object] = {
+    **{name: value for name, value in _defaults(Job).items() if name not in _ALWAYS},
+    "parameters": {},
+    "metadata": {},
+}
+
+
+def job_item(job: Job) -> Item:
+    """Return the job's item, with the keys of the indexes that it is in."""
+    item = job_key(job.ref)
+    for name, kind in _JOB_KINDS.items():
+        value = getattr(job, name)
+        if name in _ALWAYS or value != _JOB_DEFAULTS[name]:
+            item[name] = kind.write(value)
+    item.update(index_attributes(job))
+    return item
+
+
+def read_job(item: Mapping[str, Value]) -> Job:
+    """Read a job's item; attributes that no field has are left alone (`log_count`)."""
+    values = {name: kind.read(item[name]) for name, kind in _JOB_KINDS.items() if name in item}
+    ref = job_ref(item)
+    due_at = instant(int(item["due_at"]["N"])) if "due_at" in item else None
+    return Job(shop=ref.shop, job_id=ref.job_id, due_at=due_at, **values)
+
+
+# --- everything else -----------------------------------------------------------------
+
+_ENTRY_KINDS: Mapping[str, _Kind] = {
+    "at": _INSTANT,
+    "source": _word(Source),
+    "outcome": _word(Outcome),
+    "message": _TEXT,
+    "actor": _TEXT,
+    "attempt": _NUMBER,
+    "from_status": _word(JobStatus),
+    "to_status": _word(JobStatus),
+    "proof": _word(Proof),
+    "body_sha256": _TEXT,
+}
+_SHOP_KINDS: Mapping[str, _Kind] = {
+    "version": _NUMBER,
+    "installed_at": _INSTANT,
+    "scopes": _TEXT,
+    "token": _TEXT,
+    "token_expires_at": _INSTANT,
+    "refresh_token": _TEXT,
+    "refresh_expires_at": _INSTANT,
+    "token_dead": _FLAG,
+    "exchange_until": _INSTANT,
+    "resume_owed": _FLAG,
+    "auto_push": _FLAG,
+}
+
+
+def _write(kinds: Mapping[str, _Kind], record: object) -> Item:
+    values = ((name, kind, getattr(record, name)) for name, kind in kinds.items())
+    return {name: kind.write(value) for name, kind, value in values if value is not None}
+
+
+def _read(kinds: Mapping[str, _Kind], item: Mapping[str, Value]) -> dict[str, Any]:
+    return {name: kind.read(item[name]) for name, kind in kinds.items() if name in item}
+
+
+def entry_item(ref: JobRef, entry: LogEntry) -> Item:
+    """Return the item of a timeline entry, without the raw delivery."""
+    return key(log_pk(ref), entry.entry_id) | _write(_ENTRY_KINDS, entry)
+
+
+def read_entry(item: Mapping[str, Value]) -> LogEntry:
+    """Read the item of a timeline entry."""
+    return LogEntry(entry_id=item["sk"]["S"], **_read(_ENTRY_KINDS, item))
+
+
+def body_item(ref: JobRef, entry_id: str, packed: bytes, until: datetime) -> Item:
+    """Return the item of a raw delivery: gzipped, and its end."""
+    return body_key(ref, entry_id) | {"body": {"B": packed}, "expires_at": expiry(until)}
+
+
+def link_item(link: Link) -> Item:
+    """Return the item of a link."""
+    item = key(link_pk(link.provider, link.provider_job_id), LINK_SK)
+    item |= {"shop": text(link.ref.shop), "job_id": text(link.ref.job_id)}
+    item["attempt"] = number(link.attempt)
+    if link.is_tombstone:
+        item["is_tombstone"] = flag(True)
+    return item
+
+
+def read_link(provider: str, provider_job_id: str, item: Mapping[str, Value]) -> Link:
+    """Read the item of a link."""
+    return Link(
+        provider=provider,
+        provider_job_id=provider_job_id,
+        ref=JobRef(item["shop"]["S"], item["job_id"]["S"]),
+        attempt=int(item["attempt"]["N"]),
+        is_tombstone="is_tombstone" in item,
+    )
+
+
+def parked_item(event: ParkedEvent, packed: bytes, until: datetime) -> Item:
+    """Return the item of a parked event; its body is gzipped."""
+    return parked_key(event) | {
+        "event_key": text(event.key),
+        "received_at": number(microseconds(event.received_at)),
+        "proof": text(event.proof.value),
+        "body": {"B": packed},
+        "expires_at": expiry(until),
+    }
+
+
+def read_parked(
+    provider: str,
+    provider_job_id: str,
+    item: Mapping[str, Value],
+    unpack: Callable[[bytes], bytes],
+) -> ParkedEvent:
+    """Read the item of a parked event."""
+    return ParkedEvent(
+        provider=provider,
+        provider_job_id=provider_job_id,
+        key=item["event_key"]["S"],
+        received_at=from_microseconds(int(item["received_at"]["N"])),
+        proof=Proof(item["proof"]["S"]),
+        body=unpack(item["body"]["B"]),
+    )
+
+
+def shop_item(shop: Shop) -> Item:
+    """Return the item of a shop's settings and (encrypted) token."""
+    return key(shop_pk(shop.shop), SHOP_SK) | _write(_SHOP_KINDS, shop)
+
+
+def read_shop(shop: str, item: Mapping[str, Value]) -> Shop:
+    """Read the item of a shop."""
+    return Shop(shop=shop, **_read(_SHOP_KINDS, item))
+
+
+def expiry(until: datetime) -> Value:
+    """Return the TTL attribute: whole seconds, never before the instant."""
+    return number(-(-milliseconds_up(until) // 1000))
+
+
+def has_expired(item: Mapping[str, Value], now: datetime) -> bool:
+    """Tell whether an item's time is over (DynamoDB deletes it only some time later)."""
+    return int(item["expires_at"]["N"]) <= now.timestamp()

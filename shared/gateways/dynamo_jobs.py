@@ -1,0 +1,623 @@
+"""The `JobStore` on DynamoDB: every write of a job is on condition of its version.
+
+A change of the job alone is one plain update of the attributes that differ. What must change
+together (a link, the statistics, a log entry, an idempotency key) is one transaction.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from shared.domain.errors import NotFoundError, StoreUnavailableError, VersionConflictError
+from shared.domain.events import Link, LogEntry, ParkedEvent
+from shared.domain.filters import JobFilter
+from shared.domain.ids import JobRef
+from shared.domain.job import Job
+from shared.domain.statistics import Scope, Tally
+from shared.domain.status import JobStatus, PushStatus
+from shared.gateways import dynamo_items as items
+from shared.gateways.dynamo_counters import (
+    SHARDS,
+    CounterChange,
+    Counters,
+    count_as_other,
+    counter_changes,
+    counter_row,
+)
+from shared.gateways.dynamo_errors import (
+    CONDITION_FAILED,
+    CONFLICT,
+    ConditionFailedError,
+    Reason,
+    TransactionCancelledError,
+)
+from shared.gateways.dynamo_listing import Listing
+from shared.gateways.dynamo_table import (
+    Item,
+    Request,
+    Role,
+    Row,
+    Table,
+    Terms,
+    Value,
+    check_size,
+    key,
+    number,
+    text,
+    update_expression,
+)
+from shared.gateways.store_rules import (
+    BODY_KEPT_FOR,
+    IDEMPOTENT_FOR,
+    MAX_LOG_ENTRIES,
+    PARKED_FOR,
+    already_running,
+    key_reused,
+    link_taken,
+    links,
+    made_and_deleted,
+    new_links,
+    pack_body,
+    settle_counted_names,
+    stored_form,
+)
+from shared.usecases.ports import (
+    Clock,
+    DayTally,
+    DueJob,
+    Idempotency,
+    LogPage,
+    Page,
+    Randomness,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+# A counter that others are writing is tried on another shard, this often in all.
+WRITE_TRIES = 6
+# A transaction has at most 100 rows; older attempts' links are written before it.
+_LINKS_TOGETHER = 50
+
+
+@dataclass(slots=True)
+class _Write:
+    """One write as it is being tried.
+
+    log_is_full: the entry is only counted. conflicts: how often counters were contended.
+    ended_holder: the ended job that left its marker of an exclusive type.
+    """
+
+    before: Job | None
+    after: Job
+    entry: LogEntry | None = None
+    idempotency: Idempotency | None = None
+    log_is_full: bool = False
+    conflicts: int = 0
+    ended_holder: str | None = None
+
+    @property
+    def kept_entry(self) -> LogEntry | None:
+        """The entry, unless the timeline has no room for it."""
+        return None if self.log_is_full else self.entry
+
+
+class DynamoJobStore:
+    """The table of jobs.
+
+    Parameters
+        client: a botocore DynamoDB client. clock: tells what has expired.
+        random: chooses the shards of the counters.
+    """
+
+    def __init__(
+        self, client: DynamoDBClient, table_name: str, *, clock: Clock, random: Randomness
+    ) -> None:
+        self._table = Table(client, table_name, clock)
+        self._listing = Listing(self._table)
+        self._counters = Counters(self._table)
+        self._clock = clock
+        self._random = random
+
+    # --- one job ---------------------------------------------------------------------
+
+    def get(self, ref: JobRef) -> Job:
+        """Read one job consistently. Raises NotFoundError."""
+        item = self._table.get(items.job_key(ref))
+        if item is None:
+            raise NotFoundError("There is no such job.")
+        return items.read_job(item)
+
+    def get_many(self, refs: Sequence[JobRef]) -> list[Job]:
+        """Read up to 100 jobs in the order asked; those that do not exist are left out."""
+        found = self._listing.get_many(refs, consistent=True)
+        return [found[ref] for ref in refs if ref in found]
+
+    def create(
+        self, job: Job, *, entry: LogEntry | None = None, idempotency: Idempotency | None = None
+    ) -> Job:
+        """Write a new job; see `JobStore.create`."""
+        job = settle_counted_names(None, stored_form(job))
+        check_size(items.job_item(job))
+        if job.exclusive:
+            self._check_nothing_runs(job)
+        write = _Write(None, job, entry, idempotency)
+        for _ in range(WRITE_TRIES):
+            rows = self._create_rows(write)
+            if len(rows) == 1:
+                return self._put_alone(write.after, rows[0])
+            try:
+                self._table.transact(rows)
+            except TransactionCancelledError as cancelled:
+                earlier = self._judge_create(write, rows, cancelled.reasons)
+                if earlier is not None:
+                    return earlier
+            else:
+                return write.after
+        raise StoreUnavailableError("The table is too busy at the moment.")
+
+    def save(self, before: Job, after: Job, *, entry: LogEntry | None = None) -> Job:
+        """Write `after` over `before`; see `JobStore.save`.
+
+        Raises VersionConflictError also when the job was deleted: reading it again tells.
+        """
+        after = replace(settle_counted_names(before, after), version=before.version + 1)
+        write = _Write(before, stored_form(after), entry)
+        for _ in range(WRITE_TRIES):
+            check_size(items.job_item(write.after))
+            rows = self._save_rows(before, write)
+            if len(rows) == 1:
+                self._table.update(rows[0].request)
+                return write.after
+            try:
+                self._table.transact(rows)
+            except TransactionCancelledError as cancelled:
+                self._judge(write, rows, cancelled.reasons)
+            else:
+                return write.after
+        raise StoreUnavailableError("The table is too busy at the moment.")
+
+    def delete(self, job: Job) -> None:
+        """Delete the job; see `JobStore.delete`.
+
+        The timeline goes first: if we die in between, the job is still there and deleting it
+        can be repeated. It is looked at once more at the end, for entries that came meanwhile.
+        """
+        stored = self._table.get(items.job_key(job.ref), "version")
+        if stored is None or int(stored["version"]["N"]) != job.version:
+            raise VersionConflictError("The job was changed meanwhile.")
+        self._delete_log(job.ref)
+        tombstones = [replace(link, is_tombstone=True) for link in links(job)]
+        for link in tombstones[:-_LINKS_TOGETHER]:
+            self._table.put({"Item": items.link_item(link)})
+        last = [
+            Row(Role.LINK, "Put", {"Item": items.link_item(link)})
+            for link in tombstones[-_LINKS_TOGETHER:]
+        ]
+        write = _Write(job, job)
+        changes = counter_changes(job, None)
+        for _ in range(WRITE_TRIES):
+            rows = [_delete_row(job), *last, *self._counter_rows(changes, write)]
+            try:
+                self._table.transact(rows)
+            except TransactionCancelledError as cancelled:
+                self._judge(write, rows, cancelled.reasons)
+            else:
+                self._delete_log(job.ref)
+                return
+        raise StoreUnavailableError("The table is too busy at the moment.")
+
+    # --- the rows of a write ---------------------------------------------------------
+
+    def _create_rows(self, write: _Write) -> list[Row]:
+        job = write.after
+        item = items.job_item(job)
+        if write.entry is not None:
+            item["log_count"] = number(1)
+        terms = Terms()
+        request = {"Item": item, "ConditionExpression": terms.absent()}
+        rows = [Row(Role.JOB, "Put", terms.attach(request))]
+        rows += [_link_row(link) for link in new_links(None, job)]
+        if write.idempotency is not None:
+            rows.append(self._idempotency_row(job, write.idempotency))
+        if job.exclusive:
+            rows.append(_running_row(job, write.ended_holder))
+        rows += self._counter_rows(counter_changes(None, job), write)
+        return rows + _entry_rows(job.ref, write.entry)
+
+    def _save_rows(self, before: Job, write: _Write) -> list[Row]:
+        rows = [_job_row(before, write)]
+        rows += [_link_row(link) for link in new_links(before, write.after)]
+        rows += self._counter_rows(counter_changes(before, write.after), write)
+        return rows + _entry_rows(write.after.ref, write.kept_entry)
+
+    def _counter_rows(self, changes: Mapping[Scope, CounterChange], write: _Write) -> list[Row]:
+        return [
+            counter_row(scope, change, self._shard(write.conflicts))
+            for scope, change in changes.items()
+        ]
+
+    def _shard(self, conflicts: int) -> int:
+        """Choose a shard at random, and the ones after it while that is contended."""
+        return (int(self._random.fraction() * SHARDS) + conflicts) % SHARDS
+
+    def _idempotency_row(self, job: Job, idempotency: Idempotency) -> Row:
+        now = self._clock.now()
+        terms = Terms()
+        item = items.idempotency_key(job.shop, idempotency.key) | {
+            "body_sha256": text(idempotency.body_sha256),
+            "job_id": text(job.job_id),
+            "expires_at": items.expiry(now + IDEMPOTENT_FOR),
+        }
+        expired = f"{terms.name('expires_at')} <= {terms.value(number(int(now.timestamp())))}"
+        request = {
+            "Item": item,
+            "ConditionExpression": f"{terms.absent()} OR {expired}",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        return Row(Role.IDEMPOTENCY, "Put", terms.attach(request))
+
+    # --- what stood in the way -------------------------------------------------------
+
+    def _judge_create(
+        self, write: _Write, rows: Sequence[Row], reasons: Sequence[Reason]
+    ) -> Job | None:
+        """Return the job made earlier with the same idempotency key; else as `_judge`."""
+        for row, reason in zip(rows, reasons, strict=True):
+            if row.role is Role.IDEMPOTENCY and reason.code == CONDITION_FAILED:
+                earlier = self._made_before(write, reason.item)
+                if earlier is not None:
+                    return earlier
+            if row.role is Role.JOB and reason.code == CONDITION_FAILED:
+                return self._same_or_conflict(write.after)
+        for row, reason in zip(rows, reasons, strict=True):
+            if row.role is Role.RUNNING and reason.code == CONDITION_FAILED:
+                self._judge_running(write, reason.item)
+        self._judge(write, rows, reasons)
+        return None
+
+    def _made_before(self, write: _Write, item: Mapping[str, Value] | None) -> Job | None:
+        if write.idempotency is None:
+            return None
+        if item is None:
+            item = self._table.get(items.idempotency_key(write.after.shop, write.idempotency.key))
+        if item is None or items.has_expired(item, self._clock.now()):
+            return None
+        if item["body_sha256"]["S"] != write.idempotency.body_sha256:
+            raise key_reused()
+        try:
+            return self.get(JobRef(write.after.shop, item["job_id"]["S"]))
+        except NotFoundError:
+            raise made_and_deleted() from None
+
+    def _judge_running(self, write: _Write, item: Mapping[str, Value] | None) -> None:
+        """Let an exclusive job pass a marker whose job has ended or is gone."""
+        job = write.after
+        if item is None:
+            item = self._table.get(items.running_key(job.shop, job.type))
+        if item is None:
+            return
+        holder = item["job_id"]["S"]
+        try:
+            is_active = self.get(JobRef(job.shop, holder)).status.is_active
+        except NotFoundError:
+            is_active = False
+        if is_active:
+            raise already_running(holder)
+        write.ended_holder = holder
+
+    def _judge(self, write: _Write, rows: Sequence[Row], reasons: Sequence[Reason]) -> None:
+        """Raise what a cancelled transaction means, or prepare the write for another try."""
+        found = list(zip(rows, reasons, strict=True))
+        for row, reason in found:
+            if row.role is Role.JOB and reason.code is not None:
+                self._judge_job(write, reason)
+        for row, reason in found:
+            if row.role is Role.LINK and reason.code == CONDITION_FAILED:
+                raise link_taken()
+        for row, reason in found:
+            if row.role is Role.COUNTER and reason.code == CONDITION_FAILED:
+                write.after = self._crowded(write, reason.item)
+        if any(reason.code == CONFLICT for _, reason in found):
+            write.conflicts += 1
+
+    def _judge_job(self, write: _Write, reason: Reason) -> None:
+        if reason.code == CONFLICT and write.before is None:
+            return
+        is_unchanged = (
+            reason.item is not None
+            and write.before is not None
+            and int(reason.item["version"]["N"]) == write.before.version
+        )
+        if reason.code == CONDITION_FAILED and is_unchanged and write.entry is not None:
+            write.log_is_full = True
+            return
+        raise VersionConflictError("The job was changed meanwhile.")
+
+    @staticmethod
+    def _crowded(write: _Write, item: Mapping[str, Value] | None) -> Job:
+        job = write.after
+        for change in counter_changes(write.before, job).values():
+            job = count_as_other(job, change, item)
+        return job
+
+    def _put_alone(self, job: Job, row: Row) -> Job:
+        try:
+            self._table.put(row.request)
+        except ConditionFailedError:
+            return self._same_or_conflict(job)
+        return job
+
+    def _same_or_conflict(self, job: Job) -> Job:
+        """Return the job if it is stored already: our own write, whose answer was lost."""
+        try:
+            stored = self.get(job.ref)
+        except NotFoundError:
+            stored = None
+        if stored != job:
+            raise VersionConflictError("A job with this id exists already.")
+        return stored
+
+    def _check_nothing_runs(self, job: Job) -> None:
+        for other in self._listing.active_jobs(job.shop):
+            if other.type == job.type and other.job_id != job.job_id:
+                raise already_running(other.job_id)
+
+    # --- timeline --------------------------------------------------------------------
+
+    def note(self, ref: JobRef, entry: LogEntry) -> None:
+        """Put an entry on the timeline; nothing happens when the job is gone."""
+        rows = [_count_entry_row(ref), *_entry_rows(ref, entry)]
+        for tries in range(WRITE_TRIES):
+            try:
+                self._table.transact(rows)
+            except TransactionCancelledError as cancelled:
+                job = cancelled.reasons[0]
+                if job.code == CONDITION_FAILED:
+                    if job.item is not None:
+                        self._count_only(ref)
+                    return
+                # Somebody is changing the job this very moment.
+                self._clock.sleep(0.01 * 2**tries * self._random.fraction())
+            else:
+                return
+        raise StoreUnavailableError("The table is too busy at the moment.")
+
+    def _count_only(self, ref: JobRef) -> None:
+        terms = Terms()
+        request = {
+            "Key": items.job_key(ref),
+            "UpdateExpression": update_expression(terms, add={"log_count": number(1)}),
+            "ConditionExpression": terms.present(),
+        }
+        try:
+            self._table.update(terms.attach(request))
+        except ConditionFailedError:
+            return
+
+    def log(self, ref: JobRef, *, limit: int, position: str | None = None) -> LogPage:
+        """Read the timeline, newest first."""
+        request = _log_request(ref, before=position) | {
+            "ScanIndexForward": False,
+            "Limit": limit + 1,
+            "ConsistentRead": True,
+        }
+        found = [items.read_entry(item) for item in self._table.query_page(request)["Items"]]
+        job = self._table.get(items.job_key(ref), "log_count") or {}
+        count = int(job["log_count"]["N"]) if "log_count" in job else 0
+        return LogPage(
+            entries=tuple(found[:limit]),
+            position=found[limit - 1].entry_id if len(found) > limit else None,
+            dropped=max(0, count - MAX_LOG_ENTRIES),
+        )
+
+    def body(self, ref: JobRef, entry_id: str) -> bytes | None:
+        """Read the raw delivery behind an entry; None if none is kept."""
+        item = self._table.get(items.body_key(ref, entry_id))
+        if item is None or items.has_expired(item, self._clock.now()):
+            return None
+        return gzip.decompress(item["body"]["B"])
+
+    def _delete_log(self, ref: JobRef) -> None:
+        terms = Terms()
+        condition = terms.equals("pk", text(items.log_pk(ref)))
+        names = f"{terms.name('pk')}, {terms.name('sk')}"
+        request = {"KeyConditionExpression": condition, "ProjectionExpression": names}
+        self._table.batch_delete(list(self._table.query(terms.attach(request))))
+
+    # --- links and parked events -----------------------------------------------------
+
+    def find_link(self, provider: str, provider_job_id: str) -> Link | None:
+        """Read consistently which job a provider's id belongs to."""
+        link_key = key(items.link_pk(provider, provider_job_id), items.LINK_SK)
+        item = self._table.get(link_key)
+        return items.read_link(provider, provider_job_id, item) if item is not None else None
+
+    def park(self, event: ParkedEvent) -> bool:
+        """Keep an event that came before its job; False when a link exists by now."""
+        packed = gzip.compress(event.body, mtime=0)
+        item = items.parked_item(event, packed, event.received_at + PARKED_FOR)
+        check_size(item)
+        link_pk = items.link_pk(event.provider, event.provider_job_id)
+        terms = Terms()
+        check = {
+            "Key": key(link_pk, items.LINK_SK),
+            "ConditionExpression": terms.absent(),
+        }
+        rows = [
+            Row(Role.LINK, "ConditionCheck", terms.attach(check)),
+            Row(Role.PARKED, "Put", {"Item": item}),
+        ]
+        for tries in range(WRITE_TRIES):
+            try:
+                self._table.transact(rows)
+            except TransactionCancelledError as cancelled:
+                if cancelled.reasons[0].code == CONDITION_FAILED:
+                    return False
+                self._clock.sleep(0.01 * 2**tries * self._random.fraction())
+            else:
+                return True
+        raise StoreUnavailableError("The table is too busy at the moment.")
+
+    def parked(self, provider: str, provider_job_id: str) -> list[ParkedEvent]:
+        """Read consistently what is parked for a provider's id, the oldest first."""
+        terms = Terms()
+        partition = terms.equals("pk", text(items.link_pk(provider, provider_job_id)))
+        prefix = terms.value(text(items.PARKED_PREFIX))
+        request = {
+            "KeyConditionExpression": f"{partition} AND begins_with({terms.name('sk')}, {prefix})",
+            "ConsistentRead": True,
+        }
+        now = self._clock.now()
+        found = [
+            items.read_parked(provider, provider_job_id, item, gzip.decompress)
+            for item in self._table.query(terms.attach(request))
+            if not items.has_expired(item, now)
+        ]
+        return sorted(found, key=lambda event: (event.received_at, event.key))
+
+    def unpark(self, event: ParkedEvent) -> None:
+        """Remove a parked event that was applied."""
+        self._table.delete(items.parked_key(event))
+
+    # --- many jobs -------------------------------------------------------------------
+
+    def list_jobs(self, wanted: JobFilter, *, limit: int, position: str | None = None) -> Page:
+        """Read a page: the most selective index is walked, every filter applied again."""
+        return self._listing.page(wanted, limit=limit, position=position)
+
+    def due(self, now: datetime, *, limit: int) -> list[DueJob]:
+        """Read what is due at `now`, the oldest first within each shard."""
+        return self._listing.due(now, limit=limit)
+
+    def count_active(self, shop: str) -> tuple[int, int]:
+        """Count the shop's (pending, processing) jobs on the status index."""
+        return self._listing.count(shop, JobStatus.PENDING), self.count_processing(shop)
+
+    def count_processing(self, shop: str) -> int:
+        """Count the shop's processing jobs on the status index."""
+        return self._listing.count(shop, JobStatus.PROCESSING)
+
+    def failed_pushes(self, shop: str, *, limit: int, position: str | None = None) -> Page:
+        """Read the shop's jobs whose push failed."""
+        wanted = JobFilter(shop=shop, push_status=PushStatus.FAILED)
+        return self.list_jobs(wanted, limit=limit, position=position)
+
+    # --- statistics ------------------------------------------------------------------
+
+    def tally(self, scope_name: str, bucket: str) -> Tally:
+        """Sum one counter (one Query)."""
+        return self._counters.tally(scope_name, bucket)
+
+    def tallies(self, scope_name: str) -> dict[str, Tally]:
+        """Sum every bucket of a family (one Query)."""
+        return self._counters.tallies(scope_name)
+
+    def days(self, shop: str, first: str, last: str) -> list[DayTally]:
+        """Sum the shop's days from `first` to `last`, those on which something ended."""
+        return self._counters.days(shop, first, last)
+
+
+def _job_row(before: Job, write: _Write) -> Row:
+    """Return the update of the attributes that differ.
+
+    With an entry, the condition is also that the timeline has room; the answer to a failure
+    brings the item, which tells a full timeline from a changed job.
+    """
+    old, new = items.job_item(before), items.job_item(write.after)
+    terms = Terms()
+    condition = terms.equals("version", number(before.version))
+    request: Request = {"Key": items.job_key(before.ref)}
+    if write.kept_entry is not None:
+        condition += f" AND {_log_has_room(terms)}"
+        request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    request["ConditionExpression"] = condition
+    request["UpdateExpression"] = update_expression(
+        terms,
+        put={name: value for name, value in new.items() if old.get(name) != value},
+        remove=[name for name in old if name not in new],
+        add={} if write.entry is None else {"log_count": number(1)},
+    )
+    return Row(Role.JOB, "Update", terms.attach(request))
+
+
+def _count_entry_row(ref: JobRef) -> Row:
+    terms = Terms()
+    request = {
+        "Key": items.job_key(ref),
+        "UpdateExpression": update_expression(terms, add={"log_count": number(1)}),
+        "ConditionExpression": f"{terms.present()} AND {_log_has_room(terms)}",
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+    return Row(Role.JOB, "Update", terms.attach(request))
+
+
+def _log_has_room(terms: Terms) -> str:
+    count = terms.name("log_count")
+    limit = terms.value(number(MAX_LOG_ENTRIES))
+    return f"({terms.absent('log_count')} OR {count} < {limit})"
+
+
+def _delete_row(job: Job) -> Row:
+    terms = Terms()
+    request = {
+        "Key": items.job_key(job.ref),
+        "ConditionExpression": terms.equals("version", number(job.version)),
+    }
+    return Row(Role.JOB, "Delete", terms.attach(request))
+
+
+def _link_row(link: Link) -> Row:
+    """Return the write of a link, which may exist only if it says the same already."""
+    terms = Terms()
+    item: Item = items.link_item(link)
+    same = " AND ".join(
+        [
+            *(terms.equals(name, item[name]) for name in ("shop", "job_id", "attempt")),
+            terms.absent("is_tombstone"),
+        ]
+    )
+    request = {"Item": item, "ConditionExpression": f"{terms.absent()} OR ({same})"}
+    return Row(Role.LINK, "Put", terms.attach(request))
+
+
+def _running_row(job: Job, ended_holder: str | None) -> Row:
+    """Return the marker of an exclusive job, over none or over that of an ended job."""
+    terms = Terms()
+    item = items.running_key(job.shop, job.type) | {"job_id": text(job.job_id)}
+    condition = terms.absent()
+    if ended_holder is not None:
+        condition += f" OR {terms.equals('job_id', text(ended_holder))}"
+    request = {
+        "Item": item,
+        "ConditionExpression": condition,
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+    return Row(Role.RUNNING, "Put", terms.attach(request))
+
+
+def _entry_rows(ref: JobRef, entry: LogEntry | None) -> list[Row]:
+    """Return the entry, and apart from it its raw delivery, which it outlives."""
+    if entry is None:
+        return []
+    item = items.entry_item(ref, entry)
+    check_size(item)
+    rows = [Row(Role.ENTRY, "Put", {"Item": item})]
+    packed = pack_body(entry.body) if entry.body is not None else None
+    if packed is not None:
+        body = items.body_item(ref, entry.entry_id, packed, entry.at + BODY_KEPT_FOR)
+        rows.append(Row(Role.ENTRY, "Put", {"Item": body}))
+    return rows
+
+
+def _log_request(ref: JobRef, before: str | None) -> Request:
+    """Return the Query of a timeline's entries; raw deliveries sort after all of them."""
+    terms = Terms()
+    partition = terms.equals("pk", text(items.log_pk(ref)))
+    end = terms.value(text(before if before is not None else items.BODY_PREFIX))
+    condition = f"{partition} AND {terms.name('sk')} < {end}"
+    return terms.attach({"KeyConditionExpression": condition})
