@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from .app import create_app
+from .config import Config
 from .simulator import (
     DEFAULT_CLIENT_ID,
     DEFAULT_CLIENT_SECRET,
@@ -47,14 +48,16 @@ def main() -> None:
     parser.add_argument("--config", type=Path, help="JSON as for PUT /_simulator/config")
     given = parser.parse_args()
     base_url = given.base_url or f"http://127.0.0.1:{given.port}"
+    config = Config()
+    if given.config:
+        config.update(json.loads(given.config.read_text()))
     simulator = Simulator(
         base_url,
+        config=config,
         client_id=given.client_id,
         client_secret=given.client_secret,
         static_tokens=frozenset(given.access_token or [DEFAULT_STATIC_TOKEN]),
     )
-    if given.config:
-        simulator.config.update(json.loads(given.config.read_text()))
     warm_up()
     server = _Server(
         uvicorn.Config(

@@ -5,6 +5,7 @@ clear top-level error (code NOT_SIMULATED) instead of null, so that nothing is b
 that was never simulated.
 """
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -117,13 +118,7 @@ def prepare(query: str, variables: Mapping[str, Any], operation_name: str | None
         DocumentError: with the errors to answer.
     """
     schema = admin_schema()
-    try:
-        document = parse(query)
-    except GraphQLError as error:
-        raise DocumentError([_formatted(error, "PARSE_ERROR")]) from error
-    broken = validate(schema, document)
-    if broken:
-        raise DocumentError([_formatted(error, _rule_code(error.message)) for error in broken])
+    document = _validated(query)
     operation = _operation(document, operation_name)
     coerced = get_variable_values(
         schema, operation.variable_definitions or (), dict(variables), max_errors=10
@@ -137,6 +132,19 @@ def prepare(query: str, variables: Mapping[str, Any], operation_name: str | None
     }
     cost = CostModel(schema, fragments, operation, coerced)
     return Prepared(document, operation, dict(variables), cost)
+
+
+@functools.lru_cache(256)
+def _validated(query: str) -> DocumentNode:
+    """Parse and validate, once per text: an app sends the same few documents for ever."""
+    try:
+        document = parse(query)
+    except GraphQLError as error:
+        raise DocumentError([_formatted(error, "PARSE_ERROR")]) from error
+    broken = validate(admin_schema(), document)
+    if broken:
+        raise DocumentError([_formatted(error, _rule_code(error.message)) for error in broken])
+    return document
 
 
 def run(prepared: Prepared, call: Call) -> ExecutionResult:

@@ -251,7 +251,8 @@ def product_update(
     """Change a product and append media; one wrong medium refuses the whole mutation [L]."""
     changes = dict(product or input_ or {})
     gid = changes.pop("id", None) or (identifier or {}).get("id")
-    unknown = sorted(changes.keys() - _TEXT_FIELDS.keys())
+    # The schema's own defaults (false) ask for nothing.
+    unknown = sorted(name for name in changes if name not in _TEXT_FIELDS and changes[name])
     if unknown or gid is None:
         raise GraphQLError(
             f"The simulator does not update {unknown[0] if unknown else 'without an id'}.",
@@ -269,8 +270,8 @@ def product_update(
     errors = _media_refusals(call, found, gid, media or [])
     if errors:
         return {"product": None, "userErrors": errors}
-    for name, value in changes.items():
-        setattr(found, _TEXT_FIELDS[name], value)
+    for name in changes.keys() & _TEXT_FIELDS.keys():
+        setattr(found, _TEXT_FIELDS[name], changes[name])
     found.updated_at = call.now
     for given in media or ():
         created = create_file(call, {**given, "duplicateResolutionMode": "APPEND_UUID"})

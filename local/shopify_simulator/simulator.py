@@ -21,7 +21,7 @@ from urllib.parse import unquote
 import httpx
 
 from . import files, products  # noqa: F401  (they register the resolvers)
-from .config import Clock, Config, Fault, Switches
+from .config import Clock, Config, Fault, Switches, to_json
 from .control import Control
 from .cost import Bucket, throttle_status
 from .execution import Call, DocumentError, Prepared, error_json, prepare, run
@@ -109,16 +109,18 @@ class Simulator:
         self.fetch = fetch
         self._credentials = (client_id, client_secret, static_tokens)
         self.config = config or Config()
+        self._initial_config = to_json(self.config)
         self.control = Control(self)
         self.world = World()
         self.tokens = TokenOffice(clock, *self._credentials)
         self.calls: list[CallRecord] = []
 
     def reset(self) -> None:
-        """Forget shops, tokens, calls, faults and switches."""
+        """Forget shops, tokens and calls; switches and faults are again what they began as."""
         self.world = World()
         self.tokens = TokenOffice(self.clock, *self._credentials)
         self.config = Config()
+        self.config.update(self._initial_config)
         self.calls = []
 
     def transport(self) -> httpx.MockTransport:
@@ -184,10 +186,11 @@ class Simulator:
         shop = self.world.shops.get(domain)
         if shop is None or request.method not in ("GET", "HEAD"):
             return Response(404)
-        with shop.lock:
-            shop.settle(self.clock())
-            number = shop.names.get(rest.removeprefix("files/"))
-            picture = shop.media[number].picture if number is not None else None
+        # Without the shop's lock: its holder may be fetching this very picture.
+        media = shop.media.get(shop.names.get(rest.removeprefix("files/"), 0))
+        if media is not None:
+            media.settle(self.clock())
+        picture = media.picture if media is not None else None
         if picture is None:
             return Response(404)
         headers = {
@@ -207,7 +210,7 @@ class Simulator:
             return Response.of_json({"errors": "Not Found"}, 404)
         switches = self.config.for_shop(domain)
         answer = self._admin_of_shop(request, found["rest"], self.world.shop(domain), switches)
-        headers = {**answer.headers, "x-request-id": secrets.token_hex(16), "x-shopify-stage": "x"}
+        headers = {**answer.headers, "x-request-id": secrets.token_hex(16)}
         return Response(answer.status, answer.body, headers, switches.latency_s)
 
     def _admin_of_shop(

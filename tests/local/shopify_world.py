@@ -108,7 +108,7 @@ class ShopifyWorld:
             headers={"X-Shopify-Access-Token": token},
         )
 
-    def ask(self, query: str, *, shop: str = SHOP, **variables: Any) -> dict[str, Any]:
+    def ask(self, query: str, /, *, shop: str = SHOP, **variables: Any) -> dict[str, Any]:
         """Send one GraphQL call that must succeed; gives ``data``."""
         answer = self.post(query, variables, shop=shop).json()
         assert "errors" not in answer, answer
@@ -122,10 +122,10 @@ class ShopifyWorld:
         assert self.http.put(target["url"], content=content).status_code == 200
         return str(target["resourceUrl"])
 
-    def create(self, filename: str = "mug.png", **given: Any) -> dict[str, Any]:
+    def create(self, filename: str | None = "mug.png", **given: Any) -> dict[str, Any]:
         """Stage a picture and create one file of it; gives the whole payload."""
         if "originalSource" not in given:
-            given["originalSource"] = self.stage(picture(), filename)
+            given["originalSource"] = self.stage(picture(), filename or "mug.png")
         made = {"filename": filename, "contentType": "IMAGE", **given}
         payload: dict[str, Any] = self.ask(FILE_CREATE, files=[made])["fileCreate"]
         return payload

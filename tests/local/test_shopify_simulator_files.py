@@ -1,6 +1,7 @@
 """Files, staged uploads and media processing behave as facts/shopify.md section 2 records."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -49,7 +50,7 @@ def found(world: ShopifyWorld, query: str) -> list[str]:
 
 def test_put_is_the_default_way_and_the_upload_answers_200(world: ShopifyWorld) -> None:
     target = staged_target(world)
-    names = [entry["name"] for entry in target["parameters"]]  # type: ignore[index,attr-defined]
+    names = [entry["name"] for entry in target["parameters"]]  # type: ignore[attr-defined]
     assert names == ["content_type", "acl"]
     assert "X-Goog-Expires=604800" in str(target["url"])
     assert str(target["url"]).startswith(f"{target['resourceUrl']}?")
@@ -79,7 +80,7 @@ def post_form(
 
 def test_post_form_lists_the_recorded_fields_and_answers_201(world: ShopifyWorld) -> None:
     target = staged_target(world, httpMethod="POST")
-    names = [entry["name"] for entry in target["parameters"]]  # type: ignore[index,attr-defined]
+    names = [entry["name"] for entry in target["parameters"]]  # type: ignore[attr-defined]
     assert names == [
         "Content-Type",
         "success_action_status",
@@ -92,6 +93,24 @@ def test_post_form_lists_the_recorded_fields_and_answers_201(world: ShopifyWorld
         "policy",
     ]
     assert post_form(world, target, picture()) == 201
+
+
+def test_a_file_uploaded_by_form_becomes_ready(world: ShopifyWorld) -> None:
+    target = staged_target(world, httpMethod="POST", filename="form.png")
+    assert post_form(world, target, picture()) == 201
+    gid = world.ready_file("form.png", originalSource=str(target["resourceUrl"]))
+    assert "/files/form.png?" in world.node(gid)["image"]["url"]
+
+
+def test_of_many_creates_at_once_one_gets_the_name(world: ShopifyWorld) -> None:
+    source = world.stage(picture(), "mug.png")
+
+    def create(_: int) -> list[str]:
+        return codes(world.create(originalSource=source, duplicateResolutionMode="RAISE_ERROR"))
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(create, range(16)))
+    assert sorted(answers) == [[], *([["FILENAME_ALREADY_EXISTS"]] * 15)]
 
 
 def test_post_form_with_the_file_first_is_refused(world: ShopifyWorld) -> None:
