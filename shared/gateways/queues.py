@@ -2,6 +2,7 @@
 
 Messages, JSON:
     dispatch  {"shop", "jobId", "poll"?: true}  or  {"resumePushes": shop, "position"?}
+              or  {"pollMany": provider, "jobs": [[shop, jobId], …]}
     push      {"shop", "jobId", "n"}
 """
 
@@ -14,7 +15,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.domain.errors import QueueUnavailableError
 from shared.domain.ids import JobRef
-from shared.usecases.ports import DispatchRequest, PushRequest, ResumePushesRequest
+from shared.usecases.ports import (
+    DispatchMessage,
+    DispatchRequest,
+    PollManyRequest,
+    PushRequest,
+    ResumePushesRequest,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -36,9 +43,7 @@ class SqsOutbox:
         self._dispatch_url = dispatch_url
         self._push_url = push_url
 
-    def send_dispatch(
-        self, requests: Sequence[DispatchRequest | ResumePushesRequest], *, delay_s: int = 0
-    ) -> None:
+    def send_dispatch(self, requests: Sequence[DispatchMessage], *, delay_s: int = 0) -> None:
         """Send to the dispatch queue. The group names the shop, so that a busy one does not
         make the others wait (fair queue). Raises QueueUnavailableError."""
         self._send(
@@ -91,14 +96,19 @@ class SqsOutbox:
                 raise QueueUnavailableError(f"{len(failed)} messages were refused ({codes}).")
 
 
-def _shop_of(request: DispatchRequest | ResumePushesRequest) -> str:
+def _shop_of(request: DispatchMessage) -> str:
+    if isinstance(request, PollManyRequest):
+        return request.refs[0].shop
     return request.shop if isinstance(request, ResumePushesRequest) else request.ref.shop
 
 
-def write_dispatch(request: DispatchRequest | ResumePushesRequest) -> str:
+def write_dispatch(request: DispatchMessage) -> str:
     """Write a dispatch message."""
     body: dict[str, Any]
-    if isinstance(request, ResumePushesRequest):
+    if isinstance(request, PollManyRequest):
+        jobs = [[ref.shop, ref.job_id] for ref in request.refs]
+        body = {"pollMany": request.provider, "jobs": jobs}
+    elif isinstance(request, ResumePushesRequest):
         body = {"resumePushes": request.shop}
         if request.position is not None:
             body["position"] = request.position
@@ -109,9 +119,11 @@ def write_dispatch(request: DispatchRequest | ResumePushesRequest) -> str:
     return json.dumps(body)
 
 
-def read_dispatch(text: str) -> DispatchRequest | ResumePushesRequest:
+def read_dispatch(text: str) -> DispatchMessage:
     """Read a dispatch message. Raises MalformedMessageError."""
     match _object(text):
+        case {"pollMany": str(provider), "jobs": [*jobs]}:
+            return PollManyRequest(provider=provider, refs=tuple(map(_ref, jobs)))
         case {"resumePushes": str(shop), **rest}:
             position = rest.get("position")
             return ResumePushesRequest(
@@ -120,6 +132,13 @@ def read_dispatch(text: str) -> DispatchRequest | ResumePushesRequest:
         case {"shop": str(shop), "jobId": str(job_id), **rest}:
             return DispatchRequest(ref=JobRef(shop, job_id), poll=rest.get("poll") is True)
     raise MalformedMessageError("not a dispatch message")
+
+
+def _ref(pair: object) -> JobRef:
+    match pair:
+        case [str(shop), str(job_id)]:
+            return JobRef(shop, job_id)
+    raise MalformedMessageError("not a job's reference")
 
 
 def write_push(request: PushRequest) -> str:

@@ -14,13 +14,20 @@ from shared.usecases.tracker import Note, Tracker
 
 
 def apply_event(
-    tracker: Tracker, ref: JobRef, event: ProviderEvent, *, body: bytes | None = None
+    tracker: Tracker,
+    ref: JobRef,
+    event: ProviderEvent,
+    *,
+    body: bytes | None = None,
+    polled: bool = False,
 ) -> Outcome:
     """Apply an event to a job, whatever else is happening to the job meanwhile.
 
     Parameters
         event: `attempt` is known (from our reference or from the link).
         body: the raw delivery, for the timeline.
+        polled: it is the answer to a poll of the job: the poll itself is noted on the job
+            in the same write, and an answer that says nothing new is not on the timeline.
 
     Returns what it amounted to; `gone` when the job no longer exists.
     Raises StoreUnavailableError: nothing was written, deliver it again.
@@ -79,17 +86,31 @@ def want_poll(tracker: Tracker, ref: JobRef, note: Note) -> None:
     tracker.change(ref, decide)
 
 
-def _note(event: ProviderEvent, outcome: Outcome, body: bytes | None) -> Note:
+def _polled(job: Job, outcome: Outcome, now: datetime) -> Job:
+    """Note on the job that the provider was asked; ask less often while nothing changes."""
+    has_moved = outcome in (Outcome.APPLIED, Outcome.PROGRESSED)
+    due_tries = 0 if has_moved else job.due_tries + 1
+    return replace(job, polled_at=now, poll_wanted=False, due_tries=due_tries)
+
+
+def _note(
+    event: ProviderEvent, outcome: Outcome, body: bytes | None, *, learnt: bool = False
+) -> Note:
+    sentence = _LEARNT if learnt and outcome in _NO_NEWS else _SENTENCES[outcome]
     return Note(
         source=event.source,
         outcome=outcome,
-        message=_SENTENCES[outcome].format(native=event.native[:60]),
+        message=sentence.format(native=event.native[:60], id=(event.provider_job_id or "")[:60]),
         attempt=event.attempt,
         proof=event.proof,
         body=body,
     )
 
 
+# What a poll finds most of the time.
+_NO_NEWS = frozenset({Outcome.DUPLICATE, Outcome.LOWER, Outcome.PROGRESSED})
+
+_LEARNT = "The provider has the job as {id} and says {native}."
 _SENTENCES = {
     Outcome.APPLIED: "The provider says {native}.",
     Outcome.PROGRESSED: "The provider reports progress.",

@@ -246,12 +246,24 @@ class ResumePushesRequest:
     position: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollManyRequest:
+    """Ask one provider about several jobs (of any shops) with one listing.
+
+    refs: at most 100.
+    """
+
+    provider: str
+    refs: tuple[JobRef, ...]
+
+
+type DispatchMessage = DispatchRequest | ResumePushesRequest | PollManyRequest
+
+
 class Outbox(Protocol):
     """The queues. All methods may raise QueueUnavailableError."""
 
-    def send_dispatch(
-        self, requests: Sequence[DispatchRequest | ResumePushesRequest], *, delay_s: int = 0
-    ) -> None:
+    def send_dispatch(self, requests: Sequence[DispatchMessage], *, delay_s: int = 0) -> None:
         """Send to the dispatch queue (group = shop), delayed by up to 900 s."""
         ...
 

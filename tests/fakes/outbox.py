@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from shared.domain.errors import QueueUnavailableError
 from shared.domain.ids import JobRef
-from shared.usecases.ports import DispatchRequest, PushRequest, ResumePushesRequest
+from shared.usecases.ports import DispatchMessage, DispatchRequest, PushRequest
 
 
 @dataclass(frozen=True, slots=True)
 class SentDispatch:
     """A message of the dispatch queue, and its delay in seconds."""
 
-    request: DispatchRequest | ResumePushesRequest
+    request: DispatchMessage
     delay_s: int
 
 
@@ -28,9 +28,7 @@ class FakeOutbox:
         self.broken = False
         self.calls = 0
 
-    def send_dispatch(
-        self, requests: Sequence[DispatchRequest | ResumePushesRequest], *, delay_s: int = 0
-    ) -> None:
+    def send_dispatch(self, requests: Sequence[DispatchMessage], *, delay_s: int = 0) -> None:
         """Keep what is sent."""
         self._check()
         if not 0 <= delay_s <= 900:
