@@ -1,0 +1,60 @@
+"""Do the one thing that a job needs from its provider now."""
+
+from shared.domain.errors import NotFoundError
+from shared.domain.plan import Step
+from shared.usecases.create_at_provider import create_at_provider
+from shared.usecases.dispatch_lane import Advance, Advanced, DispatchLane
+from shared.usecases.keep_outputs import keep_outputs
+from shared.usecases.look_up_job import look_up_job
+from shared.usecases.poll_provider import can_poll, poll_many, poll_provider
+from shared.usecases.ports import (
+    DispatchMessage,
+    DispatchRequest,
+    PollManyRequest,
+    ResumePushesRequest,
+)
+from shared.usecases.resume_pushes import resume_pushes
+
+
+def advance(lane: DispatchLane, message: DispatchMessage) -> list[Advanced]:
+    """Do what a message of the dispatch lane asks for.
+
+    Raises SecretUnavailableError, StoreUnavailableError, QueueUnavailableError: deliver the
+    message again.
+    """
+    match message:
+        case DispatchRequest():
+            return [advance_job(lane, message)]
+        case PollManyRequest():
+            return poll_many(lane, message.provider, message.refs)
+        case ResumePushesRequest():
+            resume_pushes(lane.tracker, lane.shops, message)
+            return [Advanced(advance=Advance.RESUMED)]
+
+
+def advance_job(lane: DispatchLane, request: DispatchRequest) -> Advanced:
+    """Look at a job and do its next step, if that is a step of this lane.
+
+    The message is only a hint: the job, read consistently, says what to do, and every write
+    is decided again on the job as it then is. Rate limits and "not yet" are results, never
+    errors: they set `due_at`, and the message is done.
+
+    Returns what became of it. Raises as `advance`.
+    """
+    try:
+        job = lane.tracker.store.get(request.ref)
+    except NotFoundError:
+        return Advanced(advance=Advance.GONE)
+    adapter = lane.tracker.adapters.get(job.provider)
+    step = lane.tracker.step(job, lane.tracker.now())
+    if adapter is not None and (request.poll or step is Step.POLL) and can_poll(lane, job):
+        return poll_provider(lane, job, adapter)
+    if step is Step.KEEP:
+        return keep_outputs(lane, job, adapter)
+    if adapter is None:
+        return Advanced(advance=Advance.NOTHING)
+    if step is Step.CREATE:
+        return create_at_provider(lane, job, adapter)
+    if step is Step.LOOK_UP:
+        return look_up_job(lane, job, adapter)
+    return Advanced(advance=Advance.NOTHING)

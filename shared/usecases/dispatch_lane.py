@@ -1,0 +1,137 @@
+"""What the dispatch lane works with, and how it speaks to providers within their limits."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from shared.domain.errors import (
+    ProviderBusyError,
+    QueueUnavailableError,
+    RetryableError,
+    SecretUnavailableError,
+)
+from shared.domain.ids import JobRef
+from shared.domain.retry import backoff_s
+from shared.providers.base import ProviderAdapter, Reply, Request
+from shared.usecases.ports import (
+    DispatchRequest,
+    Downloads,
+    Files,
+    Limiter,
+    ProviderApi,
+    Secrets,
+    ShopStore,
+)
+from shared.usecases.tracker import Tracker
+
+# One limit for all our calls to a provider: we have one key there.
+LIMIT_KEY = "account"
+# What is due within this time gets a delayed message; for the rest the sweep is soon enough.
+MESSAGE_WITHIN_S = 120
+# Of the next minute, so that those who wait for it do not all call in its first second.
+SPREAD_S = 10
+
+
+class Advance(StrEnum):
+    """What became of a look at a job: a closed set, all of it normal life."""
+
+    NOTHING = "nothing"  # nothing to do (any more): another worker, or too early
+    GONE = "gone"  # the job was deleted
+    CREATED = "created"  # the provider has it
+    REFUSED = "refused"  # the provider will not do it: the job failed
+    POSTPONED = "postponed"  # not executed for now (limit, no connection): due later
+    UNAUTHORIZED = "unauthorized"  # not executed: the provider does not accept our key
+    ANSWER_LOST = "answer_lost"  # it may have been executed: to be looked up
+    FOUND = "found"  # a lost create call was executed
+    MISSED = "missed"  # the first complete listing lacks it
+    ABSENT = "absent"  # the second one too: it was not executed, and is sent again
+    UNPROVEN = "unproven"  # a listing that broke off proves nothing
+    POLLED = "polled"  # the provider was asked
+    KEPT = "kept"  # everything owed is in the bucket
+    KEPT_PART = "kept_part"  # some of it is, the rest has its own message
+    NOT_KEPT = "not_kept"  # a result can never be kept
+    RESUMED = "resumed"  # pushes that waited for a token are queued again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advanced:
+    """What a look amounted to. completed: it was a poll that learnt the completion.
+
+    reason: for the log, when something did not go as wanted.
+    """
+
+    advance: Advance
+    completed: bool = False
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchLane:
+    """The collaborators of everything that is done towards providers.
+
+    apis: by provider name. public_url: base of the callback URLs, without a final slash.
+    """
+
+    tracker: Tracker
+    apis: Mapping[str, ProviderApi]
+    limiter: Limiter
+    secrets: Secrets
+    downloads: Downloads
+    files: Files
+    shops: ShopStore
+    public_url: str
+
+    def has_share(self, adapter: ProviderAdapter, ceiling: int) -> bool:
+        """Take one call of our share of the provider's limit, if there is one left."""
+        return self.limiter.take(adapter.name, LIMIT_KEY, self.tracker.now(), ceiling=ceiling)
+
+    def call(self, adapter: ProviderAdapter, request: Request, *, ceiling: int) -> Reply:
+        """Make one call, within our share of the provider's limit.
+
+        Raises ProviderBusyError (our share of this minute is used up: nothing was sent), and
+        what ProviderApi raises.
+        """
+        if not self.has_share(adapter, ceiling):
+            raise ProviderBusyError(
+                "Our share of the provider's rate limit is used up for this minute.",
+                retry_after_s=self.next_minute_s(self.tracker.now()),
+            )
+        return self.apis[adapter.name].call(request)
+
+    def next_minute_s(self, now: datetime) -> float:
+        """Return the wait until some seconds into the next minute, when we have a share again."""
+        passed = now.second + now.microsecond / 1_000_000
+        return 60 - passed + SPREAD_S * self.tracker.random.fraction()
+
+    def wait_s(self, error: RetryableError, tries: int, *, base_s: float, cap_s: float) -> float:
+        """Return the wait before the next try, in seconds: at least what we were asked for."""
+        jitter = backoff_s(tries, base_s=base_s, cap_s=cap_s, random=self.tracker.random.fraction())
+        if error.retry_after_s is None:
+            return max(jitter, 1.0)
+        return error.retry_after_s + min(jitter, SPREAD_S)
+
+    def remind(self, ref: JobRef, wait_s: float) -> None:
+        """Have the job looked at after a wait, where the sweep's minute would be too slow.
+
+        Its `due_at` is set already, so a message that cannot be sent is no loss.
+        """
+        if wait_s > MESSAGE_WITHIN_S:
+            return
+        try:
+            self.tracker.outbox.send_dispatch(
+                [DispatchRequest(ref=ref)], delay_s=max(math.ceil(wait_s), 0)
+            )
+        except QueueUnavailableError:
+            return
+
+    def app_secrets(self) -> tuple[str, ...]:
+        """Return the secrets of our references, the newest first.
+
+        Raises SecretUnavailableError.
+        """
+        found = self.secrets.get("app", "APP_SECRET")
+        if not found:
+            raise SecretUnavailableError("APP_SECRET is not set.")
+        return found

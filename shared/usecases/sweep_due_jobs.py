@@ -1,0 +1,227 @@
+"""Look after whatever the webhooks and messages missed."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import batched
+
+from shared.domain import lifecycle
+from shared.domain.errors import QueueUnavailableError, RetryableError, VersionConflictError
+from shared.domain.events import Source
+from shared.domain.job import DISPATCH_UNKNOWN, TIMED_OUT, Job
+from shared.domain.plan import DISPATCH_STEPS, SWEEP_STEPS, Step, next_look
+from shared.domain.status import Outcome
+from shared.usecases.keep_outputs import give_up_outputs, is_overdue
+from shared.usecases.ports import DispatchMessage, DispatchRequest, PollManyRequest, PushRequest
+from shared.usecases.tracker import Note, Tracker
+
+PAGE = 100
+BUDGET_S = 40.0
+# From here on one listing is cheaper than single calls.
+MANY = 3
+POLLED_TOGETHER = 50
+
+# Waits between repeated looks of the lanes that have no deadline of their own.
+FIRST_WAIT_S, LONGEST_WAIT_S = 120.0, 1800.0
+# Some four hours of looks that changed nothing: the push lane dies on this job.
+MAX_PUSH_LOOKS = 12
+MAX_KEEP_LOOKS = 12
+PUSH_STUCK = "push_stuck"
+# The table is out, it is not one job's trouble.
+FAILURES_IN_A_ROW = 5
+
+DISPATCH_FAILED = "dispatch_failed"
+
+
+@dataclass(slots=True)
+class SweepReport:
+    """What one run found and did.
+
+    steps: how many jobs were seen to, by their step. overtaken: somebody else was at them.
+    given_up: jobs ended by their try count. failed: writes that did not succeed.
+    unsent: messages that could not be sent (they are due again). backlog_age_s: how long
+    the oldest of them had been due, 0 when nothing was. is_complete: nothing due was left.
+    """
+
+    steps: Counter[Step] = field(default_factory=Counter)
+    overtaken: int = 0
+    given_up: int = 0
+    failed: int = 0
+    unsent: int = 0
+    backlog_age_s: float = 0.0
+    is_complete: bool = True
+
+
+def sweep_due_jobs(tracker: Tracker, *, budget_s: float = BUDGET_S) -> SweepReport:
+    """Claim every due job by a conditional write that moves its `due_at`, then do or send.
+
+    Parameters
+        budget_s: how long one run may take; what is left is the next run's.
+
+    Raises StoreUnavailableError when what is due cannot be read.
+    Guarantees
+        A job is sent only by the run that claimed it. One read per hundred due jobs and one
+        write per job: nothing is spent on jobs that are not due.
+    """
+    return _Sweep(tracker, budget_s).run()
+
+
+class _Sweep:
+    def __init__(self, tracker: Tracker, budget_s: float) -> None:
+        self._tracker = tracker
+        self._began_at = tracker.now()
+        self._ends_at = self._began_at + timedelta(seconds=budget_s)
+        self._report = SweepReport()
+        self._failures_in_a_row = 0
+
+    def run(self) -> SweepReport:
+        seen: set[str] = set()
+        while True:
+            rows = self._tracker.store.due(self._tracker.now(), limit=PAGE)
+            # The index lags: what was just claimed may be told again.
+            refs = [row.ref for row in rows if row.ref.job_id not in seen][:PAGE]
+            if not refs:
+                return self._report
+            seen.update(ref.job_id for ref in refs)
+            self._send(self._claim_all(self._tracker.store.get_many(refs)))
+            if self._must_stop():
+                self._report.is_complete = False
+                return self._report
+
+    def _must_stop(self) -> bool:
+        is_late = self._tracker.now() >= self._ends_at
+        return is_late or self._failures_in_a_row >= FAILURES_IN_A_ROW
+
+    def _claim_all(self, jobs: Sequence[Job]) -> list[tuple[Step, Job]]:
+        claimed = []
+        for job in jobs:
+            if self._must_stop():
+                break
+            now = self._tracker.now()
+            if job.due_at is None or job.due_at > now:
+                continue
+            age_s = (self._began_at - job.due_at) / timedelta(seconds=1)
+            self._report.backlog_age_s = max(self._report.backlog_age_s, age_s)
+            try:
+                claimed.append(self._claim(job, now))
+                self._failures_in_a_row = 0
+            except VersionConflictError:
+                self._report.overtaken += 1
+            except RetryableError:
+                self._report.failed += 1
+                self._failures_in_a_row += 1
+        return claimed
+
+    def _claim(self, job: Job, now: datetime) -> tuple[Step, Job]:
+        step = self._tracker.step(job, now)
+        if step in SWEEP_STEPS:
+            after, note = _end(job, step, now)
+            claimed = self._tracker.write(job, after, note)
+        elif step in (Step.KEEP, Step.PUSH) and _is_hopeless(job, step, now):
+            step, (after, note) = Step.NOTHING, _give_up(job, step, now)
+            self._report.given_up += 1
+            claimed = self._tracker.write(job, after, note)
+        else:
+            claimed = self._tracker.store.save(job, self._moved(job, step, now))
+        self._report.steps[step] += 1
+        return step, claimed
+
+    def _moved(self, job: Job, step: Step, now: datetime) -> Job:
+        """Move `due_at` on, so that the next run leaves the job alone while it is seen to."""
+        if step not in (Step.KEEP, Step.PUSH):
+            # Deadlines and tries of their own bound these.
+            return replace(job, due_at=next_look(job, now, self._tracker.patience(job)))
+        due_tries = 0 if _is_planned(job, step) else job.due_tries + 1
+        wait_s = min(FIRST_WAIT_S * 2.0 ** min(max(due_tries - 1, 0), 20), LONGEST_WAIT_S)
+        moved = replace(job, due_at=now + timedelta(seconds=wait_s), due_tries=due_tries)
+        if step is Step.PUSH:
+            # The queue swallows equal numbers for five minutes.
+            return replace(moved, push=replace(job.push, number=job.push.number + 1))
+        return moved
+
+    def _send(self, claimed: Sequence[tuple[Step, Job]]) -> None:
+        outbox = self._tracker.outbox
+        dispatches = _dispatches(claimed)
+        pushes = [
+            PushRequest(ref=job.ref, number=job.push.number)
+            for step, job in claimed
+            if step is Step.PUSH
+        ]
+        try:
+            if dispatches:
+                outbox.send_dispatch(dispatches)
+        except QueueUnavailableError:
+            self._report.unsent += len(dispatches)
+        try:
+            if pushes:
+                outbox.send_push(pushes)
+        except QueueUnavailableError:
+            self._report.unsent += len(pushes)
+
+
+def _dispatches(claimed: Sequence[tuple[Step, Job]]) -> list[DispatchMessage]:
+    """Write the messages: polls of one provider together, where one listing answers many."""
+    polls: dict[str, list[Job]] = {}
+    messages: list[DispatchMessage] = []
+    for step, job in claimed:
+        if step is Step.POLL:
+            polls.setdefault(job.provider, []).append(job)
+        elif step in DISPATCH_STEPS:
+            messages.append(DispatchRequest(ref=job.ref))
+    for provider, jobs in polls.items():
+        if len(jobs) < MANY:
+            messages += [DispatchRequest(ref=job.ref) for job in jobs]
+            continue
+        for chunk in batched(jobs, POLLED_TOGETHER, strict=False):
+            refs = tuple(job.ref for job in chunk)
+            messages.append(PollManyRequest(provider=provider, refs=refs))
+    return messages
+
+
+def _is_planned(job: Job, step: Step) -> bool:
+    """Whether the lane itself asked for this look, so that it is no sign of trouble."""
+    not_before = job.push.not_before if step is Step.PUSH else None
+    return not_before is not None and job.due_at is not None and job.due_at <= not_before
+
+
+def _is_hopeless(job: Job, step: Step, now: datetime) -> bool:
+    if step is Step.PUSH:
+        return job.due_tries >= MAX_PUSH_LOOKS
+    return job.due_tries >= MAX_KEEP_LOOKS and is_overdue(job, now)
+
+
+def _give_up(job: Job, step: Step, now: datetime) -> tuple[Job, Note]:
+    if step is Step.PUSH:
+        wanted = "Taking the image off" if job.push.undo else "Putting the image on"
+        sentence = f"{wanted} the product was tried many times without success. Please try again."
+        after = lifecycle.fail_push(job, PUSH_STUCK, sentence, now)
+        return after, Note(source=Source.SWEEP, outcome=Outcome.APPLIED, message=sentence)
+    sentence = "The result could not be fetched for a day, and is given up."
+    after = give_up_outputs(job, now)
+    return after, Note(source=Source.SWEEP, outcome=Outcome.APPLIED, message=sentence)
+
+
+def _end(job: Job, step: Step, now: datetime) -> tuple[Job, Note]:
+    """End a job whose time is up: by guess, unless it is known that it never started."""
+    if step is Step.TIME_OUT:
+        sentence = _TIMED_OUT_WORKER if job.is_worker_job else _TIMED_OUT_PROVIDER
+        after = lifecycle.presume_failed(job, TIMED_OUT, sentence, now)
+    elif job.attempt.intent_at is not None:
+        sentence = _UNKNOWN
+        after = lifecycle.presume_failed(job, DISPATCH_UNKNOWN, sentence, now)
+    else:
+        trouble = f": {job.attempt.trouble}" if job.attempt.trouble else ""
+        sentence = f"The provider could not be given this job in time{trouble}".rstrip(".") + "."
+        after = lifecycle.fail_dispatch(job, DISPATCH_FAILED, sentence, now)
+    return after, Note(source=Source.SWEEP, outcome=Outcome.APPLIED, message=sentence)
+
+
+_TIMED_OUT_WORKER = "The worker has not reported for too long."
+_TIMED_OUT_PROVIDER = (
+    "The provider has not finished in time. If it still does, its result is taken."
+)
+_UNKNOWN = (
+    "The provider's answer was lost, and whether it has the job could not be found out. "
+    "If it has, its result is still taken; a retry may be charged again."
+)
