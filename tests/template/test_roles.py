@@ -36,12 +36,12 @@ WRITE = ("ConditionCheckItem", "GetItem", "PutItem", "UpdateItem")
 # function → [(actions, resources)]: what issue 2 needs and no more.
 ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
     "webhook": [
-        (items("Query", *WRITE), [TABLE]),
+        (items("DeleteItem", "Query", *WRITE), [TABLE]),
         ({"sqs:SendMessage"}, [DISPATCH]),
         ({"secretsmanager:GetSecretValue"}, [secret("Signing"), secret("App")]),
     ],
     "dispatch": [
-        (items("BatchGetItem", "Query", *WRITE), [TABLE]),
+        (items("BatchGetItem", "DeleteItem", "Query", *WRITE), [TABLE]),
         (CONSUME, [DISPATCH]),
         ({"sqs:SendMessage"}, [DISPATCH, PUSH]),
         ({"s3:GetObject", "s3:PutObject"}, [OBJECTS]),
@@ -60,7 +60,7 @@ ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
         ({"sqs:SendMessage"}, [DISPATCH, PUSH]),
     ],
     "api": [
-        (items("BatchGetItem", "DeleteItem", "Query", *WRITE), [TABLE]),
+        (items("BatchGetItem", "BatchWriteItem", "DeleteItem", "Query", *WRITE), [TABLE]),
         ({"dynamodb:Query"}, [ANY_INDEX]),
         ({"sqs:SendMessage"}, [DISPATCH, PUSH]),
         ({"s3:DeleteObject", "s3:GetObject", "s3:PutObject"}, [OBJECTS]),
