@@ -5,27 +5,29 @@ from __future__ import annotations
 import json
 import re
 
+from functions.api.routes import ROUTES
 from tests.template.stack import FUNCTIONS, function, properties
 
 
 def declared_routes(name: str) -> set[str]:
-    """Return a function's route keys, path parameters without their names."""
-    found = set()
-    for event in function(name)["Events"].values():
-        if event["Type"] == "HttpApi":
-            assert event["Properties"]["ApiId"] == {"Ref": "HttpApi"}
-            found.add(route_key(event["Properties"]))
-    return found
-
-
-def route_key(route: dict[str, str]) -> str:
-    if "Path" not in route:
-        return "$default"
-    return f"{route['Method']} {re.sub(r'{[^}]+}', '{}', route['Path'])}"
+    """Return a function's route keys as API Gateway has them: "GET /health", "$default"."""
+    return {
+        f"{route['Method']} {route['Path']}" if "Path" in route else "$default"
+        for event in function(name)["Events"].values()
+        if event["Type"] == "HttpApi"
+        for route in [event["Properties"]]
+    }
 
 
 def test_one_function_takes_the_webhooks_of_every_provider() -> None:
-    assert declared_routes("webhook") == {"POST /webhooks/{}"}
+    assert declared_routes("webhook") == {"POST /webhooks/{provider}"}
+
+
+def test_every_route_belongs_to_the_one_api() -> None:
+    for name in ("api", "webhook"):
+        for event in function(name)["Events"].values():
+            assert event["Type"] == "HttpApi"
+            assert event["Properties"]["ApiId"] == {"Ref": "HttpApi"}
 
 
 def test_a_path_that_nobody_knows_gets_our_own_404() -> None:
@@ -64,3 +66,8 @@ def test_the_access_log_is_json_and_never_holds_a_query_or_a_header() -> None:
     line = json.loads(settings["Format"])
     assert {"requestId", "route", "path", "status", "latencyMs"} <= set(line)
     assert not re.search(r"query|header|authorizer|\$context\.request\b", settings["Format"])
+
+
+def test_every_route_of_the_code_is_in_the_template_and_the_reverse() -> None:
+    in_code = {f"{each.method} {each.path}" for each in ROUTES}
+    assert declared_routes("api") - {"$default"} == in_code
