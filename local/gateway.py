@@ -69,15 +69,20 @@ _OF_THE_SERVER = {b"date", b"server", b"content-length"}
 """Headers of an answer that our own server writes."""
 
 
-def create_app(upstream: str) -> Starlette:
-    """Return the application that passes requests on to ``upstream``."""
+def create_app(upstream: str, transport: httpx.AsyncBaseTransport | None = None) -> Starlette:
+    """Return the application that passes requests on to ``upstream``.
+
+    ``transport``: what answers instead of the network, in tests.
+    """
 
     @asynccontextmanager
     async def with_client(app: Starlette) -> AsyncIterator[None]:
         timeout = httpx.Timeout(_ANSWER_WITHIN_S, connect=5.0)
         limits = httpx.Limits(max_connections=None)
         # trust_env: a developer's proxy settings are not for the loopback.
-        async with httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            timeout=timeout, limits=limits, trust_env=False, transport=transport
+        ) as client:
             app.state.client = client
             yield
 
