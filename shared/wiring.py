@@ -5,23 +5,26 @@ each app imports only the gateways it needs (the webhook never sees httpx).
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
+from shared.domain.errors import SecretUnavailableError
 from shared.gateways.aws import AwsClients
-from shared.gateways.dynamo import DynamoJobStore
-from shared.gateways.queues import SqsOutbox
+from shared.gateways.dynamo_jobs import DynamoJobStore
+from shared.gateways.dynamo_shops import DynamoShopStore
+from shared.gateways.queues import SqsOutbox, check_queue
 from shared.gateways.secrets import SecretsManagerSecrets
 from shared.gateways.system import SystemClock, SystemRandomness
 from shared.providers.pikcel import PikcelAdapter
-from shared.settings import WebhookSettings
-from shared.usecases.ports import Clock, Secrets
+from shared.settings import ApiSettings, WebhookSettings, is_laptop, split_hosts
+from shared.usecases.ports import Clock, Files, Secrets, ShopStore
 from shared.usecases.tracker import Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from shared.providers.base import ProviderAdapter
+    from shared.usecases.install_shop import ShopInstaller
 
 
 @cache
@@ -38,13 +41,18 @@ def clients() -> AwsClients:
 
 def reset() -> None:
     """Forget everything made so far (tests change the environment)."""
-    for made in (clients, webhook_app):
+    for made in (clients, webhook_app, api_app):
         made.cache_clear()
 
 
 def _tracker(table_name: str, dispatch_url: str | None, push_url: str | None) -> Tracker:
     return Tracker(
-        store=DynamoJobStore(clients().client("dynamodb"), table_name, SystemRandomness()),
+        store=DynamoJobStore(
+            clients().client("dynamodb"),
+            table_name,
+            clock=SystemClock(),
+            random=SystemRandomness(),
+        ),
         outbox=SqsOutbox(clients().client("sqs"), dispatch_url, push_url),
         clock=SystemClock(),
         random=SystemRandomness(),
@@ -72,3 +80,78 @@ def webhook_app() -> WebhookApp:
     tracker = _tracker(settings.table_name, settings.dispatch_queue_url, None)
     secrets = _secrets(signing=settings.signing_secret_id, app=settings.app_secret_id)
     return WebhookApp(tracker=tracker, secrets=secrets, clock=tracker.clock)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiApp:
+    """What functions/api works with.
+
+    is_allowed_http: whether a `host[:port]` may be plain http (a laptop's own, never on AWS).
+    needed_secrets: audience → a secret that must be set. queue_checks: name → a call that
+    raises QueueUnavailableError.
+    """
+
+    tracker: Tracker
+    shops: ShopStore
+    files: Files
+    secrets: Secrets
+    clock: Clock
+    installer: "ShopInstaller"
+    is_allowed_http: "Callable[[str], bool]"
+    needed_secrets: "Mapping[str, str]"
+    queue_checks: "Mapping[str, Callable[[], None]]"
+
+
+@cache
+def api_app() -> ApiApp:
+    """Put functions/api together. Raises SettingsError."""
+    from shared.gateways.files import S3Files
+    from shared.gateways.shop_tokens import ShopifyTokens
+    from shared.gateways.shopify_http import make_client
+    from shared.gateways.token_box import SecretTokenBox
+    from shared.usecases.install_shop import ShopInstaller
+
+    settings = ApiSettings.load()
+    tracker = _tracker(settings.table_name, settings.dispatch_queue_url, settings.push_queue_url)
+    secrets = _secrets(
+        shopify=settings.shopify_secret_id,
+        admin=settings.admin_secret_id,
+        app=settings.app_secret_id,
+    )
+    shops = DynamoShopStore(clients().client("dynamodb"), settings.table_name, clock=tracker.clock)
+    installer = ShopInstaller(
+        shops=shops,
+        tokens=ShopifyTokens(
+            make_client(),
+            settings.shopify_base_url,
+            partial(_shopify_app, secrets),
+            tracker.clock,
+        ),
+        box=SecretTokenBox(partial(secrets.get, "app", "APP_SECRET")),
+        outbox=tracker.outbox,
+        secrets=secrets,
+        clock=tracker.clock,
+    )
+    plain_hosts = frozenset(split_hosts(settings.result_hosts)) if is_laptop() else frozenset()
+    sqs = clients().client("sqs")
+    queues = {"dispatch": settings.dispatch_queue_url, "push": settings.push_queue_url}
+    return ApiApp(
+        tracker=tracker,
+        shops=shops,
+        files=S3Files(clients().client("s3"), settings.output_bucket),
+        secrets=secrets,
+        clock=tracker.clock,
+        installer=installer,
+        is_allowed_http=plain_hosts.__contains__,
+        needed_secrets={"app": "APP_SECRET", "shopify": "SHOPIFY_API_SECRET"},
+        queue_checks={name: partial(check_queue, sqs, url) for name, url in queues.items()},
+    )
+
+
+def _shopify_app(secrets: Secrets) -> tuple[str, str]:
+    """Return the app's client id and (newest) secret."""
+    ids = secrets.get("shopify", "SHOPIFY_API_KEY")
+    keys = secrets.get("shopify", "SHOPIFY_API_SECRET")
+    if not ids or not keys:
+        raise SecretUnavailableError("The Shopify app's id or secret is not set.")
+    return ids[0], keys[0]

@@ -96,6 +96,16 @@ class SqsOutbox:
                 raise QueueUnavailableError(f"{len(failed)} messages were refused ({codes}).")
 
 
+def check_queue(client: "SQSClient", url: str) -> None:
+    """Ask the queue for its name. Raises QueueUnavailableError when it does not answer."""
+    try:
+        client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    except (ClientError, BotoCoreError) as error:
+        raise QueueUnavailableError(
+            f"The queue does not answer ({type(error).__name__})."
+        ) from error
+
+
 def _shop_of(request: DispatchMessage) -> str:
     if isinstance(request, PollManyRequest):
         return request.refs[0].shop

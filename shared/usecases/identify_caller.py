@@ -121,9 +121,7 @@ def fingerprint(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
-def _identify_user(
-    credential: str, secrets: Secrets, clock: Clock
-) -> Caller:
+def _identify_user(credential: str, secrets: Secrets, clock: Clock) -> Caller:
     for _ in _with_reread(secrets, "shopify"):
         keys = secrets.get("shopify", "SHOPIFY_API_SECRET")
         client_ids = secrets.get("shopify", "SHOPIFY_API_KEY")
@@ -137,9 +135,7 @@ def _identify_user(
     raise WrongIdTokenError("This ID token is not valid. Get a new one and try again.")
 
 
-def _identify_admin(
-    credential: str, secrets: Secrets, _clock: Clock
-) -> Caller:
+def _identify_admin(credential: str, secrets: Secrets, _clock: Clock) -> Caller:
     digest = _digest(credential)
     for _ in _with_reread(secrets, "admin"):
         # All are compared, whatever the first ones say: the time tells nothing.

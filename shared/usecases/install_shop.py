@@ -146,7 +146,7 @@ class ShopInstaller:
 
 
 def has_working_token(shop: Shop, now: datetime) -> bool:
-    """Whether there is a token that Shopify has not refused and that is, or can be made, current."""
+    """Whether Shopify has not refused the token, and it is (or can be made) current."""
     if shop.token is None or shop.token_dead:
         return False
     if shop.token_expires_at is None or shop.token_expires_at > now:

@@ -31,6 +31,7 @@ FUNCTIONS_MAY_IMPORT = (
     "shared.usecases",
     "shared.domain",
     "shared.providers.base",
+    "shared.representation",
     "shared.responses",
     "shared.observability",
     "aws_lambda_powertools",

@@ -62,7 +62,7 @@ ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
     "api": [
         (items("BatchGetItem", "BatchWriteItem", "DeleteItem", "Query", *WRITE), [TABLE]),
         ({"dynamodb:Query"}, [ANY_INDEX]),
-        ({"sqs:SendMessage"}, [DISPATCH, PUSH]),
+        ({"sqs:GetQueueAttributes", "sqs:SendMessage"}, [DISPATCH, PUSH]),
         ({"s3:DeleteObject", "s3:GetObject", "s3:PutObject"}, [OBJECTS]),
         (
             {"secretsmanager:GetSecretValue"},

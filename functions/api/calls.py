@@ -1,0 +1,92 @@
+"""One call as the routes see it, and what they answer."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from shared.domain.errors import NotFoundError, SecretUnavailableError
+from shared.domain.ids import JobRef, is_job_id
+from shared.domain.job import Job
+from shared.representation import job_json
+from shared.usecases.identify_caller import Caller
+from shared.wiring import ApiApp
+
+# People open a page and come back after lunch; roles' credentials allow no more for sure.
+LINK_VALID_S = 2 * 60 * 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Who calls, with which headers (names in lower case), and what there is to work with."""
+
+    app: ApiApp
+    caller: Caller
+    headers: Mapping[str, str] = field(repr=False)
+
+    def ref(self, job_id: str) -> JobRef:
+        """Name a job of the caller's shop. Raises NotFoundError for what cannot be one."""
+        shop = self.caller.require_shop()
+        name = job_id.strip().lower()
+        if not is_job_id(name):
+            raise NotFoundError("There is no such job.")
+        return JobRef(shop, name)
+
+    def link(self, key: str) -> str:
+        """Make a presigned link to a kept output."""
+        return self.app.files.link(key, valid_s=LINK_VALID_S)
+
+    def describe(self, job: Job) -> dict[str, Any]:
+        """Describe a job as JSON, with links that work."""
+        return job_json(job, self.link)
+
+    def cursor_secrets(self) -> Sequence[str]:
+        """Return what cursors are made with. Raises SecretUnavailableError."""
+        secrets = self.app.secrets.get("app", "APP_SECRET")
+        if not secrets:
+            raise SecretUnavailableError("APP_SECRET is not set.")
+        return secrets
+
+
+# For routes that anybody may call: identifies the caller only when it is called.
+OpenCall = Callable[[], Call]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a route answers: JSON (None: no body)."""
+
+    status: int = 200
+    body: Mapping[str, Any] | None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One route: what it does, and all that the OpenAPI document says of it.
+
+    path: as in the template, `{jobId}` for a parameter. action: gets the Call, and by keyword
+    `query`, `body` and `job_id` where they are declared. takes_forms: form data too.
+    is_open: anybody may call it (its action gets an OpenCall).
+    answers: status → name of the model in functions/api/answers.py (None: no body).
+    errors: the statuses of refusals that are particular to it.
+    """
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    action: Callable[..., Answer]
+    answers: Mapping[int, str | None]
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    takes_forms: bool = False
+    is_open: bool = False
+    errors: tuple[int, ...] = ()
+    headers: tuple[str, ...] = ()
+
+    @property
+    def rule(self) -> str:
+        """The path as Powertools writes it."""
+        return self.path.replace("{", "<").replace("}", ">")

@@ -1,0 +1,16 @@
+"""Every route of the API, in one table.
+
+The resolver, the OpenAPI document and the test that compares the template with the code all
+read it from here.
+"""
+
+from functions.api.calls import Route
+from functions.api.routes import actions, jobs, service, statistics
+
+# Literal paths before those with parameters: `stats` is not a job's id.
+ROUTES: tuple[Route, ...] = (
+    *statistics.ROUTES,
+    *actions.ROUTES,
+    *jobs.ROUTES,
+    *service.ROUTES,
+)

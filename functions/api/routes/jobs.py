@@ -1,0 +1,260 @@
+"""Routes about jobs as such: create, list, read, delete."""
+
+import hashlib
+import json
+from typing import Any
+
+from functions.api.calls import Answer, Call, Route
+from functions.api.models import CreateBody, ListQuery, LogQuery, OutputQuery, ShopQuery
+from shared.domain.errors import InvalidRequestError, NotFoundError, TooLargeError
+from shared.domain.filters import JobFilter
+from shared.domain.job import PIKCEL, Job, Priority
+from shared.representation import etag, job_json, log_json
+from shared.usecases.create_job import NewJob, create_job
+from shared.usecases.delete_job import delete_job
+from shared.usecases.list_jobs import JobList, list_jobs, list_jobs_by_id
+from shared.usecases.ports import Idempotency
+from shared.usecases.read_log import read_log
+
+# Lambda answers with at most 6 MB.
+MAX_ANSWER_BYTES = 5_000_000
+MAX_IDEMPOTENCY_KEY = 255
+
+
+def create(call: Call, query: ShopQuery, body: CreateBody) -> Answer:
+    """Create or register a job."""
+    job = create_job(
+        call.app.tracker,
+        call.app.shops,
+        call.caller,
+        _wish(body),
+        idempotency=_idempotency(call, body),
+        is_allowed_http=call.app.is_allowed_http,
+    )
+    location = {"location": f"/api/jobs/{job.job_id}"}
+    return Answer(status=202, body={"success": True, "job": call.describe(job)}, headers=location)
+
+
+def list_(call: Call, query: ListQuery) -> Answer:
+    """List jobs."""
+    wanted = _filter(call.caller.require_shop(), query)
+    store = call.app.tracker.store
+    if query.ids is not None:
+        if query.cursor is not None:
+            raise InvalidRequestError(
+                "Named jobs come all at once, without a cursor.",
+                details=[{"field": "cursor", "message": "cannot be given with ids"}],
+            )
+        found = list_jobs_by_id(store, wanted, query.ids)
+        body = _list_body(call, found)
+        if _is_too_large(body):
+            raise TooLargeError("These jobs are too large for one answer; ask for fewer at a time.")
+        return Answer(body=body)
+    limit = query.limit
+    while True:
+        found = list_jobs(
+            store,
+            wanted,
+            limit=limit,
+            cursor=query.cursor,
+            cursor_secrets=call.cursor_secrets(),
+        )
+        body = _list_body(call, found)
+        if limit == 1 or not _is_too_large(body):
+            return Answer(body=body)
+        # Jobs with huge parameters: a page may be shorter than asked for.
+        limit //= 2
+
+
+def read(call: Call, job_id: str, query: ShopQuery) -> Answer:
+    """Read one job; 304 if the caller has it as it is."""
+    job = call.app.tracker.store.get(call.ref(job_id))
+    tag = etag(job_json(job, str), job.version)
+    headers = {"etag": tag, "cache-control": "private, no-cache"}
+    if _has_tag(call.headers.get("if-none-match", ""), tag):
+        return Answer(status=304, body=None, headers=headers)
+    return Answer(body={"success": True, "job": call.describe(job)}, headers=headers)
+
+
+def delete(call: Call, job_id: str, query: ShopQuery) -> Answer:
+    """Delete a job and its images."""
+    delete_job(call.app.tracker, call.app.files, call.ref(job_id))
+    return Answer(body={"success": True})
+
+
+def logs(call: Call, job_id: str, query: LogQuery) -> Answer:
+    """Read a job's timeline."""
+    timeline = read_log(
+        call.app.tracker.store,
+        call.ref(job_id),
+        limit=query.limit,
+        cursor=query.cursor,
+        cursor_secrets=call.cursor_secrets(),
+    )
+    return Answer(
+        body={
+            "success": True,
+            "logs": [log_json(entry) for entry in timeline.entries],
+            "nextCursor": timeline.next_cursor,
+            "dropped": timeline.dropped,
+        }
+    )
+
+
+def output(call: Call, job_id: str, query: OutputQuery) -> Answer:
+    """Send the caller to a result: our copy, or the provider's until we have ours."""
+    job = call.app.tracker.store.get(call.ref(job_id))
+    outputs = {output.index: output for output in job.current_outputs}
+    found = outputs.get(query.index)
+    if found is not None and found.key is not None:
+        name = f"{job.job_id}-{found.index}.{found.key.rpartition('.')[2]}"
+        url: str | None = call.app.files.link(found.key, valid_s=3600, download_name=name)
+    else:
+        url = found.url if found is not None and found.is_owed else None
+    if url is None:
+        raise NotFoundError(_no_output(job))
+    return Answer(status=302, body=None, headers={"location": url, "cache-control": "no-store"})
+
+
+def _wish(body: CreateBody) -> NewJob:
+    given: dict[str, Any] = body.model_dump(exclude_none=True)
+    pikcel_job_id = given.pop("pikcel_job_id", None)
+    if pikcel_job_id is not None:
+        is_same = given.setdefault("provider_job_id", pikcel_job_id) == pikcel_job_id
+        if not is_same or given.setdefault("provider", PIKCEL) != PIKCEL:
+            raise InvalidRequestError(
+                "pikcelJobId is the providerJobId of a job at pikcel; the two differ here.",
+                details=[{"field": "pikcelJobId", "message": "contradicts another field"}],
+            )
+    if "provider_job_id" in given and "provider" not in given and "tool_id" not in given:
+        # An id that a provider gave names a provider's job.
+        given["provider"] = PIKCEL
+    if "priority" in given:
+        given["priority"] = Priority(given["priority"])
+    return NewJob(**given)
+
+
+def _idempotency(call: Call, body: CreateBody) -> Idempotency | None:
+    key = call.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY or not key.isprintable() or not key.isascii():
+        raise InvalidRequestError(
+            f"An Idempotency-Key is 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters.",
+            details=[{"field": "Idempotency-Key", "message": "is not valid"}],
+        )
+    same = json.dumps(body.model_dump(mode="json", exclude_none=True), sort_keys=True)
+    return Idempotency(key=key, body_sha256=hashlib.sha256(same.encode()).hexdigest())
+
+
+def _filter(shop: str, query: ListQuery) -> JobFilter:
+    return JobFilter(
+        shop=shop,
+        status=query.status,
+        push_status=query.push_status,
+        type=query.type,
+        tool_id=query.tool_id,
+        product_id=query.product_id,
+        batch_id=query.batch_id,
+        project_id=query.project_id,
+        agent_id=query.agent_id,
+        created_from=query.from_,
+        created_to=query.to,
+        text=query.q,
+        ascending=query.sort == "createdAt",
+    )
+
+
+def _list_body(call: Call, found: JobList) -> dict[str, Any]:
+    return {
+        "success": True,
+        "jobs": [call.describe(job) for job in found.jobs],
+        "nextCursor": found.next_cursor,
+        "total": found.total,
+        "runningCount": found.running,
+    }
+
+
+def _is_too_large(body: dict[str, Any]) -> bool:
+    return len(json.dumps(body, ensure_ascii=False).encode()) > MAX_ANSWER_BYTES
+
+
+def _has_tag(header: str, tag: str) -> bool:
+    """Compare weakly, as If-None-Match wants it (RFC 9110 section 13.1.2)."""
+    tags = [part.strip().removeprefix("W/") for part in header.split(",")]
+    return "*" in tags or tag in tags
+
+
+def _no_output(job: Job) -> str:
+    if job.status.is_active:
+        return f"This job is still {job.status}; it has no result yet."
+    if job.error_message:
+        return f"This job has no result to download: {job.error_message}"
+    return "This job has no such result."
+
+
+ROUTES = (
+    Route(
+        method="POST",
+        path="/api/jobs",
+        name="createJob",
+        summary="Create a job at its provider, or register one made elsewhere (providerJobId).",
+        action=create,
+        query=ShopQuery,
+        body=CreateBody,
+        answers={202: "JobAnswer"},
+        errors=(409, 413, 422),
+        headers=("Idempotency-Key",),
+    ),
+    Route(
+        method="GET",
+        path="/api/jobs",
+        name="listJobs",
+        summary="List jobs. All filters combine; a page may be shorter than limit, even empty.",
+        action=list_,
+        query=ListQuery,
+        answers={200: "JobListAnswer"},
+        errors=(413,),
+    ),
+    Route(
+        method="GET",
+        path="/api/jobs/{jobId}",
+        name="readJob",
+        summary="Read one job.",
+        action=read,
+        query=ShopQuery,
+        answers={200: "JobAnswer", 304: None},
+        errors=(404,),
+        headers=("If-None-Match",),
+    ),
+    Route(
+        method="DELETE",
+        path="/api/jobs/{jobId}",
+        name="deleteJob",
+        summary="Delete an ended job, its images and its timeline.",
+        action=delete,
+        query=ShopQuery,
+        answers={200: "DoneAnswer"},
+        errors=(404, 409),
+    ),
+    Route(
+        method="GET",
+        path="/api/jobs/{jobId}/logs",
+        name="readLogs",
+        summary="Read a job's timeline, newest first.",
+        action=logs,
+        query=LogQuery,
+        answers={200: "LogsAnswer"},
+        errors=(404,),
+    ),
+    Route(
+        method="GET",
+        path="/api/jobs/{jobId}/output",
+        name="downloadOutput",
+        summary="Download a result: our copy, or the provider's until ours is kept.",
+        action=output,
+        query=OutputQuery,
+        answers={302: None},
+        errors=(404,),
+    ),
+)

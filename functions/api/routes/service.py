@@ -1,0 +1,64 @@
+"""Routes about the service itself."""
+
+import sys
+
+from functions.api.calls import Answer, OpenCall, Route
+from functions.api.models import HealthQuery, NoQuery
+from shared.domain.errors import ForbiddenError
+from shared.usecases.check_health import check_health
+
+VERSION = "0.1.0"  # a test compares it with pyproject.toml
+VERSIONS = {"version": VERSION, "python": ".".join(map(str, sys.version_info[:3]))}
+
+
+def health(opened: OpenCall, query: HealthQuery) -> Answer:
+    """Tell that the API answers; to administrators, also whether what it needs does."""
+    if query.deep == "0":
+        return Answer(body={"success": True, "status": "ok", **VERSIONS, "checks": None})
+    call = opened()
+    if not call.caller.is_admin:
+        raise ForbiddenError("Only administrators may look this deep.")
+    app = call.app
+    found = check_health(app.tracker.store, app.secrets, app.needed_secrets, app.queue_checks)
+    checks = [
+        {"name": check.name, "ok": check.reason is None, "reason": check.reason} for check in found
+    ]
+    failed = [check.name for check in found if check.reason is not None]
+    if failed:
+        error = f"These do not answer: {', '.join(failed)}."
+        body = {"success": False, "error": error, "code": "unavailable", "details": checks}
+        return Answer(status=503, body=body)
+    return Answer(body={"success": True, "status": "ok", **VERSIONS, "checks": checks})
+
+
+def openapi(opened: OpenCall, query: NoQuery) -> Answer:
+    """Describe the API."""
+    # Models of the answers are needed for nothing else: callers do not wait for them.
+    from functions.api.openapi import document
+
+    return Answer(body=document(), headers={"cache-control": "public, max-age=300"})
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/health",
+        name="readHealth",
+        summary="Tell that the API answers; deep=1 (administrators) checks what it stands on.",
+        action=health,
+        query=HealthQuery,
+        answers={200: "HealthAnswer"},
+        is_open=True,
+        errors=(401, 403, 503),
+    ),
+    Route(
+        method="GET",
+        path="/openapi.json",
+        name="readOpenApi",
+        summary="This document.",
+        action=openapi,
+        query=NoQuery,
+        answers={200: "OpenApiAnswer"},
+        is_open=True,
+    ),
+)

@@ -1,0 +1,46 @@
+"""A bucket in memory."""
+
+from collections.abc import Sequence
+
+from shared.domain.errors import NotFoundError, StoreUnavailableError
+
+
+class FakeFiles:
+    """Implements Files.
+
+    stored: key → (bytes, content type). links: counts presigned links, so that no two are
+    equal. broken: nothing works but making links, which asks nobody.
+    """
+
+    def __init__(self) -> None:
+        self.stored: dict[str, tuple[bytes, str]] = {}
+        self.links = 0
+        self.broken = False
+
+    def put(self, key: str, body: bytes, content_type: str) -> None:
+        """Store bytes under a key."""
+        self._check()
+        self.stored[key] = (body, content_type)
+
+    def get(self, key: str) -> bytes:
+        """Read bytes."""
+        self._check()
+        if key not in self.stored:
+            raise NotFoundError("There is no such file.")
+        return self.stored[key][0]
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete; keys that do not exist are no error."""
+        self._check()
+        for key in keys:
+            self.stored.pop(key, None)
+
+    def link(self, key: str, *, valid_s: int, download_name: str | None = None) -> str:
+        """Return a link that differs from every other."""
+        self.links += 1
+        name = f"&name={download_name}" if download_name else ""
+        return f"https://bucket.example/{key}?expires={valid_s}&n={self.links}{name}"
+
+    def _check(self) -> None:
+        if self.broken:
+            raise StoreUnavailableError("The bucket does not answer.")
