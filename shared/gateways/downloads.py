@@ -1,0 +1,375 @@
+"""Fetching result images from addresses that others tell us.
+
+A result link is input from outside. Fetched naively it makes this function a door into its
+own network (server-side request forgery), so every connection is checked where it is made:
+the name is resolved here, every address it has must be public, and the connection goes to a
+checked address. A name that changes its mind between check and connect changes nothing.
+
+httpcore is used directly, because httpx has no public place for a network backend.
+"""
+
+import io
+import ipaddress
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import httpcore
+import httpx
+import imagesize
+
+from shared.domain.errors import OutputExpiredError, OutputRefusedError, RetryableError
+from shared.domain.retry import read_retry_after
+from shared.usecases.ports import Clock, Download
+
+MAX_BYTES = 20 * 1024 * 1024
+MAX_REDIRECTS = 3
+DEADLINE_S = 20.0
+
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+_HEADERS = [
+    # Images are compressed already; an encoding would only be a way to hide a bomb.
+    (b"Accept-Encoding", b"identity"),
+    (b"Accept", b"image/*"),
+    (b"User-Agent", b"job-tracker"),
+]
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# Worth another try: everything else among the 4xx means that the link is dead (S3 and the
+# like answer 403 or 400 to an expired signature).
+_TRANSIENT = frozenset({408, 425, 429})
+
+# Leading bytes → content type and extension.
+# Source: the formats' own specifications (JFIF/SOI, PNG 5.2, GIF 87a/89a, RIFF container).
+_MAGIC = (
+    (b"\xff\xd8\xff", "image/jpeg", "jpg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png", "png"),
+    (b"GIF87a", "image/gif", "gif"),
+    (b"GIF89a", "image/gif", "gif"),
+)
+
+type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+type Resolver = Callable[[str, int], Sequence[str]]
+
+# Ways to write an IPv4 address as an IPv6 one, by which a private one could be reached.
+_CARRIERS = tuple(
+    map(ipaddress.IPv6Network, ("::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16"))
+)
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """Return the addresses of a name. Raises OSError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def is_public(text: str) -> bool:
+    """Tell whether an address belongs to the public internet.
+
+    >>> [is_public(a) for a in ("93.184.216.34", "10.0.0.1", "::ffff:127.0.0.1")]
+    [True, False, False]
+    """
+    try:
+        address: Address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        elif any(address in network for network in _CARRIERS):
+            return False
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+def is_allowed(host: str, port: int, scheme: str, hosts: Iterable[str]) -> bool:
+    """Tell whether a list of `host`, `host:port` and `.suffix` entries allows a host.
+
+    Without a port, an entry allows the scheme's own port only.
+
+    >>> is_allowed("cdn.pikcel.ai", 443, "https", [".pikcel.ai"])
+    True
+    >>> is_allowed("evilpikcel.ai", 443, "https", [".pikcel.ai"])
+    False
+    """
+    for entry in hosts:
+        name, separator, wanted = entry.rpartition(":")
+        if not separator:
+            name, wanted = entry, str(_DEFAULT_PORTS[scheme])
+        fits = host.endswith(name) and host != name if name.startswith(".") else host == name
+        if fits and str(port) == wanted:
+            return True
+    return False
+
+
+def sniff(body: bytes) -> tuple[str, str] | None:
+    """Tell an image's content type and extension from its first bytes; None for others.
+
+    >>> sniff(b"GIF89a..."), sniff(b"<svg>")
+    (('image/gif', 'gif'), None)
+    """
+    for magic, content_type, extension in _MAGIC:
+        if body.startswith(magic):
+            return content_type, extension
+    if body[:4] == b"RIFF" and body[8:12] == b"WEBP":
+        return "image/webp", "webp"
+    return None
+
+
+def measure(body: bytes) -> tuple[int, int] | None:
+    """Read an image's width and height, in pixels; None when its header does not tell."""
+    try:
+        width, height = imagesize.get(io.BytesIO(body))
+    except (ValueError, TypeError, IndexError, KeyError, OverflowError, OSError, struct.error):
+        # A hostile header: the bytes are kept all the same, Shopify has the last word.
+        return None
+    return (int(width), int(height)) if width > 0 and height > 0 else None
+
+
+class _Timed(httpcore.NetworkStream):
+    """A connection on which every operation ends with the fetch's own deadline."""
+
+    def __init__(self, stream: httpcore.NetworkStream, left: Callable[[], float]) -> None:
+        self._stream = stream
+        self._left = left
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._left())
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._left())
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        stream = self._stream.start_tls(ssl_context, server_hostname, self._left())
+        return _Timed(stream, self._left)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _CheckedBackend(httpcore.NetworkBackend):
+    """Connects to checked addresses only.
+
+    Parameters
+        may_be_private: the one `(host, port)` of this fetch that may be private (a laptop).
+    """
+
+    def __init__(
+        self,
+        backend: httpcore.NetworkBackend,
+        resolver: Resolver,
+        left: Callable[[], float],
+        *,
+        may_be_private: bool,
+    ) -> None:
+        self._backend = backend
+        self._resolver = resolver
+        self._left = left
+        self._may_be_private = may_be_private
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        failure: httpcore.NetworkError | httpcore.TimeoutException | None = None
+        for address in self._addresses(host, port):
+            try:
+                stream = self._backend.connect_tcp(address, port, self._left())
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+            else:
+                # TLS still names and checks the host, not the address.
+                return _Timed(stream, self._left)
+        raise failure or httpcore.ConnectError("the name has no address")
+
+    def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
+    ) -> httpcore.NetworkStream:
+        raise OutputRefusedError("The result's address is not one we fetch from.")
+
+    def sleep(self, seconds: float) -> None:
+        raise NotImplementedError("nothing is retried here")
+
+    def _addresses(self, host: str, port: int) -> Sequence[str]:
+        try:
+            found = self._resolver(host, port)
+        except UnicodeError:
+            raise OutputRefusedError("The result's host name is not a host name.") from None
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from error
+        if not self._may_be_private and not all(map(is_public, found)):
+            raise OutputRefusedError("The result's host has a private address.")
+        return found
+
+
+class GuardedDownloads:
+    """Fetches result images, as `Downloads` says.
+
+    Parameters
+        extra_hosts: hosts allowed besides those that a call names (RESULT_HOSTS).
+        private_hosts: of these, the ones that may be plain http and private: RESULT_HOSTS on
+            a laptop, nothing on AWS.
+        backend, resolver, monotonic: the network, the name service and the stopwatch.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        extra_hosts: Sequence[str] = (),
+        private_hosts: Sequence[str] = (),
+        backend: httpcore.NetworkBackend | None = None,
+        resolver: Resolver = resolve,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._extra_hosts = tuple(extra_hosts)
+        self._private_hosts = tuple(private_hosts)
+        self._backend = backend or httpcore.SyncBackend()
+        self._resolver = resolver
+        self._monotonic = monotonic
+        self._ssl_context = ssl.create_default_context()
+
+    def fetch(self, url: str, hosts: Iterable[str]) -> Download:
+        """Fetch an image of at most 20 MiB within 20 s, following at most 3 redirects.
+
+        Parameters
+            hosts: `host`, `host:port` or `.suffix`, besides the extra hosts.
+
+        Raises
+            OutputExpiredError: the link is dead (a 4xx).
+            OutputRefusedError: scheme, host, port, address, size or type is not allowed.
+            RetryableError: no connection, time-out, 408, 425, 429 or 5xx.
+        Guarantees
+            No credentials, cookies or environment (proxies) of ours take part. Neither the
+            link nor the answer is in a message of an error.
+        """
+        allowed = (*self._extra_hosts, *hosts)
+        ends_at = self._monotonic() + DEADLINE_S
+
+        def left() -> float:
+            seconds = ends_at - self._monotonic()
+            if seconds <= 0:
+                raise httpcore.ReadTimeout("deadline")
+            return seconds
+
+        place = _parse(url)
+        for _ in range(MAX_REDIRECTS + 1):
+            may_be_private = self._check(place, allowed)
+            answer = self._get(place, left, may_be_private=may_be_private)
+            if isinstance(answer, bytes):
+                return _describe(answer)
+            place = _parse(answer, place)
+        raise OutputRefusedError("The result's link redirects too often.")
+
+    def _check(self, place: httpx.URL, allowed: Sequence[str]) -> bool:
+        """Return whether the place may be private. Raises OutputRefusedError."""
+        if place.userinfo or place.scheme not in _DEFAULT_PORTS or not place.host:
+            raise OutputRefusedError("The result's link is not a plain https address.")
+        host, port = place.host.lower(), place.port or _DEFAULT_PORTS[place.scheme]
+        may_be_private = is_allowed(host, port, place.scheme, self._private_hosts)
+        if place.scheme != "https" and not may_be_private:
+            raise OutputRefusedError("The result's link is not an https address.")
+        if not may_be_private and not is_allowed(host, port, place.scheme, allowed):
+            raise OutputRefusedError("The result's host is not one of this provider's.")
+        return may_be_private
+
+    def _get(
+        self, place: httpx.URL, left: Callable[[], float], *, may_be_private: bool
+    ) -> bytes | str:
+        """Make one request; returns the body, or where it is redirected to."""
+        backend = _CheckedBackend(
+            self._backend, self._resolver, left, may_be_private=may_be_private
+        )
+        port = f":{place.port}" if place.port else ""
+        host = f"[{place.host}]" if ":" in place.host else place.raw_host.decode()
+        try:
+            with (
+                httpcore.ConnectionPool(
+                    ssl_context=self._ssl_context, network_backend=backend, max_connections=1
+                ) as pool,
+                pool.stream(
+                    "GET",
+                    httpcore.URL(
+                        scheme=place.raw_scheme,
+                        host=place.raw_host,
+                        port=place.port,
+                        target=place.raw_path,
+                    ),
+                    headers=[(b"Host", f"{host}{port}".encode()), *_HEADERS],
+                ) as response,
+            ):
+                return self._read(response)
+        except (
+            httpcore.NetworkError,
+            httpcore.TimeoutException,
+            httpcore.ProtocolError,
+            httpcore.ConnectionNotAvailable,
+        ) as error:
+            raise RetryableError(
+                f"The result could not be fetched ({type(error).__name__})."
+            ) from None
+
+    def _read(self, response: httpcore.Response) -> bytes | str:
+        headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
+        _check_status(response.status, headers.get(b"retry-after"), self._clock.now())
+        if response.status in _REDIRECTS:
+            return headers.get(b"location", "")
+        if response.status != 200:
+            raise OutputRefusedError(f"The result's host answered {response.status}.")
+        if headers.get(b"content-encoding", "identity").strip().lower() != "identity":
+            raise OutputRefusedError("The result is packed in a way we did not ask for.")
+        told = headers.get(b"content-length", "")
+        if told.isascii() and told.isdigit() and int(told[:20]) > MAX_BYTES:
+            raise OutputRefusedError(_TOO_LARGE)
+        body = bytearray()
+        for chunk in response.iter_stream():
+            body += chunk
+            if len(body) > MAX_BYTES:
+                raise OutputRefusedError(_TOO_LARGE)
+        return bytes(body)
+
+
+_TOO_LARGE = "The result is larger than 20 MiB."
+
+
+def _parse(url: str, base: httpx.URL | None = None) -> httpx.URL:
+    try:
+        return httpx.URL(url) if base is None else base.join(url)
+    except (httpx.InvalidURL, ValueError, TypeError):
+        raise OutputRefusedError("The result's link is not an address.") from None
+
+
+def _check_status(status: int, retry_after: str | None, now: datetime) -> None:
+    if status >= 500 or status in _TRANSIENT:
+        raise RetryableError(
+            f"The result's host answered {status}.",
+            retry_after_s=read_retry_after(retry_after, now),
+        )
+    if status >= 400:
+        raise OutputExpiredError(f"The result's link is dead ({status}).")
+
+
+def _describe(body: bytes) -> Download:
+    kind = sniff(body)
+    if kind is None:
+        raise OutputRefusedError("The result is not a JPEG, PNG, WebP or GIF image.")
+    content_type, extension = kind
+    width, height = measure(body) or (None, None)
+    return Download(
+        body=body, content_type=content_type, extension=extension, width=width, height=height
+    )

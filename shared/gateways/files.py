@@ -1,0 +1,95 @@
+"""The output bucket on S3. It is private and encrypts by itself; people get presigned links."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from itertools import batched
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.domain.errors import NotFoundError, StoreUnavailableError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
+_DELETED_AT_ONCE = 1000  # S3's own limit
+
+
+class S3Files:
+    """`Files` in one bucket."""
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def put(self, key: str, body: bytes, content_type: str) -> None:
+        """Store bytes under a key; S3 compares them with the checksum that goes along.
+
+        Raises StoreUnavailableError.
+        """
+        checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
+        try:
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=body,
+                ContentType=content_type,
+                ChecksumSHA256=checksum,
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise _map(error) from None
+
+    def get(self, key: str) -> bytes:
+        """Read bytes. Raises NotFoundError, StoreUnavailableError."""
+        try:
+            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        except (ClientError, BotoCoreError) as error:
+            raise _map(error) from None
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete; keys that do not exist are no error. Raises StoreUnavailableError."""
+        for chunk in batched(keys, _DELETED_AT_ONCE, strict=False):
+            try:
+                reply = self._client.delete_objects(
+                    Bucket=self._bucket,
+                    Delete={"Objects": [{"Key": key} for key in chunk], "Quiet": True},
+                )
+            except (ClientError, BotoCoreError) as error:
+                raise _map(error) from None
+            if reply.get("Errors"):
+                codes = ", ".join(sorted({str(item.get("Code")) for item in reply["Errors"]}))
+                raise StoreUnavailableError(f"Files could not be deleted ({codes}).")
+
+    def link(self, key: str, *, valid_s: int, download_name: str | None = None) -> str:
+        """Return a presigned link to one file, without asking the bucket.
+
+        Parameters
+            valid_s: how long it works; no longer than the credentials that sign it.
+            download_name: the name under which a browser saves it; None shows it.
+        """
+        params: dict[str, Any] = {"Bucket": self._bucket, "Key": key}
+        if download_name is not None:
+            params["ResponseContentDisposition"] = _attachment(download_name)
+        return self._client.generate_presigned_url("get_object", Params=params, ExpiresIn=valid_s)
+
+
+def _attachment(name: str) -> str:
+    """Name a download in both forms of RFC 6266: ASCII for all, the true name for most.
+
+    >>> _attachment("Blüe mug.png")
+    'attachment; filename="Bl_e mug.png"; filename*=UTF-8\'\'Bl%C3%BCe%20mug.png'
+    """
+    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in name)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _map(error: ClientError | BotoCoreError) -> NotFoundError | StoreUnavailableError:
+    if not isinstance(error, ClientError):
+        return StoreUnavailableError(f"The bucket does not answer ({type(error).__name__}).")
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    if code in _ABSENT:
+        return NotFoundError("There is no such file.")
+    return StoreUnavailableError(f"The bucket does not answer ({code or 'no code'}).")

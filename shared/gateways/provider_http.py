@@ -1,0 +1,142 @@
+"""HTTP towards one provider: one call, one answer, and what an error proves."""
+
+import time
+from collections.abc import Callable, Mapping
+
+import httpx
+
+from shared.domain.errors import (
+    ProviderUnknownOutcomeError,
+    ProviderUnreachableError,
+    SecretUnavailableError,
+)
+from shared.domain.retry import read_retry_after
+from shared.providers.base import Reply, Request
+from shared.usecases.ports import Clock, Secrets
+
+TIMEOUT_S = 30.0
+MAX_REPLY_BYTES = 8 * 1024 * 1024
+# A key that was refused may have been changed just now.
+KEY_IS_FRESH_S = 30
+
+# Raised before a byte of the request was sent. Everything else that httpx raises may come
+# after the provider has read it.
+_NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+    httpx.ProxyError,
+    httpx.InvalidURL,
+)
+
+
+def provider_client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
+    """Make the client that all calls of a process share (connections are kept open).
+
+    No redirects are followed (they would carry the key elsewhere), nothing is retried, and
+    no proxy or netrc file of the environment takes part.
+    """
+    return httpx.Client(
+        transport=transport,
+        timeout=httpx.Timeout(TIMEOUT_S, connect=5.0, pool=5.0),
+        limits=httpx.Limits(max_connections=10, max_keepalive_connections=5),
+        follow_redirects=False,
+        trust_env=False,
+    )
+
+
+def base_address(setting: str) -> str:
+    """Normalise a provider's address: paths begin with `/api`, so the base must not end with it.
+
+    Source: of PikcelAI's two known clients one adds `/api/` to the base, the other has it in
+    its paths, so both kinds of setting are about.
+
+    >>> base_address("https://app.pikcel.ai/"), base_address("http://localhost:3000/api/")
+    ('https://app.pikcel.ai', 'http://localhost:3000')
+    """
+    return setting.strip().rstrip("/").removesuffix("/api").rstrip("/")
+
+
+class HttpProviderApi:
+    """Calls one provider with our key, as `ProviderApi` says.
+
+    Parameters
+        client: from `provider_client`. base_url: as set. headers: sent with every call.
+        secrets, audience, key_name: where the key is; of several the first is used.
+    """
+
+    def __init__(
+        self,
+        client: httpx.Client,
+        base_url: str,
+        *,
+        secrets: Secrets,
+        key_name: str,
+        clock: Clock,
+        audience: str = "providers",
+        headers: Mapping[str, str] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._base_url = base_address(base_url)
+        self._secrets = secrets
+        self._audience = audience
+        self._key_name = key_name
+        self._clock = clock
+        self._headers = dict(headers or {})
+        self._monotonic = monotonic
+        self._was_refused = False
+
+    def call(self, request: Request) -> Reply:
+        """Make one call, within 30 s. Any HTTP status is an answer.
+
+        Raises
+            SecretUnavailableError: we have no key; nothing was sent.
+            ProviderUnreachableError: no connection was made; nothing was executed.
+            ProviderUnknownOutcomeError: it broke or took too long after that.
+        """
+        headers = {**self._headers, "Authorization": f"Bearer {self._key()}"}
+        ends_at = self._monotonic() + TIMEOUT_S
+        try:
+            with self._client.stream(
+                request.method,
+                f"{self._base_url}{request.path}",
+                params=dict(request.query) or None,
+                json=None if request.body is None else dict(request.body),
+                headers=headers,
+            ) as response:
+                body = self._read(response, ends_at)
+        except _NOT_SENT as error:
+            raise ProviderUnreachableError(
+                f"The provider cannot be reached ({type(error).__name__})."
+            ) from None
+        except httpx.HTTPError as error:
+            raise ProviderUnknownOutcomeError(
+                f"The provider's answer was lost ({type(error).__name__})."
+            ) from None
+        self._was_refused = response.status_code in (401, 403)
+        return Reply(
+            status=response.status_code,
+            body=body,
+            retry_after_s=read_retry_after(response.headers.get("retry-after"), self._clock.now()),
+        )
+
+    def _key(self) -> str:
+        if self._was_refused:
+            self._secrets.refresh(self._audience, older_than_s=KEY_IS_FRESH_S)
+        keys = self._secrets.get(self._audience, self._key_name)
+        if not keys:
+            raise SecretUnavailableError(f"{self._key_name} is not set.")
+        return keys[0]
+
+    def _read(self, response: httpx.Response, ends_at: float) -> bytes:
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > MAX_REPLY_BYTES:
+                raise ProviderUnknownOutcomeError("The provider's answer is too large.")
+            if self._monotonic() > ends_at:
+                raise ProviderUnknownOutcomeError("The provider's answer takes too long.")
+        return bytes(body)
