@@ -16,14 +16,22 @@ from shared.gateways.queues import SqsOutbox, check_queue
 from shared.gateways.secrets import SecretsManagerSecrets
 from shared.gateways.system import SystemClock, SystemRandomness
 from shared.providers.pikcel import PikcelAdapter
-from shared.settings import ApiSettings, WebhookSettings, is_laptop, split_hosts
-from shared.usecases.ports import Clock, Files, Secrets, ShopStore
+from shared.settings import (
+    ApiSettings,
+    DispatchSettings,
+    SweepSettings,
+    WebhookSettings,
+    is_laptop,
+    split_hosts,
+)
+from shared.usecases.ports import Clock, DispatchMessage, Files, Secrets, ShopStore
 from shared.usecases.tracker import Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from shared.providers.base import ProviderAdapter
+    from shared.usecases.dispatch_lane import DispatchLane
     from shared.usecases.install_shop import ShopInstaller
 
 
@@ -41,7 +49,7 @@ def clients() -> AwsClients:
 
 def reset() -> None:
     """Forget everything made so far (tests change the environment)."""
-    for made in (clients, webhook_app, api_app):
+    for made in (clients, webhook_app, api_app, dispatch_app, sweep_app):
         made.cache_clear()
 
 
@@ -155,3 +163,69 @@ def _shopify_app(secrets: Secrets) -> tuple[str, str]:
     if not ids or not keys:
         raise SecretUnavailableError("The Shopify app's id or secret is not set.")
     return ids[0], keys[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchApp:
+    """What functions/dispatch works with. read: reads a message, or raises ValueError."""
+
+    lane: "DispatchLane"
+    read: "Callable[[str], DispatchMessage]"
+
+
+@cache
+def dispatch_app() -> DispatchApp:
+    """Put functions/dispatch together. Raises SettingsError."""
+    from shared.gateways.downloads import GuardedDownloads
+    from shared.gateways.dynamo_limiter import DynamoLimiter
+    from shared.gateways.files import S3Files
+    from shared.gateways.provider_http import HttpProviderApi, provider_client
+    from shared.gateways.queues import read_dispatch
+    from shared.usecases.dispatch_lane import DispatchLane
+
+    settings = DispatchSettings.load()
+    tracker = _tracker(settings.table_name, settings.dispatch_queue_url, settings.push_queue_url)
+    clock, dynamo = tracker.clock, clients().client("dynamodb")
+    secrets = _secrets(providers=settings.providers_secret_id, app=settings.app_secret_id)
+    hosts = split_hosts(settings.result_hosts)
+    pikcel = HttpProviderApi(
+        provider_client(),
+        settings.pikcel_api_url,
+        secrets=secrets,
+        key_name="PIKCEL_API_KEY",
+        clock=clock,
+        headers=_CLIENT_HEADERS,
+    )
+    lane = DispatchLane(
+        tracker=tracker,
+        apis={"pikcel": pikcel},
+        limiter=DynamoLimiter(dynamo, settings.table_name, clock=clock),
+        secrets=secrets,
+        downloads=GuardedDownloads(
+            clock, extra_hosts=hosts, private_hosts=hosts if is_laptop() else ()
+        ),
+        files=S3Files(clients().client("s3"), settings.output_bucket),
+        shops=DynamoShopStore(dynamo, settings.table_name, clock=clock),
+        public_url=settings.public_url,
+    )
+    return DispatchApp(lane=lane, read=read_dispatch)
+
+
+# Source: the headers that PikcelAI's own typed client sends (facts of its API, section 1).
+_CLIENT_HEADERS = {"X-Client-Name": "job-tracker", "X-Client-Version": "0.1.0"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepApp:
+    """What functions/sweep works with."""
+
+    tracker: Tracker
+
+
+@cache
+def sweep_app() -> SweepApp:
+    """Put functions/sweep together. Raises SettingsError."""
+    settings = SweepSettings.load()
+    return SweepApp(
+        tracker=_tracker(settings.table_name, settings.dispatch_queue_url, settings.push_queue_url)
+    )

@@ -77,11 +77,7 @@ class S3Files:
 
 
 def _attachment(name: str) -> str:
-    """Name a download in both forms of RFC 6266: ASCII for all, the true name for most.
-
-    >>> _attachment("Blüe mug.png")
-    'attachment; filename="Bl_e mug.png"; filename*=UTF-8\'\'Bl%C3%BCe%20mug.png'
-    """
+    """Name a download in both forms of RFC 6266: ASCII for all, the true name for most."""
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 

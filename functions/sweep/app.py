@@ -1,0 +1,45 @@
+"""Look at what is due: lost webhooks, lost messages, scheduled starts, the stuck.
+
+Trigger: EventBridge, every minute; one run at a time. Sample: events/sweep.json.
+
+Answer: none that anybody reads; the summary line and the metrics are the result.
+Delivery: a run that fails is not repeated, the next minute's does its work. Jobs are
+claimed by conditional writes, so two runs at once do no harm.
+"""
+
+from typing import Any
+
+from shared import wiring
+from shared.observability import count, logger, metrics, seconds
+from shared.usecases.sweep_due_jobs import SweepReport, sweep_due_jobs
+
+
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: object) -> dict[str, int]:
+    """Sweep once; answer how many jobs were seen to, by their step."""
+    report = sweep_due_jobs(wiring.sweep_app().tracker)
+    steps = {step.value: number for step, number in sorted(report.steps.items())}
+    _report(report, steps)
+    return steps
+
+
+def _report(report: SweepReport, steps: dict[str, int]) -> None:
+    trouble = report.failed or report.unsent or report.given_up or not report.is_complete
+    log = logger.warning if trouble else logger.info
+    log(
+        "sweep",
+        extra={
+            "steps": steps,
+            "overtaken": report.overtaken,
+            "given_up": report.given_up,
+            "failed": report.failed,
+            "unsent": report.unsent,
+            "backlog_age_s": round(report.backlog_age_s, 3),
+            "complete": report.is_complete,
+        },
+    )
+    # Told by every run, also when nothing is due: its absence is the dead man's switch.
+    seconds("DueBacklogAge", report.backlog_age_s)
+    count("Swept", sum(steps.values()))
+    count("SweepGivenUp", report.given_up)
+    count("SweepFailures", report.failed + report.unsent)
