@@ -75,7 +75,7 @@ class PikcelAdapter:
     name = "pikcel"
     # How long a result lives is not known: no poll is ever more than four minutes away.
     patience = Patience(first_poll_s=60, max_poll_s=240, list_gap_s=60)
-    result_hosts = (".pikcel.ai",)
+    result_hosts: tuple[str, ...] = (".pikcel.ai",)
     can_cancel = False
     # Of 100 calls a minute and key; creates go before polls.
     create_ceiling = 90
