@@ -53,7 +53,12 @@ def reset() -> None:
         made.cache_clear()
 
 
-def _tracker(table_name: str, dispatch_url: str | None, push_url: str | None) -> Tracker:
+def _tracker(
+    table_name: str,
+    dispatch_url: str | None,
+    push_url: str | None,
+    secrets: Secrets | None = None,
+) -> Tracker:
     return Tracker(
         store=DynamoJobStore(
             clients().client("dynamodb"),
@@ -65,6 +70,7 @@ def _tracker(table_name: str, dispatch_url: str | None, push_url: str | None) ->
         clock=SystemClock(),
         random=SystemRandomness(),
         adapters=adapters(),
+        secrets=secrets,
     )
 
 
@@ -85,8 +91,8 @@ class WebhookApp:
 def webhook_app() -> WebhookApp:
     """Put functions/webhook together. Raises SettingsError."""
     settings = WebhookSettings.load()
-    tracker = _tracker(settings.table_name, settings.dispatch_queue_url, None)
     secrets = _secrets(signing=settings.signing_secret_id, app=settings.app_secret_id)
+    tracker = _tracker(settings.table_name, settings.dispatch_queue_url, None, secrets)
     return WebhookApp(tracker=tracker, secrets=secrets, clock=tracker.clock)
 
 
@@ -120,11 +126,13 @@ def api_app() -> ApiApp:
     from shared.usecases.install_shop import ShopInstaller
 
     settings = ApiSettings.load()
-    tracker = _tracker(settings.table_name, settings.dispatch_queue_url, settings.push_queue_url)
     secrets = _secrets(
         shopify=settings.shopify_secret_id,
         admin=settings.admin_secret_id,
         app=settings.app_secret_id,
+    )
+    tracker = _tracker(
+        settings.table_name, settings.dispatch_queue_url, settings.push_queue_url, secrets
     )
     shops = DynamoShopStore(clients().client("dynamodb"), settings.table_name, clock=tracker.clock)
     installer = ShopInstaller(

@@ -31,12 +31,18 @@ FAKE_ACCOUNT: Final = {
     "SAM_CLI_TELEMETRY": "0",
 }
 
+# What the template gives every function.
+FUNCTION_SETTINGS: Final = {
+    "POWERTOOLS_SERVICE_NAME": "tests",
+    "POWERTOOLS_METRICS_NAMESPACE": "JobTracker",
+}
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Put a fake account into the environment before any test module is imported."""
     for name in FOREIGN_SETTINGS:
         os.environ.pop(name, None)
-    os.environ.update(FAKE_ACCOUNT)
+    os.environ.update(FAKE_ACCOUNT | FUNCTION_SETTINGS)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -88,7 +88,8 @@ _LINKS_TOGETHER = 50
 class _Write:
     """One write as it is being tried.
 
-    log_is_full: the entry is only counted. conflicts: how often counters were contended.
+    take_links: links of others are overwritten. log_is_full: the entry is only counted.
+    conflicts: how often counters were contended.
     ended_holder: the ended job that left its marker of an exclusive type.
     """
 
@@ -96,6 +97,7 @@ class _Write:
     after: Job
     entry: LogEntry | None = None
     idempotency: Idempotency | None = None
+    take_links: bool = False
     log_is_full: bool = False
     conflicts: int = 0
     ended_holder: str | None = None
@@ -160,13 +162,20 @@ class DynamoJobStore:
                 return write.after
         raise StoreUnavailableError("The table is too busy at the moment.")
 
-    def save(self, before: Job, after: Job, *, entry: LogEntry | None = None) -> Job:
+    def save(
+        self,
+        before: Job,
+        after: Job,
+        *,
+        entry: LogEntry | None = None,
+        take_links: bool = False,
+    ) -> Job:
         """Write `after` over `before`; see `JobStore.save`.
 
         Raises VersionConflictError also when the job was deleted: reading it again tells.
         """
         after = replace(settle_counted_names(before, after), version=before.version + 1)
-        write = _Write(before, stored_form(after), entry)
+        write = _Write(before, stored_form(after), entry, take_links=take_links)
         for _ in range(WRITE_TRIES):
             check_size(items.job_item(write.after))
             rows = self._save_rows(before, write)
@@ -231,7 +240,7 @@ class DynamoJobStore:
 
     def _save_rows(self, before: Job, write: _Write) -> list[Row]:
         rows = [_job_row(before, write)]
-        rows += [_link_row(link) for link in new_links(before, write.after)]
+        rows += [_link_row(link, write.take_links) for link in new_links(before, write.after)]
         rows += self._counter_rows(counter_changes(before, write.after), write)
         return rows + _entry_rows(write.after.ref, write.kept_entry)
 
@@ -571,10 +580,15 @@ def _delete_row(job: Job) -> Row:
     return Row(Role.JOB, "Delete", terms.attach(request))
 
 
-def _link_row(link: Link) -> Row:
-    """Return the write of a link, which may exist only if it says the same already."""
+def _link_row(link: Link, take: bool = False) -> Row:
+    """Return the write of a link, which may exist only if it says the same already.
+
+    take: whatever it says.
+    """
     terms = Terms()
     item: Item = items.link_item(link)
+    if take:
+        return Row(Role.LINK, "Put", {"Item": item})
     same = " AND ".join(
         [
             *(terms.equals(name, item[name]) for name in ("shop", "job_id", "attempt")),

@@ -32,6 +32,8 @@ def apply_event(
     Returns what it amounted to; `gone` when the job no longer exists.
     Raises StoreUnavailableError: nothing was written, deliver it again.
     """
+    if tracker.belongs(event, ref) is False:
+        return _refuse_foreign(tracker, ref, event, body, polled=polled)
     outcome = Outcome.GONE
     learnt = False
 
@@ -41,23 +43,53 @@ def apply_event(
         outcome = decision.outcome
         learnt = decision.job.provider_job_id != job.provider_job_id
         after = decision.job
-        if outcome is Outcome.UNKNOWN_STATUS and event.source is not Source.POLL:
+        if polled:
+            after = _polled(after, outcome, now)
+        elif outcome is Outcome.UNKNOWN_STATUS:
             after = replace(after, poll_wanted=True)
-        return after, _note(event, outcome, body)
+        is_silent = polled and not learnt and outcome in _NO_NEWS
+        return after, None if is_silent else _note(event, outcome, body, learnt=learnt)
 
     try:
         job = tracker.change(ref, decide)
     except NotFoundError:
         return Outcome.GONE
     except LinkTakenError:
-        # The id belongs to another job: whatever this delivery claims, it is not about ours.
-        job = tracker.store.get(ref)
-        note = _note(event, Outcome.MISMATCH, body)
-        tracker.store.note(ref, tracker.entry(note, job, job, tracker.now()))
-        return Outcome.MISMATCH
+        if not _is_proven(tracker, ref, event):
+            return _refuse_foreign(tracker, ref, event, body, polled=polled)
+        # Somebody registered the id of our job before we learnt it ourselves.
+        job = tracker.change(ref, decide, take_links=True)
     if learnt:
         adopt_parked(tracker, job)
     return outcome
+
+
+def _is_proven(tracker: Tracker, ref: JobRef, event: ProviderEvent) -> bool:
+    """Whether the id in the event is this job's beyond doubt: it answers our own create
+    call, or the provider's job carries our reference of this very job."""
+    return event.source is Source.DISPATCH or tracker.belongs(event, ref) is True
+
+
+def _refuse_foreign(
+    tracker: Tracker, ref: JobRef, event: ProviderEvent, body: bytes | None, *, polled: bool
+) -> Outcome:
+    """Note an event that is about somebody else's job; a job that follows it ends here."""
+
+    def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
+        note = _note(event, Outcome.MISMATCH, body)
+        if not polled:
+            return job, note
+        asked = _polled(job, Outcome.MISMATCH, now)
+        if not job.status.is_active:
+            return asked, note
+        sentence = "This provider job belongs to another job."
+        return lifecycle.fail_dispatch(asked, LinkTakenError.code, sentence, now), note
+
+    try:
+        tracker.change(ref, decide)
+    except NotFoundError:
+        return Outcome.GONE
+    return Outcome.MISMATCH
 
 
 def adopt_parked(tracker: Tracker, job: Job) -> None:

@@ -120,8 +120,18 @@ class JobStore(Protocol):
         """
         ...
 
-    def save(self, before: Job, after: Job, *, entry: LogEntry | None = None) -> Job:
+    def save(
+        self,
+        before: Job,
+        after: Job,
+        *,
+        entry: LogEntry | None = None,
+        take_links: bool = False,
+    ) -> Job:
         """Write `after` over `before`; returns it with the new version.
+
+        take_links: the provider's id is proven to be this job's; a link that somebody else
+        registered for it is taken over.
 
         One plain conditional update, or one transaction where a link is learnt, the
         statistics change (difference of contributions), or a log entry belongs to it.

@@ -78,6 +78,10 @@ def receive_webhook(tracker: Tracker, secrets: Secrets, delivery: Delivery) -> R
         raise InvalidRequestError(str(error)) from None
     if reference is None:
         reference = read_reference(delivery.provider, parsed.reference, app_secrets)
+    elif parsed.event.reference is None:
+        # The callback address proves whose job it is as well as an echo in the body does.
+        event = replace(parsed.event, reference=delivery.reference)
+        parsed = replace(parsed, event=event)
     outcome = _deliver(tracker, delivery, parsed, reference)
     return Receipt(outcome, parsed.event.event)
 

@@ -77,19 +77,21 @@ class Tracker:
         adapter = self.adapters.get(job.provider)
         return adapter.patience if adapter else Patience()
 
-    def is_foreign(self, event: ProviderEvent, ref: JobRef) -> bool:
-        """Tell whether the provider's job says of itself that it belongs to another of our jobs.
+    def belongs(self, event: ProviderEvent, ref: JobRef) -> bool | None:
+        """Tell whether the provider's job says of itself that it is this job's.
 
-        A job that was registered by its provider id could otherwise be given the result of
-        somebody else's. Raises SecretUnavailableError.
+        True when it carries our reference of this job, False when it carries another job's
+        or is for another shop, None when it says nothing. A job that was registered by its
+        provider id could otherwise be given the result of somebody else's.
+
+        Raises SecretUnavailableError.
         """
-        if event.shop is not None and event.shop != ref.shop:
-            return True
-        if event.reference is None or self.secrets is None:
-            return False
-        app_secrets = self.secrets.get("app", "APP_SECRET")
-        owner = read_reference(event.provider, event.reference, app_secrets)
-        return owner is not None and owner.ref != ref
+        if event.reference is not None and self.secrets is not None:
+            app_secrets = self.secrets.get("app", "APP_SECRET")
+            owner = read_reference(event.provider, event.reference, app_secrets)
+            if owner is not None:
+                return owner.ref == ref
+        return False if event.shop is not None and event.shop != ref.shop else None
 
     def step(self, job: Job, now: datetime) -> Step:
         """Return what the job needs at `now`."""
@@ -112,7 +114,7 @@ class Tracker:
             body_sha256=hashlib.sha256(note.body).hexdigest() if note.body is not None else None,
         )
 
-    def write(self, before: Job, after: Job, note: Note | None) -> Job:
+    def write(self, before: Job, after: Job, note: Note | None, *, take_links: bool = False) -> Job:
         """Write `after` over `before`, then send the message it owes.
 
         Parameters
@@ -125,7 +127,7 @@ class Tracker:
         now = self.now()
         after = schedule(after, now, self.patience(after))
         entry = self.entry(note, before, after, now) if note else None
-        saved = self.store.save(before, after, entry=entry)
+        saved = self.store.save(before, after, entry=entry, take_links=take_links)
         self.send_owed(before, saved, now)
         return saved
 
@@ -146,7 +148,11 @@ class Tracker:
             log.warning("message not sent, the sweep will", extra={"reason": str(error)})
 
     def change(
-        self, ref: JobRef, decide: Callable[[Job, datetime], tuple[Job, Note | None]]
+        self,
+        ref: JobRef,
+        decide: Callable[[Job, datetime], tuple[Job, Note | None]],
+        *,
+        take_links: bool = False,
     ) -> Job:
         """Read, decide and write, again if somebody else was faster.
 
@@ -164,7 +170,7 @@ class Tracker:
                     self.store.note(ref, self.entry(note, before, after, self.now()))
                 return before
             try:
-                return self.write(before, after, note)
+                return self.write(before, after, note, take_links=take_links)
             except VersionConflictError:
                 continue
         raise StoreUnavailableError("The job is being changed by too many at once; try again.")
