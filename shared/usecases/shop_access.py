@@ -62,7 +62,7 @@ class ShopAccess:
             raise _refused(TOKEN_DEAD)
         ends_at, now = found.token_expires_at, self.clock.now()
         if ends_at is None or now < ends_at - FRESH_FOR:
-            return Access(token=self.box.open(found.token), is_static=False)
+            return Access(token=self._open(found, found.token), is_static=False)
         return self._refresh(found, now)
 
     def refuse(self, shop: str, access: Access) -> None:
@@ -86,6 +86,13 @@ class ShopAccess:
         except VersionConflictError as error:
             raise ShopBusyError("The shop is being changed.", retry_after_s=1.0) from error
 
+    def _open(self, shop: Shop, sealed: str) -> str:
+        """Unseal; what no secret of ours opens any more is as good as dead, and said to be."""
+        try:
+            return self.box.open(sealed)
+        except ShopRefusedError as error:
+            raise self._dead(shop) from error
+
     def _refresh(self, shop: Shop, now: datetime) -> Access:
         if shop.refresh_token is None or shop.token is None:
             raise self._dead(shop)
@@ -95,8 +102,9 @@ class ShopAccess:
             claimed = self.shops.save_shop(shop, replace(shop, exchange_until=now + REFRESH_TAKES))
         except VersionConflictError:
             return self._wait(shop, now)
+        old = self._open(claimed, shop.refresh_token)
         try:
-            grant = self.tokens.refresh(shop.shop, self.box.open(shop.refresh_token))
+            grant = self.tokens.refresh(shop.shop, old)
         except ShopBusyError:
             self._release(claimed)
             return self._wait(shop, now)
