@@ -1,0 +1,128 @@
+"""JobStore: the timeline of a job."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from shared.domain.errors import NotFoundError
+from shared.domain.events import Proof, Source
+from shared.domain.ids import JobRef
+from shared.domain.status import JobStatus, Outcome
+from shared.gateways.store_rules import MAX_LOG_ENTRIES
+from shared.usecases.ports import JobStore
+from tests.builders import OTHER_SHOP, SHOP, a_completed_job, a_job, a_job_id, later
+from tests.contract.entries import an_entry
+from tests.fakes.clock import START, FakeClock
+
+
+def test_an_entry_is_read_back_as_it_was_said(store: JobStore) -> None:
+    entry = an_entry(
+        START.replace(microsecond=123456),
+        source=Source.ADMIN,
+        outcome=Outcome.REFUSED,
+        actor="key 1a2b",
+        attempt=2,
+        from_status=JobStatus.FAILED,
+        to_status=JobStatus.PENDING,
+        proof=Proof.BODY_TIME,
+        body_sha256="ab" * 32,
+        message="Grüße, 図",
+    )
+    job = store.create(a_job(), entry=entry)
+    assert store.log(job.ref, limit=10).entries == (entry,)
+
+
+def test_the_timeline_is_read_newest_first_a_page_at_a_time(store: JobStore) -> None:
+    entries = [an_entry(later(n)) for n in range(5)]
+    job = store.create(a_job(), entry=entries[0])
+    job = store.save(job, replace(job, name="New"), entry=entries[1])
+    for entry in entries[2:]:
+        store.note(job.ref, entry)
+    first = store.log(job.ref, limit=3)
+    second = store.log(job.ref, limit=3, position=first.position)
+    assert list(first.entries + second.entries) == entries[::-1]
+    assert second.position is None
+    assert first.dropped == 0
+
+
+def test_a_page_that_holds_all_has_no_next_one(store: JobStore) -> None:
+    job = store.create(a_job(), entry=an_entry())
+    store.note(job.ref, an_entry())
+    assert store.log(job.ref, limit=2).position is None
+
+
+def test_a_note_does_not_change_the_job(store: JobStore) -> None:
+    job = store.create(a_job())
+    store.note(job.ref, an_entry())
+    assert store.get(job.ref) == job
+    assert store.save(job, replace(job, name="New")).name == "New"
+
+
+def test_a_note_for_a_job_that_is_gone_does_nothing(store: JobStore) -> None:
+    ref = JobRef(SHOP, a_job_id())
+    store.note(ref, an_entry(body=b"raw"))
+    assert store.log(ref, limit=10).entries == ()
+    with pytest.raises(NotFoundError):
+        store.get(ref)
+
+
+def test_another_shop_reads_an_empty_timeline(store: JobStore) -> None:
+    job = store.create(a_job(), entry=an_entry())
+    assert store.log(JobRef(OTHER_SHOP, job.job_id), limit=10).entries == ()
+
+
+def test_a_raw_delivery_is_kept_beside_its_entry_for_thirty_days(
+    store: JobStore, clock: FakeClock
+) -> None:
+    entry = an_entry(body=b'{"id": "pk_1"}', body_sha256="ab" * 32)
+    job = store.create(a_job(), entry=entry)
+    assert store.body(job.ref, entry.entry_id) == b'{"id": "pk_1"}'
+    clock.advance(30 * 86_400 - 1)
+    assert store.body(job.ref, entry.entry_id) is not None
+    clock.advance(1)
+    assert store.body(job.ref, entry.entry_id) is None
+    assert store.log(job.ref, limit=1).entries == (replace(entry, body=None),)
+
+
+def test_a_raw_delivery_over_16_kb_gzipped_is_known_by_its_digest_only(store: JobStore) -> None:
+    noise = random.Random(1).randbytes(16 * 1024)
+    entry = an_entry(body=noise, body_sha256="cd" * 32)
+    job = store.create(a_job(), entry=entry)
+    assert store.body(job.ref, entry.entry_id) is None
+    assert store.log(job.ref, limit=1).entries[0].body_sha256 == "cd" * 32
+
+
+def test_a_large_delivery_that_packs_well_is_kept(store: JobStore) -> None:
+    entry = an_entry(body=b" " * 200_000)
+    job = store.create(a_job(), entry=entry)
+    assert store.body(job.ref, entry.entry_id) == b" " * 200_000
+
+
+def test_an_entry_without_a_delivery_has_none(store: JobStore) -> None:
+    entry = an_entry()
+    job = store.create(a_job(), entry=entry)
+    assert store.body(job.ref, entry.entry_id) is None
+
+
+def test_beyond_the_cap_entries_are_counted_and_changes_still_saved(
+    store: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("shared.gateways.memory", "shared.gateways.dynamo_jobs"):
+        monkeypatch.setattr(f"{module}.MAX_LOG_ENTRIES", 3)
+    job = store.create(a_job(), entry=an_entry())
+    for _ in range(3):
+        store.note(job.ref, an_entry())
+    ended = store.save(job, a_completed_job(job_id=job.job_id), entry=an_entry(body=b"raw"))
+    ended = store.save(ended, replace(ended, name="New"), entry=an_entry())
+    page = store.log(job.ref, limit=10)
+    assert (len(page.entries), page.dropped) == (3, 3)
+    assert store.get(job.ref) == ended
+    assert store.find_link("pikcel", "pk_1") is not None
+    assert store.tally(f"SHOP#{SHOP}", "ALL").completed == 1
+
+
+def test_five_hundred_entries_are_kept() -> None:
+    assert MAX_LOG_ENTRIES == 500
