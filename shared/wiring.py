@@ -19,6 +19,7 @@ from shared.providers.pikcel import PikcelAdapter
 from shared.settings import (
     ApiSettings,
     DispatchSettings,
+    PushSettings,
     SweepSettings,
     WebhookSettings,
     is_laptop,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from shared.providers.base import ProviderAdapter
     from shared.usecases.dispatch_lane import DispatchLane
     from shared.usecases.install_shop import ShopInstaller
+    from shared.usecases.ports import PushRequest, ReceivedMessages
+    from shared.usecases.push_lane import PushLane
 
 
 @cache
@@ -49,7 +52,7 @@ def clients() -> AwsClients:
 
 def reset() -> None:
     """Forget everything made so far (tests change the environment)."""
-    for made in (clients, webhook_app, api_app, dispatch_app, sweep_app):
+    for made in (clients, webhook_app, api_app, dispatch_app, push_app, sweep_app):
         made.cache_clear()
 
 
@@ -221,6 +224,51 @@ def dispatch_app() -> DispatchApp:
 
 # Source: the headers that PikcelAI's own typed client sends (facts of its API, section 1).
 _CLIENT_HEADERS = {"X-Client-Name": "job-tracker", "X-Client-Version": "0.1.0"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushApp:
+    """What functions/push works with. read: reads a message, or raises ValueError."""
+
+    lane: "PushLane"
+    read: "Callable[[str], PushRequest]"
+    received: "ReceivedMessages"
+
+
+@cache
+def push_app() -> PushApp:
+    """Put functions/push together. Raises SettingsError."""
+    from shared.gateways.files import S3Files
+    from shared.gateways.queues import read_push
+    from shared.gateways.shop_tokens import ShopifyTokens
+    from shared.gateways.shopify import ShopifyAdmins
+    from shared.gateways.shopify_http import make_client
+    from shared.gateways.token_box import SecretTokenBox
+    from shared.gateways.visibility import SqsReceivedMessages
+    from shared.usecases.push_lane import PushLane
+    from shared.usecases.shop_access import ShopAccess
+
+    settings = PushSettings.load()
+    tracker = _tracker(settings.table_name, None, settings.push_queue_url)
+    clock, http = tracker.clock, make_client()
+    secrets = _secrets(shopify=settings.shopify_secret_id, app=settings.app_secret_id)
+    access = ShopAccess(
+        shops=DynamoShopStore(clients().client("dynamodb"), settings.table_name, clock=clock),
+        tokens=ShopifyTokens(
+            http, settings.shopify_base_url, partial(_shopify_app, secrets), clock
+        ),
+        box=SecretTokenBox(partial(secrets.get, "app", "APP_SECRET")),
+        secrets=secrets,
+        clock=clock,
+    )
+    lane = PushLane(
+        tracker=tracker,
+        files=S3Files(clients().client("s3"), settings.output_bucket),
+        access=access,
+        admins=ShopifyAdmins(http, settings.shopify_base_url, settings.shopify_api_version, clock),
+    )
+    received = SqsReceivedMessages(clients().client("sqs"), settings.push_queue_url)
+    return PushApp(lane=lane, read=read_push, received=received)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -578,3 +578,11 @@ class ShopAdmins(Protocol):
     def open(self, shop: str, token: str) -> ShopAdmin:
         """Return the shop's API. Makes no call."""
         ...
+
+
+class ReceivedMessages(Protocol):
+    """The messages that a function was given and will not finish."""
+
+    def hide(self, receipts: Sequence[str], seconds: int) -> None:
+        """Have them come again after that time (0 to 43,200 s). Raises QueueUnavailableError."""
+        ...

@@ -11,7 +11,7 @@ of that name. A job that is being worked on has a lease (`push.not_before`), so 
 runs never act on it at once.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -83,19 +83,35 @@ type Key = tuple[JobRef, int]  # one output of a job's current attempt, by index
 type Change = Callable[[Job, datetime], Job]
 
 
-def push_outputs(lane: PushLane, shop: str, requests: Sequence[PushRequest]) -> PushReport:
+def push_batch(lane: PushLane, requests: Sequence[PushRequest]) -> dict[str, PushReport]:
+    """Do what jobs need at Shopify, shop by shop, all within 40 s. See `push_outputs`."""
+    ends_at = lane.tracker.now() + timedelta(seconds=BUDGET_S)
+    shops = dict.fromkeys(request.ref.shop for request in requests)
+    return {
+        shop: push_outputs(lane, shop, [r for r in requests if r.ref.shop == shop], ends_at)
+        for shop in shops
+    }
+
+
+def push_outputs(
+    lane: PushLane, shop: str, requests: Sequence[PushRequest], ends_at: datetime
+) -> PushReport:
     """Do what the jobs of one shop need at Shopify; a request is only a hint to look.
+
+    Parameters: `ends_at` is when nothing new may be begun.
 
     Returns what became of each job. `returned` ones wait for the shop as a whole
     (`trouble`): throttled, out, its token being refreshed, our table or secrets away.
     Raises InvariantError: a promise of our own code is broken.
     Guarantees
         One media per output, also after crashes, lost answers and concurrent runs; equal or
-        older requests are harmless. The run begins nothing after 40 s.
+        older requests are harmless.
     """
-    run = _Run(lane, shop)
+    run = _Run(lane, shop, [request.ref for request in requests], ends_at)
     try:
-        run.load(request.ref for request in requests)
+        if not run.has_time(LOOK_RESERVE_S):
+            raise ShopBusyError("The time was up before this shop's turn.", retry_after_s=1.0)
+        run.load()
         run.work()
     except RetryableError as error:
         run.hand_back(error)
@@ -109,11 +125,14 @@ class _TakenOverError(Exception):
 class _Run:
     """One run for one shop."""
 
-    def __init__(self, lane: PushLane, shop: str) -> None:
+    def __init__(
+        self, lane: PushLane, shop: str, refs: Sequence[JobRef], ends_at: datetime
+    ) -> None:
         self._lane = lane
         self._shop = shop
+        self._refs = list(dict.fromkeys(refs))
         self._clock = lane.tracker.clock
-        self._ends_at = self._clock.now() + timedelta(seconds=BUDGET_S)
+        self._ends_at = ends_at
         self._jobs: dict[JobRef, Job] = {}
         self._outcomes: dict[JobRef, PushOutcome] = {}
         self._failures: list[str] = []
@@ -130,10 +149,9 @@ class _Run:
 
     # --- the run as a whole ------------------------------------------------------------
 
-    def load(self, refs: Iterable[JobRef]) -> None:
+    def load(self) -> None:
         """Read the jobs consistently; those that need nothing are done."""
-        self._pending_refs = list(dict.fromkeys(refs))
-        for ref in self._pending_refs:
+        for ref in self._refs:
             try:
                 job = self._lane.tracker.store.get(ref)
             except NotFoundError:
@@ -181,13 +199,13 @@ class _Run:
                 except RetryableError:
                     pass  # the lease ends by itself
             self._outcomes.setdefault(ref, PushOutcome.RETURNED)
-        for ref in self._pending_refs:
+        for ref in self._refs:
             self._outcomes.setdefault(ref, PushOutcome.RETURNED)
 
     def report(self) -> PushReport:
         """Say what became of each job."""
         return PushReport(
-            outcomes={ref: self._outcomes[ref] for ref in self._pending_refs},
+            outcomes={ref: self._outcomes[ref] for ref in self._refs},
             trouble=self._trouble,
             calls=self._admin.calls if self._admin else 0,
             points=self._admin.points if self._admin else 0.0,
@@ -201,7 +219,7 @@ class _Run:
         if has_made:
             self._clock.sleep(waits.pop(0))
         self._settle()
-        while self._open_refs() and waits and self._has_time(waits[0] + LOOK_RESERVE_S):
+        while self._open_refs() and waits and self.has_time(waits[0] + LOOK_RESERVE_S):
             self._clock.sleep(waits.pop(0))
             self._create_missing()
             self._settle()
@@ -231,7 +249,8 @@ class _Run:
     def _open_refs(self) -> list[JobRef]:
         return [ref for ref in self._jobs if ref not in self._outcomes]
 
-    def _has_time(self, seconds: float) -> bool:
+    def has_time(self, seconds: float) -> bool:
+        """Tell whether something that takes so long may still be begun."""
         return self._clock.now() + timedelta(seconds=seconds) < self._ends_at
 
     def _ask[T](self, call: Callable[[], T]) -> T:
@@ -241,7 +260,7 @@ class _Run:
                 return call()
             except ShopBusyError as busy:
                 wait_s = busy.retry_after_s
-                if wait_s is None or not self._has_time(wait_s):
+                if wait_s is None or not self.has_time(wait_s):
                     raise
                 self._clock.sleep(max(wait_s, SHORTEST_WAIT_S))
 
@@ -355,7 +374,7 @@ class _Run:
             if not is_uploadable(self._output(key)):
                 self._fail_output(key, IMAGE_TYPE)
         keys = [key for key in keys if self._output(key).push_status.is_active]
-        if not keys or not self._has_time(UPLOAD_RESERVE_S):
+        if not keys or not self.has_time(UPLOAD_RESERVE_S):
             return False
         sources = self._upload(keys)
         claimed = [key for key in self._claim(sources) if self._is_open(key)]
@@ -370,7 +389,7 @@ class _Run:
         for key in keys:
             if key not in targets or not self._is_open(key):
                 continue
-            if not self._has_time(UPLOAD_RESERVE_S):
+            if not self.has_time(UPLOAD_RESERVE_S):
                 break
             if self._send(key, targets[key]):
                 sources[key] = targets[key].resource_url
