@@ -1,14 +1,15 @@
 """The outbox speaks SQS, and its messages are read back as they were written."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from botocore.session import get_session
 from botocore.stub import ANY, Stubber
 
 from shared.domain.errors import QueueUnavailableError
 from shared.gateways import queues
+from shared.gateways.aws import AwsClients
 from shared.gateways.queues import MalformedMessageError, SqsOutbox
 from shared.usecases.ports import DispatchRequest, PushRequest, ResumePushesRequest
 from tests.builders import SHOP, a_job
@@ -16,15 +17,17 @@ from tests.builders import SHOP, a_job
 REF = a_job().ref
 
 
+CLIENT = AwsClients().client("sqs")
+
+
 @pytest.fixture
-def stub() -> Stubber:
-    stub = Stubber(get_session().create_client("sqs", region_name="us-east-1"))
-    stub.activate()
-    return stub
+def stub() -> Iterator[Stubber]:
+    with Stubber(CLIENT) as stub:
+        yield stub
 
 
-def outbox(stub: Stubber) -> SqsOutbox:
-    return SqsOutbox(stub.client, "https://sqs/dispatch", "https://sqs/push.fifo")
+def outbox() -> SqsOutbox:
+    return SqsOutbox(CLIENT, "https://sqs/dispatch", "https://sqs/push.fifo")
 
 
 def replies(count: int, failed: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -46,7 +49,7 @@ def test_a_dispatch_names_its_shop_as_the_group_and_its_delay(stub: Stubber) -> 
     stub.add_response(
         "send_message_batch", replies(1), {"QueueUrl": "https://sqs/dispatch", "Entries": [entry]}
     )
-    outbox(stub).send_dispatch([DispatchRequest(ref=REF)], delay_s=5000)
+    outbox().send_dispatch([DispatchRequest(ref=REF)], delay_s=5000)
     stub.assert_no_pending_responses()
 
 
@@ -60,29 +63,29 @@ def test_a_push_is_deduplicated_by_job_and_number(stub: Stubber) -> None:
     stub.add_response(
         "send_message_batch", replies(1), {"QueueUrl": "https://sqs/push.fifo", "Entries": [entry]}
     )
-    outbox(stub).send_push([PushRequest(ref=REF, number=3)])
+    outbox().send_push([PushRequest(ref=REF, number=3)])
     stub.assert_no_pending_responses()
 
 
 def test_more_than_ten_messages_go_in_chunks(stub: Stubber) -> None:
     for _ in range(3):
         stub.add_response("send_message_batch", replies(1), {"QueueUrl": ANY, "Entries": ANY})
-    outbox(stub).send_dispatch([DispatchRequest(ref=REF)] * 21)
+    outbox().send_dispatch([DispatchRequest(ref=REF)] * 21)
     stub.assert_no_pending_responses()
 
 
 def test_an_unread_partial_failure_would_lose_work_so_it_is_an_error(stub: Stubber) -> None:
     stub.add_response("send_message_batch", replies(1, failed=("InternalError",)))
     with pytest.raises(QueueUnavailableError):
-        outbox(stub).send_dispatch([DispatchRequest(ref=REF)])
+        outbox().send_dispatch([DispatchRequest(ref=REF)])
 
 
 def test_a_queue_that_is_out_or_not_ours_is_unavailable(stub: Stubber) -> None:
     stub.add_client_error("send_message_batch", "ServiceUnavailable")
     with pytest.raises(QueueUnavailableError):
-        outbox(stub).send_push([PushRequest(ref=REF, number=1)])
+        outbox().send_push([PushRequest(ref=REF, number=1)])
     with pytest.raises(QueueUnavailableError):
-        SqsOutbox(stub.client, None, None).send_dispatch([DispatchRequest(ref=REF)])
+        SqsOutbox(CLIENT, None, None).send_dispatch([DispatchRequest(ref=REF)])
 
 
 @pytest.mark.parametrize(

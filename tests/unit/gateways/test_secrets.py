@@ -3,17 +3,17 @@
 import json
 
 import pytest
-from botocore.session import get_session
 from botocore.stub import Stubber
 
 from shared.domain.errors import SecretUnavailableError
+from shared.gateways.aws import AwsClients
 from shared.gateways.secrets import SecretsManagerSecrets
 from tests.fakes.clock import FakeClock
 
 
 class World:
     def __init__(self) -> None:
-        client = get_session().create_client("secretsmanager", region_name="us-east-1")
+        client = AwsClients().client("secretsmanager")
         self.clock = FakeClock()
         self.stub = Stubber(client)
         self.secrets = SecretsManagerSecrets(client, {"signing": "id-1"}, self.clock)

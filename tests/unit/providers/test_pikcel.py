@@ -109,10 +109,23 @@ def test_any_bytes_and_headers_give_a_verdict_never_an_exception(
     assert (check(headers, body) is Check.ACCEPTED) == is_signed
 
 
-_FIELDS = (
-    "event job_id jobId id job status error metadata timestamp output_image_url "
-    "credits_used progress data success has_more"
-).split()
+_FIELDS = [
+    "event",
+    "job_id",
+    "jobId",
+    "id",
+    "job",
+    "status",
+    "error",
+    "metadata",
+    "timestamp",
+    "output_image_url",
+    "credits_used",
+    "progress",
+    "data",
+    "success",
+    "has_more",
+]
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: (
