@@ -7,14 +7,12 @@ policies), ``KEEP=dir`` (keep state across restarts), and any setting of design 
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 
+from local.foreground import end_on_signals, forget_aws_profile
 from local.stack import DEFAULT_PORT, Stack, StackError, running_stack
 from local.stack.processes import PROJECT_ROOT
 from local.stack.sam_template import SamTemplate
@@ -30,19 +28,9 @@ def main(
     project_dir: Path = PROJECT_ROOT,
 ) -> int:
     """Run the stack until a signal ends it; return the exit code."""
-    _forget_aws_profile()
+    forget_aws_profile()
     started_at = time.monotonic()
-    stop = threading.Event()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        # The second signal must not interrupt the tidying up after the first.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        stop.set()
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, on_signal)
-    signal.signal(signal.SIGTERM, on_signal)
+    end_on_signals()
     keep = environment.get("KEEP")
     try:
         with running_stack(
@@ -54,22 +42,13 @@ def main(
             project_dir=project_dir,
         ) as stack:
             print(_summary(stack, state_dir, time.monotonic() - started_at), flush=True)
-            while not stop.wait(1.0):
-                if (child := stack.ended_child()) is not None:
-                    raise StackError(f"{child.name} has ended by itself:\n{child.log_tail()}")
+            stack.stay_up()
     except KeyboardInterrupt:
         print("\nStopped. Nothing is left running.")
     except StackError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _forget_aws_profile() -> None:
-    """Keep a developer's own AWS set-up out of this process: it must not decide anything."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]
-    os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 
 
 def _summary(stack: Stack, state_dir: Path, seconds: float) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from local.stack.deployment import Deployment, deploy
 from local.stack.emulator import REGION, endpoint_of, start_emulator
@@ -168,6 +169,16 @@ class Stack:
         """Return a program of the stack that has ended although it should not, or None."""
         return next((child for child in self.children if not child.is_running()), None)
 
+    def stay_up(self) -> NoReturn:
+        """Wait for ever; a signal's KeyboardInterrupt ends it.
+
+        Raises StackError when a program of the stack ends by itself.
+        """
+        while True:
+            if (child := self.ended_child()) is not None:
+                raise StackError(f"{child.name} has ended by itself:\n{child.log_tail()}")
+            time.sleep(1.0)
+
 
 @dataclass(frozen=True)
 class _Ports:
@@ -184,6 +195,7 @@ def running_stack(
     auth: bool = False,
     keep: Path | None = None,
     settings: Mapping[str, str] | None = None,
+    photos: Path | None = None,
     state_dir: Path | None = None,
     project_dir: Path = PROJECT_ROOT,
 ) -> Iterator[Stack]:
@@ -197,6 +209,7 @@ def running_stack(
         settings: values by variable name (PIKCEL_API_KEY, RESULT_HOSTS …). PIKCEL_API_URL or
             SHOPIFY_BASE_URL given: that is talked to, and its simulator is not started. A
             secret that is not given gets a random development value; give "" for none.
+        photos: a folder that the PikcelAI simulator serves at /photos/ instead of our own.
         state_dir: where ``logs/*.log`` and ``stack.json`` go; None uses a temporary folder.
         project_dir: where template.yaml, functions/ and shared/ are.
 
@@ -216,7 +229,7 @@ def running_stack(
             keep_dir=keep,
         )
         cleanup.callback(emulator.stop)
-        simulators = _start_simulators(settings or {}, wanted, ports, state_dir, cleanup)
+        simulators = _start_simulators(settings or {}, wanted, ports, photos, state_dir, cleanup)
         deployment = deploy(
             template,
             endpoint=endpoint_of(ports.emulator),
@@ -280,6 +293,7 @@ def _start_simulators(
     given: Mapping[str, str],
     wanted: Mapping[str, str],
     ports: _Ports,
+    photos: Path | None,
     state_dir: Path,
     cleanup: ExitStack,
 ) -> list[tuple[ChildProcess, str]]:
@@ -290,7 +304,7 @@ def _start_simulators(
             "PIKCEL_API_URL",
             ports.pikcel,
             "local.pikcel_simulator",
-            _pikcel_arguments(wanted),
+            _pikcel_arguments(wanted, photos),
         ),
         (
             "SHOPIFY_BASE_URL",
@@ -306,11 +320,12 @@ def _start_simulators(
     return started
 
 
-def _pikcel_arguments(wanted: Mapping[str, str]) -> list[str]:
+def _pikcel_arguments(wanted: Mapping[str, str], photos: Path | None) -> list[str]:
     """Return what the simulator must know to accept our calls and to sign its webhooks."""
     return [
         *_repeated("--api-key", wanted["PIKCEL_API_KEY"]),
         *_repeated("--webhook-secret", wanted["PIKCEL_WEBHOOK_SECRET"]),
+        *(["--photos", str(photos)] if photos else []),
     ]
 
 

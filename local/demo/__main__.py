@@ -1,0 +1,169 @@
+"""`make demo`: photos through the whole pipeline on this machine.
+
+Environment: ``ONCE=1`` (exit when it is over: 0 if every job ended as expected, else 1),
+``PHOTOS=dir`` (one's own JPEG, PNG and WebP files), ``PORT`` (8787; 0 takes free ones).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import httpx
+
+from local.demo.cases import SHOP, SHOPS, assign
+from local.demo.clients import DemoError, Pikcel, Shopify, ShopPage, Web
+from local.demo.evidence import Evidence, collect
+from local.demo.photos import PhotosError, Picture, own_pictures, pictures_in
+from local.demo.proofs import Proof, prove
+from local.demo.screen import list_of, table, viewer_for
+from local.demo.story import Places, Sent, Story, StuckError
+from local.foreground import end_on_signals, forget_aws_profile
+from local.stack import DEFAULT_PORT, Stack, StackError, StackInfo, running_stack
+from local.stack.processes import PROJECT_ROOT
+
+STATE_DIR = PROJECT_ROOT / ".local"
+INTERRUPTED = 130
+# A duplicate may still be on its way when the last image is on its product.
+SETTLE_S = 15.0
+LOG_LINES = 12
+
+
+def main(
+    environment: Mapping[str, str] = os.environ,
+    *,
+    state_dir: Path = STATE_DIR,
+) -> int:
+    """Run the demo; return the exit code."""
+    forget_aws_profile()
+    end_on_signals()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    is_once = environment.get("ONCE", "0") not in ("", "0")
+    folder = environment.get("PHOTOS")
+    result = INTERRUPTED
+    try:
+        photos = Path(folder).expanduser().resolve() if folder else None
+        pictures = pictures_in(photos) if photos else own_pictures()
+        with running_stack(
+            int(environment.get("PORT") or DEFAULT_PORT),
+            # No custom app's token: the shops are installed by token exchange.
+            settings={"SHOPIFY_ACCESS_TOKEN": ""},
+            photos=photos,
+            state_dir=state_dir,
+        ) as stack:
+            result = _perform(stack, pictures)
+            if not is_once:
+                print(_how_to_go_on(stack.info), flush=True)
+                stack.stay_up()
+    except KeyboardInterrupt:
+        print("\nStopped. Nothing is left running.")
+    except (StackError, PhotosError, DemoError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    return result
+
+
+def _perform(stack: Stack, pictures: Sequence[Picture]) -> int:
+    """Tell the whole story on the running stack; return 0 if it ended as expected, else 1."""
+    begun = time.monotonic()
+    assignments = assign(pictures, f"{stack.info.pikcel_url}/photos")
+    # trust_env off: a proxy of the machine must not see, or refuse, loopback traffic.
+    with httpx.Client(timeout=40.0, trust_env=False) as client:
+        places = places_of(stack.info, client)
+        print(f"The stack is up: {stack.info.api_url}. Sending {len(pictures)} photos.\n")
+        try:
+            sent = Story(places, assignments, viewer_for(sys.stdout)).run()
+        except StuckError as error:
+            print(f"\n{error}\n{_explain(stack, places, error.jobs)}", file=sys.stderr)
+            return 1
+        evidence, proofs = _settle(lambda: collect(places, sent, client))
+        print(f"\n{table(evidence)}\n\n{list_of(proofs)}\n", flush=True)
+        return _verdict(stack, places, evidence, proofs, time.monotonic() - begun)
+
+
+def places_of(info: StackInfo, client: httpx.Client) -> Places:
+    """Return the clients of a running stack."""
+    shopify = Shopify(client, info.shopify_url.removesuffix("/{shop}"))
+    api = Web(client, info.api_url)
+
+    def page(shop: str) -> ShopPage:
+        return ShopPage(api, lambda: shopify.id_token(shop))
+
+    return Places(Pikcel(client, info.pikcel_url), shopify, {shop: page(shop) for shop in SHOPS})
+
+
+def _settle(look: Callable[[], Evidence]) -> tuple[Evidence, tuple[Proof, ...]]:
+    """Collect evidence until everything is proven or nothing more can be expected."""
+    deadline = time.monotonic() + SETTLE_S
+    while True:
+        evidence = look()
+        proofs = prove(evidence)
+        if all(proof.holds for proof in proofs) or time.monotonic() > deadline:
+            return evidence, proofs
+        time.sleep(0.5)
+
+
+def _verdict(
+    stack: Stack, places: Places, evidence: Evidence, proofs: Sequence[Proof], seconds: float
+) -> int:
+    failed = [proof for proof in proofs if not proof.holds]
+    if not failed:
+        print(f"Every job ended as expected, in {seconds:.0f} s.", flush=True)
+        return 0
+    problems = [problem for proof in failed for problem in proof.problems]
+    suspects = [job.sent for job in evidence.jobs if any(job.title in p for p in problems)]
+    print(f"Not as expected:\n{list_of(failed)}", file=sys.stderr)
+    print(_explain(stack, places, suspects[:3]), file=sys.stderr, flush=True)
+    return 1
+
+
+def _explain(stack: Stack, places: Places, jobs: Sequence[Sent]) -> str:
+    """Return the timelines of jobs and what the functions logged of them, or logged last."""
+    parts = []
+    for each in jobs:
+        parts.append(f"\n{each.assignment.picture.title} ({each.shop}, {each.job_id}):")
+        for entry in places.pages[each.shop].timeline(each.job_id):
+            moved = f"{entry['from']} → {entry['to']}" if entry["to"] else ""
+            told = (entry["at"], entry["source"], entry["attempt"], entry["outcome"], moved)
+            parts.append("  " + "  ".join(str(word) for word in (*told, entry["message"])))
+    ids = [each.job_id for each in jobs]
+    for name in stack.info.functions:
+        lines = [line.strip() for line in stack.function_logs(name)]
+        about = [line for line in lines if any(job_id in line for job_id in ids)] or lines
+        parts.append(f"\nThe last log lines of {name}:")
+        parts += [f"  {line[:400]}" for line in about[-LOG_LINES:]]
+    return "\n".join(parts)
+
+
+def _how_to_go_on(info: StackInfo) -> str:
+    rows = {
+        "API": info.api_url,
+        "administrator": f"Authorization: Bearer {info.admin_key}",
+        "Shopify": f"{info.shopify_url.removesuffix('/{shop}')}/_simulator/shops/{SHOP}/products",
+        "PikcelAI": f"{info.pikcel_url}/_simulator/ledger",
+    }
+    if _has_page(info.page_url):
+        rows["page"] = info.page_url
+    lines = [f"  {name:<14}{value}" for name, value in rows.items()]
+    curl = (
+        f"curl -s '{info.api_url}/api/jobs?limit=3' "
+        f"-H 'Authorization: Bearer {info.admin_key}' -H 'X-Shop: {SHOP}'"
+    )
+    return "\n".join(["\nIt stays up until Ctrl-C.", *lines, f"\n  {curl}"])
+
+
+def _has_page(url: str) -> bool:
+    try:
+        answer = httpx.get(url, timeout=10.0, trust_env=False)
+    except httpx.HTTPError:
+        return False
+    return answer.status_code == 200 and "html" in answer.headers.get("content-type", "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
