@@ -21,6 +21,7 @@ from local.stack.sam_template import (
     FUNCTION,
     HTTP_API,
     LAYER,
+    ROLE,
     SECRET,
     TABLE,
     SamTemplate,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from local.stack.deployment import Deployment
 
 _FUNCTION_ARN = f"arn:aws:lambda:{REGION}:000000000000:function:{{}}"
+_BATCHED_ACTIONS = ("sqs:SendMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility")
 _CORS_PROPERTIES = (
     "AllowCredentials",
     "AllowHeaders",
@@ -42,7 +44,7 @@ _CORS_PROPERTIES = (
 
 def adapted(template: SamTemplate) -> dict[str, Any]:
     """Return a copy of the template's document that ministack can deploy."""
-    return _without_aliases(_without_metric_math(template.document))
+    return _with_batch_actions(_without_aliases(_without_metric_math(template.document)))
 
 
 def repair(deployment: Deployment) -> None:
@@ -78,6 +80,23 @@ def _without_aliases(document: dict[str, Any]) -> dict[str, Any]:
         properties.pop("AutoPublishAliasAllProperties", None)
     for layer in _of_type(document, LAYER):
         layer["Properties"].pop("PublishLambdaVersion", None)
+    return document
+
+
+def _with_batch_actions(document: dict[str, Any]) -> dict[str, Any]:
+    """On AWS sqs:SendMessage permits SendMessageBatch as well; ministack asks for an action
+    of that name, which IAM does not know (AUTH=1).
+
+    Source: Amazon SQS developer guide, "Amazon SQS API permissions: actions and resource
+    reference", read 2026-11-22.
+    """
+    for role in _of_type(document, ROLE):
+        for policy in role["Properties"].get("Policies", []):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                actions = statement["Action"]
+                held = [actions] if isinstance(actions, str) else actions
+                batches = [f"{action}Batch" for action in held if action in _BATCHED_ACTIONS]
+                statement["Action"] = [*held, *batches]
     return document
 
 

@@ -17,6 +17,7 @@ HTTP_API = "AWS::Serverless::HttpApi"
 QUEUE = "AWS::SQS::Queue"
 SECRET = "AWS::SecretsManager::Secret"
 TABLE = "AWS::DynamoDB::Table"
+ROLE = "AWS::IAM::Role"
 ALARM = "AWS::CloudWatch::Alarm"
 BUCKET_POLICY = "AWS::S3::BucketPolicy"
 

@@ -323,6 +323,16 @@ def test_a_function_does_what_its_policy_allows_and_nothing_else(
     assert set(outcomes[2:]) <= {"AccessDenied", "AccessDeniedException"}
 
 
+def test_a_function_that_may_send_may_send_a_batch(stack: Stack) -> None:
+    arguments = {
+        "QueueUrl": stack.info.queues["dispatch"],
+        "Entries": [{"Id": "1", "MessageBody": "one of a batch"}],
+    }
+    send_batch = {"probe": {"calls": [("sqs", "send_message_batch", arguments)]}}
+    assert stack.invoke("sweep", send_batch)["calls"] == ["done"]
+    assert stack.invoke("push", send_batch)["calls"] == ["AccessDenied"]
+
+
 def test_the_bucket_takes_a_kept_output_over_plain_loopback(stack: Stack) -> None:
     bucket = stack.invoke("dispatch")["environment"]["OUTPUT_BUCKET"]
     put = ("s3", "put_object", {"Bucket": bucket, "Key": "a/b", "Body": "image"})
