@@ -156,7 +156,11 @@ def _read_urlencoded(raw: bytes) -> dict[str, str]:
 
 def _read_multipart(raw: bytes, content_type: str) -> dict[str, str]:
     # Only pages that send form data pay for the parser.
-    from multipart import MultipartError, MultipartParser, parse_options_header
+    from multipart import (  # type: ignore[import-untyped]
+        MultipartError,
+        MultipartParser,
+        parse_options_header,
+    )
 
     try:
         boundary = parse_options_header(content_type)[1].get("boundary", "")

@@ -1,0 +1,255 @@
+"""What the API answers, as models: half of the OpenAPI document.
+
+Imported for that document only. The functional tests check every answer against it, so the
+models are what is really sent.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+from shared.domain.events import Proof, Source
+from shared.domain.job import Priority
+from shared.domain.status import JobStatus, Outcome, PushStatus
+
+Instant = Annotated[
+    str,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
+        }
+    ),
+]
+BigInteger = Annotated[
+    int | str,
+    WithJsonSchema(
+        {
+            "oneOf": [{"type": "integer"}, {"type": "string", "pattern": r"^-?\d{16,}$"}],
+            "description": "A string beyond 2^53, which JavaScript could not hold.",
+        }
+    ),
+]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
+
+
+class OutputJson(_Answer):
+    """One result of the current attempt. kept: the bytes are in our bucket."""
+
+    index: int
+    url: str | None
+    kept: bool
+    content_type: str | None
+    sha256: str | None
+    bytes: int | None
+    width: int | None
+    height: int | None
+    error_code: str | None
+    media_id: str | None
+    push_status: PushStatus
+
+
+class JobJson(_Answer):
+    """A job. Every field is always there."""
+
+    id: str
+    shop: str
+    provider: str
+    provider_job_id: str | None
+    pikcel_job_id: str | None = Field(description="providerJobId where the provider is pikcel.")
+    type: str
+    tool_id: str | None
+    tool_name: str | None
+    template_id: str | None
+    priority: Priority
+    input_image_url: str | None
+    parameters: dict[str, Any]
+    metadata: dict[str, Any]
+    result: dict[str, Any] | None
+    name: str | None
+    description: str | None
+    acceptance_criteria: str | None
+    mode: str | None
+    input_asset_id: str | None
+    exclusive: bool
+    scheduled_at: Instant | None
+    product_id: str | None
+    product_title: str | None
+    variant_id: str | None
+    image_id: str | None
+    alt_text: str | None
+    auto_push: bool
+    project_id: str | None
+    batch_id: str | None
+    agent_id: str | None
+    status: JobStatus
+    native_status: str | None = Field(description="The provider's own word.")
+    attempt: int
+    retry_count: int
+    progress: Annotated[int, Field(ge=0, le=100)]
+    total: BigInteger | None
+    processed: BigInteger | None
+    successful: BigInteger | None
+    failed: BigInteger | None
+    speed: float | None = Field(description="Items a second.")
+    eta_seconds: int | None
+    cancel_requested: bool
+    error_code: str | None
+    error_message: str | None
+    processing_time_ms: BigInteger | None = Field(description="As the provider says.")
+    duration_ms: int | None = Field(description="From start to end, as we saw it.")
+    started_at: Instant | None
+    completed_at: Instant | None
+    output_image_url: str | None = Field(
+        description="Ours (signed, for two hours) once kept, before that the provider's."
+    )
+    thumbnail_url: str | None
+    outputs: list[OutputJson]
+    credits_used: BigInteger = Field(description="Over all attempts.")
+    cost_micros: BigInteger = Field(description="Over all attempts, in millionths.")
+    push_status: PushStatus
+    push_error_code: str | None
+    push_error: str | None
+    pushed_to_shopify: bool
+    pushed_at: Instant | None
+    shopify_media_id: str | None
+    created_at: Instant
+    updated_at: Instant
+
+
+class LogJson(_Answer):
+    """One line of a timeline. proof: what a delivery's signature proves."""
+
+    id: str
+    at: Instant
+    source: Source
+    actor: str | None
+    attempt: int | None
+    from_: JobStatus | None = Field(alias="from")
+    to: JobStatus | None
+    outcome: Outcome
+    proof: Proof | None
+    message: str
+
+
+class _Sums(_Answer):
+    total: int
+    completed: int
+    failed: int
+    cancelled: int
+    success_rate: Annotated[float, Field(ge=0, le=100)] = Field(
+        description="Completed of completed and failed, in percent."
+    )
+    average_processing_time: float = Field(description="In ms, over completed jobs.")
+    total_credits_used: BigInteger
+    total_cost_micros: BigInteger
+
+
+class StatisticsJson(_Sums):
+    """Sums over the shop's jobs."""
+
+    pending: int
+    processing: int
+
+
+class DayJson(_Sums):
+    """Sums over the jobs that ended on a UTC day."""
+
+    date: str
+
+
+class GroupJson(StatisticsJson):
+    """Sums over the jobs of one project, tool, type or status."""
+
+    key: str
+
+
+class _Success(_Answer):
+    success: Literal[True]
+
+
+class DoneAnswer(_Success):
+    """It is done."""
+
+
+class JobAnswer(_Success):
+    """The job as it now is."""
+
+    job: JobJson
+
+
+class CancelAnswer(JobAnswer):
+    """The job as it now is. notice: what the user should know, e.g. that it is still charged."""
+
+    notice: str | None
+
+
+class JobListAnswer(_Success):
+    """A page of jobs."""
+
+    jobs: list[JobJson]
+    next_cursor: str | None = Field(description="null at the end.")
+    total: int | None = Field(description="Exact, or null where it would have to be counted.")
+    running_count: int | None
+
+
+class LogsAnswer(_Success):
+    """A page of a timeline. dropped: lines beyond those that are kept."""
+
+    logs: list[LogJson]
+    next_cursor: str | None
+    dropped: int
+
+
+class StatisticsAnswer(_Success):
+    """Sums; days and groups where they were asked for."""
+
+    stats: StatisticsJson
+    days: list[DayJson] = Field(default=[])
+    groups: list[GroupJson] = Field(default=[])
+
+
+class PendingCountAnswer(_Success):
+    """Active jobs."""
+
+    pending: int
+    processing: int
+    total: int
+
+
+class HealthCheckJson(_Answer):
+    """One thing that must answer. reason: why it does not."""
+
+    name: str
+    ok: bool
+    reason: str | None
+
+
+class HealthAnswer(_Success):
+    """The API answers. checks: null unless asked for."""
+
+    status: Literal["ok"]
+    version: str
+    python: str
+    checks: list[HealthCheckJson] | None
+
+
+class OpenApiAnswer(BaseModel):
+    """This document."""
+
+    openapi: str
+
+
+class ErrorAnswer(_Answer):
+    """Every error. code is stable; error is a sentence for people."""
+
+    success: Literal[False]
+    error: str
+    code: str
+    request_id: str
+    details: list[Any] = Field(default=[], description="What exactly is wrong, where known.")

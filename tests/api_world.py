@@ -1,0 +1,254 @@
+"""functions/api with everything around it in memory, and requests as API Gateway sends them."""
+
+import base64
+import copy
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from openapi_schema_validator import OAS31Validator
+
+from functions.api.app import handler
+from functions.api.openapi import document
+from functions.api.routes import ROUTES
+from shared import wiring
+from shared.domain.ids import JobRef
+from shared.domain.job import Job
+from shared.gateways.memory import InMemoryJobStore, InMemoryShopStore
+from shared.providers.pikcel import PikcelAdapter
+from shared.usecases.install_shop import ShopInstaller
+from shared.usecases.tracker import Tracker
+from tests.builders import SHOP
+from tests.fakes.clock import FakeClock
+from tests.fakes.files import FakeFiles
+from tests.fakes.outbox import FakeOutbox
+from tests.fakes.randomness import FakeRandomness
+from tests.fakes.secrets import FakeSecrets
+from tests.fakes.tokens import FakeBox, FakeTokens
+
+EVENTS = Path(__file__).parents[1] / "events"
+ADMIN = "admin-key-1"
+CLIENT_ID, CLIENT_SECRET = "client-id", "client-secret"
+
+
+class Reply:
+    """An answer: status, headers, and the JSON in it (None if there is no body)."""
+
+    def __init__(self, response: Mapping[str, Any]) -> None:
+        self.status: int = response["statusCode"]
+        self.headers: dict[str, str] = dict(response["headers"])
+        self.text: str = response["body"]
+        self.json: Any = json.loads(self.text) if self.text else None
+
+    @property
+    def job(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.json["job"]
+        return found
+
+    @property
+    def code(self) -> str:
+        return str(self.json["code"])
+
+
+class World:
+    """The function and its surroundings. `call` checks every answer against the document."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.store = InMemoryJobStore(self.clock)
+        self.shops = InMemoryShopStore()
+        self.outbox = FakeOutbox()
+        self.files = FakeFiles()
+        self.secrets = FakeSecrets()
+        self.tokens = FakeTokens()
+        self.plain_hosts: set[str] = set()
+        self.broken_queues: dict[str, Exception] = {}
+        self.tracker = Tracker(
+            store=self.store,
+            outbox=self.outbox,
+            clock=self.clock,
+            random=FakeRandomness(),
+            adapters={"pikcel": PikcelAdapter()},
+        )
+        self.installer = ShopInstaller(
+            shops=self.shops,
+            tokens=self.tokens,
+            box=FakeBox(),
+            outbox=self.outbox,
+            secrets=self.secrets,
+            clock=self.clock,
+        )
+
+    def app(self) -> wiring.ApiApp:
+        return wiring.ApiApp(
+            tracker=self.tracker,
+            shops=self.shops,
+            files=self.files,
+            secrets=self.secrets,
+            clock=self.clock,
+            installer=self.installer,
+            is_allowed_http=self.plain_hosts.__contains__,
+            needed_secrets={"app": "APP_SECRET", "shopify": "SHOPIFY_API_SECRET"},
+            queue_checks={"dispatch": lambda: self._check("dispatch")},
+        )
+
+    def _check(self, queue: str) -> None:
+        if queue in self.broken_queues:
+            raise self.broken_queues[queue]
+
+    def has(self, *jobs: Job) -> Job:
+        """Store jobs; returns the last one."""
+        return [self.store.create(job) for job in jobs][-1]
+
+    def job(self, job_id: str, shop: str = SHOP) -> Job:
+        return self.store.get(JobRef(shop, job_id))
+
+    def send(self, event: dict[str, Any]) -> Reply:
+        """Send an event as it is."""
+        return Reply(handler(event, LambdaContext()))
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        shop: str | None = SHOP,
+        key: str | None = ADMIN,
+        **more: Any,
+    ) -> Reply:
+        """Call as an administrator for a shop; see `request` for `more`."""
+        headers = {"x-shop": shop} if shop else {}
+        if key:
+            headers["authorization"] = f"Bearer {key}"
+        more["headers"] = headers | more.get("headers", {})
+        reply = self.send(request(method, path, **more))
+        check_documented(method, path, reply)
+        return reply
+
+    def get(self, path: str, **more: Any) -> Reply:
+        return self.call("GET", path, **more)
+
+    def post(self, path: str, body: Any = None, **more: Any) -> Reply:
+        return self.call("POST", path, json_body=body, **more)
+
+    def id_token(self, **claims: Any) -> str:
+        """Return a genuine ID token of SHOP, changed by claims (None: left out)."""
+        now = int(self.clock.now().timestamp())
+        shop = claims.pop("shop", SHOP)
+        values = {
+            "iss": f"https://{shop}/admin",
+            "dest": f"https://{shop}",
+            "aud": CLIENT_ID,
+            "sub": "42",
+            "exp": now + 60,
+            "nbf": now,
+            "iat": now,
+            "jti": "j",
+            "sid": "s",
+        } | claims
+        return jwt({name: value for name, value in values.items() if value is not None})
+
+
+def jwt(
+    claims: Any, secret: str = CLIENT_SECRET, header: Any = None, digest: str = "sha256"
+) -> str:
+    """Make a JWT by hand, as wrong as a test wants it."""
+    parts = [_b64(json.dumps(part).encode()) for part in (header or {"alg": "HS256"}, claims)]
+    signed = ".".join(parts)
+    mac = hmac.new(secret.encode(), signed.encode(), digest).digest()
+    return f"{signed}.{_b64(mac)}"
+
+
+def _b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+@cache
+def _sample() -> dict[str, Any]:
+    event: dict[str, Any] = json.loads((EVENTS / "api_list_jobs.json").read_text())
+    return event
+
+
+def sample(name: str) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
+    return event
+
+
+def request(
+    method: str,
+    path: str,
+    *,
+    query: Mapping[str, str] | None = None,
+    raw_query: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    json_body: Any = None,
+    body: str | None = None,
+    is_base64: bool = False,
+) -> dict[str, Any]:
+    """Make an event as API Gateway does."""
+    event = copy.deepcopy(_sample())
+    event["rawPath"] = event["requestContext"]["http"]["path"] = path
+    event["requestContext"]["http"]["method"] = method
+    event["routeKey"] = event["requestContext"]["routeKey"] = f"{method} {path}"
+    event["rawQueryString"] = raw_query if raw_query is not None else urlencode(query or {})
+    event.pop("queryStringParameters")
+    event["headers"] = {"host": "api.example", **(headers or {})}
+    if json_body is not None:
+        body = json.dumps(json_body)
+        event["headers"].setdefault("content-type", "application/json")
+    if body is not None:
+        event["body"] = body
+    event["isBase64Encoded"] = is_base64
+    return event
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def template_path(method: str, path: str) -> str | None:
+    """Return the declared path that a request's path belongs to."""
+    parts = path.split("/")
+    for route in ROUTES:
+        declared = route.path.split("/")
+        if route.method == method and len(declared) == len(parts):
+            pairs = zip(declared, parts, strict=True)
+            if all(d == p or d.startswith("{") for d, p in pairs):
+                return route.path
+    return None
+
+
+def check_documented(method: str, path: str, reply: Reply) -> None:
+    """Assert that the answer is one that the OpenAPI document tells of."""
+    declared = template_path(method, path)
+    if declared is None:
+        assert reply.status == 404
+        _validator("#/components/schemas/ErrorAnswer").validate(reply.json)
+        return
+    responses = document()["paths"][declared][method.lower()]["responses"]
+    assert str(reply.status) in responses, f"{method} {declared} answers {reply.status}"
+    content = responses[str(reply.status)].get("content")
+    if content is None:
+        assert reply.text == ""
+    else:
+        _validator(content["application/json"]["schema"]["$ref"]).validate(reply.json)
+
+
+@cache
+def _validator(reference: str) -> OAS31Validator:
+    schema = {"$ref": reference, "components": document()["components"]}
+    return OAS31Validator(schema)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World()
+    monkeypatch.setattr(wiring, "api_app", made.app)
+    return made
