@@ -252,6 +252,7 @@ ATTEMPT_NAMES = {
     "missed_at": "missed",
     "tries": "tries",
     "not_before": "wait",
+    "trouble": "why",
     "credits": "cr",
     "cost_micros": "cost",
     "processing_ms": "ms",

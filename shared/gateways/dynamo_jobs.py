@@ -6,6 +6,7 @@ together (a link, the statistics, a log entry, an idempotency key) is one transa
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -216,7 +217,9 @@ class DynamoJobStore:
             except TransactionCancelledError as cancelled:
                 self._judge(write, rows, cancelled.reasons)
             else:
-                self._delete_log(job.ref)
+                # Deleted it is, whatever becomes of this: nobody could repeat it.
+                with contextlib.suppress(StoreUnavailableError):
+                    self._delete_log(job.ref)
                 return
         raise StoreUnavailableError("The table is too busy at the moment.")
 

@@ -19,7 +19,7 @@ _DEFINITION = ("KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes", "B
 
 def dynamo_client(endpoint: str | None = None) -> DynamoDBClient:
     """Return a client that is made as ours is on AWS, with a fake account."""
-    client: DynamoDBClient = botocore.session.get_session().create_client(
+    client: Any = botocore.session.get_session().create_client(
         "dynamodb",
         region_name="us-east-1",
         endpoint_url=endpoint,
@@ -27,7 +27,8 @@ def dynamo_client(endpoint: str | None = None) -> DynamoDBClient:
         aws_secret_access_key="test",
         config=Config(retries={"mode": "standard", "total_max_attempts": 3}),
     )
-    return client
+    found: DynamoDBClient = client
+    return found
 
 
 def make_table(client: DynamoDBClient, name: str) -> None:
