@@ -195,9 +195,11 @@ def dispatch_app() -> DispatchApp:
     from shared.usecases.dispatch_lane import DispatchLane
 
     settings = DispatchSettings.load()
-    tracker = _tracker(settings.table_name, settings.dispatch_queue_url, settings.push_queue_url)
-    clock, dynamo = tracker.clock, clients().client("dynamodb")
     secrets = _secrets(providers=settings.providers_secret_id, app=settings.app_secret_id)
+    tracker = _tracker(
+        settings.table_name, settings.dispatch_queue_url, settings.push_queue_url, secrets
+    )
+    clock, dynamo = tracker.clock, clients().client("dynamodb")
     hosts = split_hosts(settings.result_hosts)
     pikcel = HttpProviderApi(
         provider_client(),

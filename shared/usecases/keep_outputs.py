@@ -117,7 +117,10 @@ def _fresh_link(
         return None
     request = adapter.poll_request(provider_job_id)
     reply = lane.call(adapter, request, ceiling=adapter.poll_ceiling)
-    links = adapter.read_polled(reply, provider_job_id, Source.POLL).output_urls
+    event = adapter.read_polled(reply, provider_job_id, Source.POLL)
+    if lane.tracker.belongs(event, job.ref) is False:
+        return None
+    links = event.output_urls
     return links[output.index] if output.index < len(links) else None
 
 
