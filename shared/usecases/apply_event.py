@@ -128,10 +128,11 @@ def _polled(job: Job, outcome: Outcome, now: datetime) -> Job:
 def _note(
     event: ProviderEvent, outcome: Outcome, body: bytes | None, *, learnt: bool = False
 ) -> Note:
-    sentence = _LEARNT if learnt and outcome in _NO_NEWS else _SENTENCES[outcome]
+    is_only_learnt = learnt and outcome in _NO_NEWS
+    sentence = _LEARNT if is_only_learnt else _SENTENCES[outcome]
     return Note(
         source=event.source,
-        outcome=outcome,
+        outcome=Outcome.NOTED if is_only_learnt else outcome,
         message=sentence.format(native=event.native[:60], id=(event.provider_job_id or "")[:60]),
         attempt=event.attempt,
         proof=event.proof,
