@@ -18,7 +18,7 @@ class FakeDownloads:
     def __init__(self) -> None:
         self.at: dict[str, bytes | JobTrackerError] = {}
         self.fetched: list[tuple[str, tuple[str, ...]]] = []
-        self.during: Callable[[], None] | None = None
+        self.during: Callable[[], object] | None = None
 
     @property
     def urls(self) -> list[str]:

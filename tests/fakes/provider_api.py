@@ -46,7 +46,7 @@ class FakeProviderApi:
         self.jobs: dict[str, dict[str, Any]] = {}
         self.calls: list[Request] = []
         self.faults: deque[Fault | None] = deque()
-        self.during: Callable[[], None] | None = None
+        self.during: Callable[[], object] | None = None
         self.page = 100
 
     @property
