@@ -157,16 +157,17 @@ class World:
 
 
 def jwt(
-    claims: Any, secret: str = CLIENT_SECRET, header: Any = None, digest: str = "sha256"
+    claims: Any, secret: str = CLIENT_SECRET, header: Any = None, method: str = "sha256"
 ) -> str:
     """Make a JWT by hand, as wrong as a test wants it."""
-    parts = [_b64(json.dumps(part).encode()) for part in (header or {"alg": "HS256"}, claims)]
+    head = {"alg": "HS256"} if header is None else header
+    parts = [b64(json.dumps(part).encode()) for part in (head, claims)]
     signed = ".".join(parts)
-    mac = hmac.new(secret.encode(), signed.encode(), digest).digest()
-    return f"{signed}.{_b64(mac)}"
+    mac = hmac.new(secret.encode(), signed.encode(), method).digest()
+    return f"{signed}.{b64(mac)}"
 
 
-def _b64(data: bytes) -> str:
+def b64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
@@ -211,6 +212,11 @@ def request(
 
 def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> str:
+    """Return all that was logged, extra fields included."""
+    return "\n".join(str(vars(record)) for record in caplog.records)
 
 
 def template_path(method: str, path: str) -> str | None:
