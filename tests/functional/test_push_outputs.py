@@ -1,0 +1,930 @@
+"""Pushing, against the Shopify simulator: our documents run on Shopify's own schema."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from shared.domain import lifecycle
+from shared.domain.job import SHOP_NOT_INSTALLED, TOKEN_DEAD, Job
+from shared.domain.push_errors import (
+    IMAGE_RESOLUTION,
+    IMAGE_TYPE,
+    MEDIA_LIMIT,
+    MEDIA_SLOW,
+    MISSING_SCOPE,
+    NAME_TAKEN,
+    OUTPUT_MISSING,
+    PROCESSING_FAILED,
+    PRODUCT_GONE,
+    PUSH_SENTENCES,
+    SHOP_FROZEN,
+)
+from shared.domain.status import PushStatus
+from shared.usecases.ports import PushRequest
+from shared.usecases.push_files import filename
+from shared.usecases.push_lane import PushOutcome
+from shared.usecases.push_outputs import push_batch
+from tests.builders import OTHER_SHOP, SHOP
+from tests.fakes.push_world import Crash, PushWorld, picture
+
+
+@pytest.fixture
+def world() -> PushWorld:
+    return PushWorld()
+
+
+def is_pushed_once(world: PushWorld, job: Job, product: str) -> bool:
+    """Whether each output has exactly one file, on the product, and the job says so."""
+    found = world.now(job)
+    shown = [media["id"] for media in world.shown(product)]
+    ours = [media["id"] for media in world.all_files() if job.job_id in media["filename"]]
+    recorded = [output.media_id for output in found.current_outputs]
+    return (
+        found.push.status is PushStatus.PUSHED
+        and found.due_at is None
+        and sorted(shown) == sorted(ours) == sorted(str(media) for media in recorded)
+    )
+
+
+# --- the plain way -------------------------------------------------------------------
+
+
+def test_a_kept_output_gets_onto_its_product(world: PushWorld) -> None:
+    product = world.product("Blue mug")
+    job = world.job(product)
+
+    assert world.outcome(job) is PushOutcome.PUSHED
+
+    assert is_pushed_once(world, job, product)
+    (media,) = world.shown(product)
+    assert media["filename"] == f"{job.job_id}-1-0.png"
+    assert media["alt"] == "Blue mug – Cut-out"
+    assert world.now(job).push.pushed_at == world.clock.now()
+
+
+def test_ten_messages_share_their_calls(world: PushWorld) -> None:
+    products = [world.product(f"Mug {number}") for number in range(4)]
+    jobs = [world.job(products[number % 4]) for number in range(10)]
+
+    report = world.push(*jobs)
+
+    assert set(report.outcomes.values()) == {PushOutcome.PUSHED}
+    assert report.calls <= 5
+    assert report.points <= 60
+    assert len(world.calls()) == report.calls
+    assert sum(call["actualCost"] or 0 for call in world.recorded()) == report.points
+    assert all(len(world.shown(product)) in (2, 3) for product in products)
+
+
+def test_every_step_is_written_before_the_next_begins(world: PushWorld) -> None:
+    job = world.job(world.product())
+    seen: list[tuple[str, PushStatus, bool]] = []
+
+    def look(moment: str, request: httpx.Request) -> None:
+        for field in (b"stagedUploadsCreate", b"fileCreate", b"nodes", b"fileUpdate"):
+            if moment == "before" and field in request.content[:90] + request.content[90:400]:
+                output = world.now(job).outputs[0]
+                seen.append((field.decode(), output.push_status, output.media_id is not None))
+                return
+
+    world.on_call = look
+    world.push(job)
+
+    assert ("fileCreate", PushStatus.STAGING, False) in seen
+    assert ("nodes", PushStatus.PROCESSING, True) in seen
+    assert ("fileUpdate", PushStatus.PROCESSING, True) in seen
+
+
+def test_a_job_with_several_images_gets_them_all(world: PushWorld) -> None:
+    product = world.product()
+    job = world.job(product, images=3)
+
+    assert world.outcome(job) is PushOutcome.PUSHED
+
+    assert is_pushed_once(world, job, product)
+    assert [media["alt"] for media in world.shown(product)] == ["Blue mug – Cut-out"] * 3
+
+
+def test_each_image_is_the_one_its_job_made(world: PushWorld) -> None:
+    product = world.product()
+    jobs = [world.job(product), world.job(product, images=2)]
+
+    world.push(*jobs)
+
+    by_id = {media["id"]: media["filename"] for media in world.all_files()}
+    for job in jobs:
+        for output in world.now(job).outputs:
+            assert by_id[str(output.media_id)] == filename(job, output)
+
+
+def test_equal_and_older_messages_are_harmless(world: PushWorld) -> None:
+    product = world.product()
+    job = world.job(product)
+    requests = [PushRequest(ref=job.ref, number=number) for number in (1, 1, 0)]
+
+    push_batch(world.lane, requests)
+    world.forget_calls()
+    report = push_batch(world.lane, requests)[SHOP]
+
+    assert report.outcomes == {job.ref: PushOutcome.NOTHING}
+    assert world.calls() == []
+    assert is_pushed_once(world, job, product)
+
+
+def test_a_deleted_job_is_gone(world: PushWorld) -> None:
+    job = world.job(world.product())
+    world.store.delete(job)
+
+    assert world.outcome(job) is PushOutcome.GONE
+
+
+def test_shops_of_one_batch_do_not_mix() -> None:
+    world = PushWorld()
+    products = {shop: world.product("Mug", shop) for shop in (SHOP, OTHER_SHOP)}
+    jobs = {shop: world.job(products[shop], shop=shop) for shop in products}
+    requests = [PushRequest(ref=job.ref, number=1) for job in jobs.values()]
+
+    reports = push_batch(world.lane, requests)
+
+    for shop, product in products.items():
+        assert reports[shop].outcomes == {jobs[shop].ref: PushOutcome.PUSHED}
+        (media,) = world.shown(product, shop)
+        assert jobs[shop].job_id in media["filename"]
+
+
+def test_our_token_goes_to_the_admin_api_only(world: PushWorld) -> None:
+    uploads: list[httpx.Headers] = []
+    world.on_call = lambda moment, request: (
+        uploads.append(request.headers) if "/staged/" in request.url.path else None
+    )
+    world.push(world.job(world.product()))
+
+    assert uploads
+    assert all("x-shopify-access-token" not in headers for headers in uploads)
+
+
+# --- alt texts -----------------------------------------------------------------------
+
+
+def test_the_users_alt_text_goes_before_ours(world: PushWorld) -> None:
+    product = world.product()
+    world.push(world.job(product, alt_text="Hand-made"))
+
+    assert world.shown(product)[0]["alt"] == "Hand-made"
+
+
+def test_an_alt_text_is_cut_where_shopify_would_refuse_it(world: PushWorld) -> None:
+    product = world.product()
+    world.push(world.job(product, alt_text="x" * 600))
+
+    assert world.shown(product)[0]["alt"] == "x" * 512
+
+
+def test_the_title_is_shopifys_where_the_job_does_not_know_it(world: PushWorld) -> None:
+    product = world.product("Red cup")
+    report = world.push(world.job(product, product_title=None))
+
+    assert world.shown(product)[0]["alt"] == "Red cup – Cut-out"
+    assert report.calls == 4
+
+
+def test_what_a_merchant_wrote_meanwhile_stays(world: PushWorld) -> None:
+    product = world.product()
+    job = world.job(product)
+    world.push(job)
+    media = world.simulator.world.shops[SHOP].media
+    for one in media.values():
+        one.alt = "My own words"
+    world.push(world.undo(job))
+    world.push(world.request(job))
+
+    assert [one["alt"] for one in world.shown(product)] == ["My own words"]
+
+
+# --- waiting -------------------------------------------------------------------------
+
+
+def test_a_slow_file_is_waited_for_a_little(world: PushWorld) -> None:
+    world.configure(readyAfterS=2.5)
+    product = world.product()
+    job = world.job(product)
+
+    assert world.outcome(job) is PushOutcome.PUSHED
+    assert world.clock.slept == [1.0, 2.0]
+
+
+def test_a_very_slow_file_is_looked_at_again_later_and_never_made_again(world: PushWorld) -> None:
+    world.configure(readyAfterS=600)
+    product = world.product()
+    job = world.job(product)
+
+    assert world.outcome(job) is PushOutcome.POSTPONED
+    waiting = world.now(job)
+    assert waiting.push.status is PushStatus.PROCESSING
+    assert waiting.due_at is not None
+    assert waiting.due_at > world.clock.now()
+
+    world.finish(job)
+    assert is_pushed_once(world, job, product)
+    assert world.calls().count("fileCreate") == 1
+
+
+def test_a_file_that_is_never_ready_fails_in_the_end(world: PushWorld) -> None:
+    world.configure(readyAfterS=10_000_000)
+    job = world.job(world.product())
+
+    world.finish(job)
+
+    assert world.now(job).push.error_code == MEDIA_SLOW
+    assert world.calls().count("fileCreate") == 1
+
+
+def test_a_slow_job_does_not_hold_up_the_others(world: PushWorld) -> None:
+    product = world.product()
+    slow, quick = world.job(product), world.job(product)
+    world.fault("slow_ready", filename=slow.job_id, seconds=100)
+
+    outcomes = world.push(slow, quick).outcomes
+
+    assert outcomes == {slow.ref: PushOutcome.POSTPONED, quick.ref: PushOutcome.PUSHED}
+
+
+def test_a_run_ends_in_time_and_hands_the_rest_on(world: PushWorld) -> None:
+    product = world.product()
+    jobs = [world.job(product, images=3) for _ in range(10)]
+    began_at = world.clock.now()
+
+    def slow(moment: str, request: httpx.Request) -> None:
+        if moment == "before" and "/staged/" in request.url.path:
+            world.clock.advance(4)
+
+    world.on_call = slow
+    report = world.push(*jobs)
+
+    assert world.clock.now() - began_at < timedelta(seconds=60)
+    assert PushOutcome.CONTINUED in report.outcomes.values()
+    assert {request.ref for request in world.outbox.pushes} == {
+        ref for ref, outcome in report.outcomes.items() if outcome is PushOutcome.CONTINUED
+    }
+    world.finish(*jobs)
+    assert len(world.shown(product)) == len(world.all_files()) == 30
+
+
+# --- throttling and outages ------------------------------------------------------------
+
+
+def test_a_throttled_call_waits_just_long_enough(world: PushWorld) -> None:
+    world.configure(bucketSize=25, restoreRate=10)
+    product = world.product()
+    job = world.job(product)
+
+    assert world.outcome(job) is PushOutcome.PUSHED
+
+    assert [call for call in world.recorded() if call["outcome"] == "throttled"] == []
+    # 25 - 11 leaves 14 for fileCreate, which asks for 20: 0.6 s at 10 points a second.
+    assert world.clock.slept[0] == pytest.approx(0.6, abs=0.11)
+
+
+def test_a_throttled_answer_is_not_a_failure(world: PushWorld) -> None:
+    world.fault("throttled", operation="fileCreate", times=2)
+    product = world.product()
+    job = world.job(product)
+
+    assert world.outcome(job) is PushOutcome.PUSHED
+    assert is_pushed_once(world, job, product)
+
+
+def test_an_http_429_waits_as_it_is_told(world: PushWorld) -> None:
+    world.fault("throttled", operation="fileUpdate", status=429, retryAfterS=3.0)
+    product = world.product()
+    job = world.job(product)
+
+    assert world.outcome(job) is PushOutcome.PUSHED
+    assert 3.0 in world.clock.slept
+
+
+def test_a_long_throttle_returns_the_rest_of_the_group(world: PushWorld) -> None:
+    product = world.product()
+    jobs = [world.job(product) for _ in range(3)]
+    world.fault("throttled", operation="fileCreate", status=429, retryAfterS=120.0, times=1)
+
+    report = world.push(*jobs)
+
+    assert set(report.outcomes.values()) == {PushOutcome.RETURNED}
+    assert report.wait_s(1) == 120
+    # Nothing was executed, so nothing keeps the next run from beginning at once.
+    assert all(world.now(job).push.status is PushStatus.QUEUED for job in jobs)
+    world.clock.advance(120)
+    assert set(world.push(*jobs).outcomes.values()) == {PushOutcome.PUSHED}
+
+
+@pytest.mark.parametrize("operation", ["stagedUploadsCreate", "nodes", "fileUpdate"])
+@pytest.mark.parametrize("kind", ["drop_before", "drop_after", "status_before", "status_after"])
+def test_an_outage_loses_and_doubles_nothing(world: PushWorld, operation: str, kind: str) -> None:
+    product = world.product()
+    jobs = [world.job(product) for _ in range(2)]
+    world.fault(kind, operation=operation)
+
+    report = world.push(*jobs)
+
+    assert set(report.outcomes.values()) <= {PushOutcome.RETURNED, PushOutcome.PUSHED}
+    world.push(*[world.now(job) for job in jobs])
+    world.finish(*jobs)
+    assert all(
+        len(world.shown(product)) == len(world.all_files()) == 2
+        and world.now(job).push.status is PushStatus.PUSHED
+        for job in jobs
+    )
+
+
+@pytest.mark.parametrize("kind", ["drop_before", "drop_after", "status_before", "status_after"])
+def test_an_upload_that_fails_is_this_jobs_trouble_alone(world: PushWorld, kind: str) -> None:
+    product = world.product()
+    jobs = [world.job(product) for _ in range(2)]
+    world.fault(kind, operation="upload")
+
+    outcomes = world.push(*jobs).outcomes
+
+    assert outcomes == {jobs[0].ref: PushOutcome.POSTPONED, jobs[1].ref: PushOutcome.PUSHED}
+    world.finish(*jobs)
+    assert len(world.shown(product)) == len(world.all_files()) == 2
+
+
+def test_where_nothing_can_be_reached_the_wait_doubles(world: PushWorld) -> None:
+    job = world.job(world.product())
+
+    def refuse(moment: str, request: httpx.Request) -> None:
+        raise httpx.ConnectError("no route")
+
+    world.on_call = refuse
+    report = world.push(job)
+
+    assert report.outcomes == {job.ref: PushOutcome.RETURNED}
+    assert [report.wait_s(receives) for receives in (1, 2, 3, 30)] == [15, 30, 60, 900]
+
+
+# --- unknown outcomes ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 30.0, 90.0])
+@pytest.mark.parametrize("duplicate_name", ["synchronous", "late"])
+@pytest.mark.parametrize("kind", ["drop_before", "drop_after", "status_before", "status_after"])
+def test_a_lost_create_call_is_never_sent_blindly(
+    world: PushWorld, kind: str, duplicate_name: str, lag_s: float
+) -> None:
+    world.configure(searchLagS=lag_s, duplicateName=duplicate_name)
+    product = world.product()
+    jobs = [world.job(product) for _ in range(2)]
+    world.fault(kind, operation="fileCreate")
+
+    report = world.push(*jobs)
+
+    was_executed = kind.endswith("after")
+    if was_executed and lag_s == 0:
+        assert set(report.outcomes.values()) == {PushOutcome.PUSHED}
+    else:
+        assert set(report.outcomes.values()) == {PushOutcome.POSTPONED}
+        assert all(
+            world.now(job).push.not_before == world.clock.now() + timedelta(seconds=60)
+            for job in jobs
+        )
+    world.finish(*jobs)
+    for job in jobs:
+        assert world.now(job).push.status is PushStatus.PUSHED
+    assert len(world.shown(product)) == 2
+    assert len(world.all_files()) == 2
+
+
+def crash_points() -> list[tuple[str, str, int]]:
+    """Name every write of the job and every HTTP call of a plain push."""
+    world = PushWorld()
+    job = world.job(world.product())
+    calls = 0
+
+    def count(moment: str, request: httpx.Request) -> None:
+        nonlocal calls
+        calls += moment == "before"
+
+    world.on_call = count
+    world.push(job)
+    return [
+        (kind, moment, number)
+        for kind, total in (("call", calls), ("save", world.store.saves))
+        for number in range(total)
+        for moment in ("before", "after")
+    ]
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 90.0])
+@pytest.mark.parametrize("point", crash_points(), ids=str)
+def test_a_crash_anywhere_leaves_one_media(
+    world: PushWorld, point: tuple[str, str, int], lag_s: float
+) -> None:
+    kind, when, number = point
+    world.configure(searchLagS=lag_s)
+    product = world.product()
+    job = world.job(product)
+    seen = 0
+
+    def die(moment: str, request: httpx.Request | None = None) -> None:
+        nonlocal seen
+        if moment == when:
+            seen += 1
+            if seen == number + 1:
+                raise Crash
+
+    if kind == "call":
+        world.on_call = die
+    else:
+        world.store.on_save = die
+    with pytest.raises(Crash):
+        world.push(job)
+
+    world.clock.advance(90)  # the queue gives the message again
+    world.on_call = world.store.on_save = None
+    world.lane = world.new_lane()
+    world.push(job)
+    world.finish(job)
+    assert is_pushed_once(world, job, product)
+
+
+def test_concurrent_runs_make_one_media(world: PushWorld) -> None:
+    product = world.product()
+    job = world.job(product)
+    inner: list[PushOutcome] = []
+
+    def another(moment: str, request: httpx.Request) -> None:
+        if moment == "before" and len(inner) < 12:
+            hook, world.on_call = world.on_call, None
+            inner.append(world.outcome(job))
+            world.on_call = hook
+
+    world.on_call = another
+    outer = world.outcome(job)
+
+    assert [outer, *inner].count(PushOutcome.PUSHED) == 1
+    assert is_pushed_once(world, job, product)
+
+
+def test_a_run_that_comes_between_two_others_leaves_the_lease_alone(world: PushWorld) -> None:
+    product = world.product()
+    job = world.job(product)
+    inner: list[PushOutcome] = []
+
+    def another(moment: str, request: httpx.Request) -> None:
+        if b"fileCreate" in request.content and moment == "before":
+            world.on_call = None
+            inner.append(world.outcome(job))
+
+    world.on_call = another
+
+    assert world.outcome(job) is PushOutcome.PUSHED
+    assert inner == [PushOutcome.NOTHING]
+    assert world.calls().count("fileCreate") == 1
+
+
+def test_a_request_in_the_middle_of_a_run_changes_nothing(world: PushWorld) -> None:
+    product = world.product()
+    job = world.job(product)
+
+    def ask_again(moment: str, request: httpx.Request) -> None:
+        if b"fileCreate" in request.content and moment == "after":
+            world.on_call = None
+            world.request(job)
+
+    world.on_call = ask_again
+    world.push(job)
+    world.push(world.now(job))
+    world.finish(job)
+
+    assert is_pushed_once(world, job, product)
+
+
+# --- names that are taken --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("duplicate_name", ["synchronous", "late"])
+def test_a_strangers_file_of_that_name_is_left_alone(world: PushWorld, duplicate_name: str) -> None:
+    world.configure(duplicateName=duplicate_name)
+    product = world.product()
+    job = world.job(product)
+    stranger = world.control("POST", f"shops/{SHOP}/files", {"filename": f"{job.job_id}-1-0.png"})
+
+    world.push(job)
+    world.finish(job)
+
+    (media,) = world.shown(product)
+    assert media["filename"] == f"{job.job_id}-1-0-1.png"
+    assert media["id"] != stranger["id"]
+    assert {one["id"] for one in world.all_files()} == {media["id"], stranger["id"]}
+
+
+@pytest.mark.parametrize("duplicate_name", ["synchronous", "late"])
+def test_a_name_that_cannot_be_found_is_waited_for_then_passed_over(
+    world: PushWorld, duplicate_name: str
+) -> None:
+    world.configure(duplicateName=duplicate_name, searchLagS=10_000)
+    product = world.product()
+    job = world.job(product)
+    world.control("POST", f"shops/{SHOP}/files", {"filename": f"{job.job_id}-1-0.png"})
+
+    assert world.outcome(job) is PushOutcome.POSTPONED
+    assert world.now(job).push.not_before == world.clock.now() + timedelta(seconds=60)
+    world.finish(job)
+
+    (media,) = world.shown(product)
+    assert media["filename"] == f"{job.job_id}-1-0-1.png"
+
+
+def test_when_all_names_are_taken_the_push_fails(world: PushWorld) -> None:
+    job = world.job(world.product())
+    for suffix in ("", "-1", "-2", "-3"):
+        world.control("POST", f"shops/{SHOP}/files", {"filename": f"{job.job_id}-1-0{suffix}.png"})
+
+    world.push(job)
+    world.finish(job)
+
+    assert world.now(job).push.error_code == NAME_TAKEN
+
+
+# --- refusals and failures -------------------------------------------------------------
+
+
+def test_a_media_that_failed_is_made_again_under_another_name(world: PushWorld) -> None:
+    product = world.product()
+    job = world.job(product)
+    world.fault("media_failed", code="IMAGE_DOWNLOAD_FAILURE")
+
+    world.push(job)
+    world.finish(job)
+
+    assert is_pushed_once(world, job, product)
+    assert world.shown(product)[0]["filename"] == f"{job.job_id}-1-0-1.png"
+
+
+def test_a_media_that_keeps_failing_fails_the_push_after_three_more(world: PushWorld) -> None:
+    job = world.job(world.product())
+    world.fault("media_failed", code="IMAGE_PROCESSING_FAILURE", times=None)
+
+    world.push(job)
+    world.finish(job)
+
+    assert world.now(job).push.error_code == PROCESSING_FAILED
+    assert world.calls().count("fileCreate") == 4
+    assert world.all_files() == []
+
+
+def test_a_later_request_tries_again(world: PushWorld) -> None:
+    product = world.product()
+    job = world.job(product)
+    world.fault("media_failed", code="IMAGE_PROCESSING_FAILURE", times=4)
+    world.push(job)
+    world.finish(job)
+
+    world.push(world.request(job))
+    world.finish(job)
+
+    assert is_pushed_once(world, job, product)
+
+
+def test_a_picture_that_shopify_will_never_take_fails_at_once(world: PushWorld) -> None:
+    job = world.job(world.product())
+    world.fault("media_failed", code="INVALID_IMAGE_RESOLUTION")
+
+    assert world.outcome(job) is PushOutcome.FAILED
+    push = world.now(job).push
+    assert (push.error_code, push.error) == (IMAGE_RESOLUTION, PUSH_SENTENCES[IMAGE_RESOLUTION])
+    assert world.calls().count("fileCreate") == 1
+
+
+def test_a_kind_of_file_that_shopify_does_not_take_is_not_sent(world: PushWorld) -> None:
+    job = world.job(world.product())
+    avif = replace(job.outputs[0], content_type="image/avif")
+    job = world.store.save(job, replace(job, outputs=(avif,)))
+
+    assert world.outcome(job) is PushOutcome.FAILED
+    assert world.now(job).push.error_code == IMAGE_TYPE
+    assert world.calls() == []
+
+
+def test_a_file_that_is_no_longer_in_the_bucket_fails_that_output(world: PushWorld) -> None:
+    product = world.product()
+    job = world.job(product, images=2)
+    world.files.delete([job.outputs[0].key or ""])
+
+    assert world.outcome(job) is PushOutcome.FAILED
+    found = world.now(job)
+    assert found.push.error_code == OUTPUT_MISSING
+    assert [o.push_status for o in found.outputs] == [PushStatus.FAILED, PushStatus.PUSHED]
+
+
+@pytest.mark.parametrize("mixed", ["reject_all", "keep_valid"])
+def test_a_refused_file_is_dropped_and_the_rest_goes_on(world: PushWorld, mixed: str) -> None:
+    world.configure(fileCreateMixed=mixed)
+    product = world.product()
+    jobs = [world.job(product) for _ in range(4)]
+    name = f"{jobs[2].job_id}-1-0.png"
+    world.control("POST", f"shops/{SHOP}/files", {"filename": name})
+
+    world.push(*jobs)
+    world.finish(*jobs)
+
+    assert len(world.shown(product)) == 4
+    assert len(world.all_files()) == 5
+    assert all(world.now(job).push.status is PushStatus.PUSHED for job in jobs)
+
+
+def test_a_refusal_that_names_no_file_is_found_by_asking_one_by_one(world: PushWorld) -> None:
+    product = world.product()
+    jobs = [world.job(product) for _ in range(3)]
+    world.fault("user_error", operation="fileCreate", code="UNACCEPTABLE_ASSET", times=2)
+
+    outcomes = world.push(*jobs).outcomes
+
+    assert sorted(outcomes.values()) == ["failed", "pushed", "pushed"]
+    assert len(world.all_files()) == len(world.shown(product)) == 2
+
+
+def test_a_product_that_is_gone_fails_its_job_only(world: PushWorld) -> None:
+    gone, there = world.product("Gone"), world.product("There")
+    jobs = [world.job(gone), world.job(there)]
+    world.delete_product(gone)
+
+    outcomes = world.push(*jobs).outcomes
+
+    assert outcomes == {jobs[0].ref: PushOutcome.FAILED, jobs[1].ref: PushOutcome.PUSHED}
+    assert world.now(jobs[0]).push.error_code == PRODUCT_GONE
+
+
+def test_a_product_that_goes_at_the_last_moment_fails_its_job_only(world: PushWorld) -> None:
+    gone, there = world.product("Gone"), world.product("There")
+    jobs = [world.job(gone), world.job(there)]
+
+    def delete(moment: str, request: httpx.Request) -> None:
+        if b"fileUpdate" in request.content and moment == "before":
+            world.on_call = None
+            world.delete_product(gone)
+
+    world.on_call = delete
+    world.push(*jobs)
+    world.finish(*jobs)
+
+    assert world.now(jobs[0]).push.error_code == PRODUCT_GONE
+    assert world.now(jobs[1]).push.status is PushStatus.PUSHED
+
+
+def test_a_text_that_is_no_product_does_not_spoil_the_others_call(world: PushWorld) -> None:
+    jobs = [world.job("mug"), world.job(world.product())]
+
+    outcomes = world.push(*jobs).outcomes
+
+    assert outcomes == {jobs[0].ref: PushOutcome.FAILED, jobs[1].ref: PushOutcome.PUSHED}
+
+
+def test_a_full_product_says_so(world: PushWorld) -> None:
+    full, there = world.product("Full"), world.product("There")
+    jobs = [world.job(full), world.job(there)]
+    world.fault("media_limit", productId=full, times=None)
+
+    world.push(*jobs)
+    world.finish(*jobs)
+
+    assert world.now(jobs[0]).push.error_code == MEDIA_LIMIT
+    assert world.now(jobs[1]).push.status is PushStatus.PUSHED
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(402, SHOP_FROZEN), (403, MISSING_SCOPE), (423, "shop_locked")]
+)
+def test_a_closed_shop_fails_its_pushes_with_the_reason(
+    world: PushWorld, status: int, code: str
+) -> None:
+    jobs = [world.job(world.product()) for _ in range(2)]
+    world.configure(shopStatus=status)
+
+    assert set(world.push(*jobs).outcomes.values()) == {PushOutcome.FAILED}
+    assert {world.now(job).push.error_code for job in jobs} == {code}
+
+
+def test_a_missing_scope_says_so(world: PushWorld) -> None:
+    job = world.job(world.product())
+    world.fault("graphql_error", operation="fileCreate", code="ACCESS_DENIED")
+
+    assert world.outcome(job) is PushOutcome.FAILED
+    assert world.now(job).push.error_code == MISSING_SCOPE
+
+
+# --- tokens ----------------------------------------------------------------------------
+
+
+def test_a_shop_that_never_installed_is_told_so() -> None:
+    world = PushWorld(static_token=False)
+    job = world.job(world.product())
+
+    assert world.outcome(job) is PushOutcome.FAILED
+    assert world.now(job).push.error_code == SHOP_NOT_INSTALLED
+
+
+def test_a_shops_own_token_is_used() -> None:
+    world = PushWorld(static_token=False)
+    world.install()
+    product = world.product()
+    job = world.job(product)
+
+    assert world.outcome(job) is PushOutcome.PUSHED
+
+
+def test_a_dead_token_fails_the_push_until_the_shop_comes_back() -> None:
+    world = PushWorld(static_token=False)
+    world.install()
+    product = world.product()
+    job = world.job(product)
+    world.control("PUT", "tokens", {"shop": SHOP, "state": "dead"})
+
+    assert world.outcome(job) is PushOutcome.FAILED
+    assert world.now(job).push.error_code == TOKEN_DEAD
+    shop = world.shops.get_shop(SHOP)
+    assert shop is not None
+    assert shop.token_dead
+
+    world.install()
+    assert world.outcome(world.request(job)) is PushOutcome.PUSHED
+    assert is_pushed_once(world, job, product)
+
+
+def test_a_token_that_dies_in_the_middle_does_not_double_the_media() -> None:
+    world = PushWorld(static_token=False)
+    world.install()
+    product = world.product()
+    job = world.job(product)
+
+    def kill(moment: str, request: httpx.Request) -> None:
+        if b"fileCreate" in request.content and moment == "after":
+            world.on_call = None
+            world.control("PUT", "tokens", {"shop": SHOP, "state": "dead"})
+
+    world.on_call = kill
+    assert world.outcome(job) is PushOutcome.FAILED
+    world.install()
+    world.push(world.request(job))
+
+    assert is_pushed_once(world, job, product)
+
+
+def test_an_old_token_is_refreshed_before_it_is_used() -> None:
+    world = PushWorld(static_token=False)
+    before = world.install()
+    world.clock.advance(3590)
+
+    assert world.outcome(world.job(world.product())) is PushOutcome.PUSHED
+    after = world.shops.get_shop(SHOP)
+    assert after is not None
+    assert after.token != before.token
+    assert after.refresh_token != before.refresh_token
+
+
+# --- once pushed -------------------------------------------------------------------------
+
+
+def test_pushing_a_pushed_job_changes_nothing_at_shopify(world: PushWorld) -> None:
+    product = world.product()
+    job = world.job(product)
+    world.push(job)
+    world.forget_calls()
+
+    assert world.outcome(world.request(job)) is PushOutcome.PUSHED
+    assert world.calls() == ["nodes+nodes"]
+    assert is_pushed_once(world, job, product)
+
+
+def test_what_the_merchant_took_off_is_put_on_again(world: PushWorld) -> None:
+    product = world.product()
+    job = world.job(product)
+    world.push(job)
+    before = world.now(job).outputs[0].media_id
+    world.detach(product)
+
+    world.push(world.request(job))
+
+    assert is_pushed_once(world, job, product)
+    assert world.now(job).outputs[0].media_id == before
+
+
+def test_what_the_merchant_deleted_is_made_again_under_another_name(world: PushWorld) -> None:
+    product = world.product()
+    job = world.job(product)
+    world.push(job)
+    world.delete_media(str(world.now(job).outputs[0].media_id))
+
+    world.push(world.request(job))
+    world.finish(job)
+
+    assert is_pushed_once(world, job, product)
+    assert world.shown(product)[0]["filename"] == f"{job.job_id}-1-0-1.png"
+
+
+def test_undo_takes_the_image_off_and_keeps_the_file(world: PushWorld) -> None:
+    product = world.product()
+    job = world.job(product, images=2)
+    world.push(job)
+
+    assert world.outcome(world.undo(job)) is PushOutcome.UNDONE
+
+    found = world.now(job)
+    assert world.shown(product) == []
+    assert (found.push.status, found.push.undo, found.due_at) == (PushStatus.NONE, False, None)
+    assert len(world.all_files()) == 2
+
+
+def test_an_undone_job_is_never_pushed_again_by_itself(world: PushWorld) -> None:
+    product = world.product()
+    job = world.job(product)
+    world.push(job)
+    world.push(world.undo(job))
+    world.forget_calls()
+
+    assert world.outcome(world.now(job)) is PushOutcome.NOTHING
+    assert world.calls() == []
+
+
+def test_a_push_after_an_undo_attaches_the_same_file(world: PushWorld) -> None:
+    product = world.product()
+    job = world.job(product)
+    world.push(job)
+    world.push(world.undo(job))
+
+    assert world.outcome(world.request(job)) is PushOutcome.PUSHED
+    assert is_pushed_once(world, job, product)
+    assert world.calls().count("fileCreate") == 1
+
+
+@pytest.mark.parametrize("what", ["media", "product", "reference"])
+def test_undoing_what_is_gone_already_is_fine(world: PushWorld, what: str) -> None:
+    product = world.product()
+    job = world.job(product)
+    world.push(job)
+    removals: dict[str, Callable[[], None]] = {
+        "media": lambda: world.delete_media(str(world.now(job).outputs[0].media_id)),
+        "product": lambda: world.delete_product(product),
+        "reference": lambda: world.detach(product),
+    }
+    removals[what]()
+
+    assert world.outcome(world.undo(job)) is PushOutcome.UNDONE
+
+
+@pytest.mark.parametrize("kind", ["drop_before", "drop_after", "status_after", "throttled"])
+def test_an_undo_survives_trouble(world: PushWorld, kind: str) -> None:
+    product = world.product()
+    job = world.job(product)
+    world.push(job)
+    world.fault(kind, operation="fileUpdate")
+
+    world.push(world.undo(job))
+    world.finish(job)
+
+    assert world.shown(product) == []
+    assert world.now(job).push.status is PushStatus.NONE
+
+
+def test_an_undo_that_is_refused_leaves_the_job_pushed(world: PushWorld) -> None:
+    job = world.job(world.product())
+    world.push(job)
+    world.fault("user_error", operation="fileUpdate", code="PRODUCT_SUSPENDED")
+
+    assert world.outcome(world.undo(job)) is PushOutcome.FAILED
+    push = world.now(job).push
+    assert (push.status, push.undo) == (PushStatus.PUSHED, False)
+    assert push.error_code == "product_suspended"
+
+
+def test_pushes_and_undos_share_one_batch(world: PushWorld) -> None:
+    product = world.product()
+    old, new = world.job(product), world.job(product)
+    world.push(old)
+    world.undo(old)
+
+    outcomes = world.push(old, new).outcomes
+
+    assert outcomes == {old.ref: PushOutcome.UNDONE, new.ref: PushOutcome.PUSHED}
+    assert [media["id"] for media in world.shown(product)] == [world.now(new).outputs[0].media_id]
+
+
+def test_a_superseded_result_is_not_pushed(world: PushWorld) -> None:
+    job = world.job(world.product())
+    cancelled = replace(job, push=lifecycle.Push(number=1))
+    world.store.save(job, cancelled)
+
+    assert world.outcome(job) is PushOutcome.NOTHING
+
+
+def test_the_pictures_arrive_unchanged(world: PushWorld) -> None:
+    product = world.product()
+    world.push(world.job(product))
+
+    (media,) = world.simulator.world.shops[SHOP].media.values()
+    assert media.picture is not None
+    assert media.picture.content == picture(20, 10)
