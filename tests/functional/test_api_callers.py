@@ -227,7 +227,12 @@ def test_a_known_shop_is_not_even_read_again_for_a_minute(
     login(world)
     reads: list[str] = []
     read = world.shops.get_shop
-    monkeypatch.setattr(world.shops, "get_shop", lambda shop: reads.append(shop) or read(shop))
+
+    def counted(shop: str) -> Shop | None:
+        reads.append(shop)
+        return read(shop)
+
+    monkeypatch.setattr(world.shops, "get_shop", counted)
     world.clock.advance(59)
     login(world)
     assert reads == []

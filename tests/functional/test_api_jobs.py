@@ -584,7 +584,7 @@ def test_an_active_job_is_not_deleted(world: World, job: Any) -> None:
     world.has(job)
     reply = world.call("DELETE", f"/api/jobs/{job.job_id}")
     assert (reply.status, reply.code) == (409, "job_active")
-    assert world.job(job.job_id)
+    assert world.job(job.job_id) == job
 
 
 def test_a_bucket_that_is_out_deletes_nothing(world: World) -> None:
@@ -592,7 +592,7 @@ def test_a_bucket_that_is_out_deletes_nothing(world: World) -> None:
     world.files.broken = True
     reply = world.call("DELETE", f"/api/jobs/{job.job_id}")
     assert (reply.status, reply.code) == (503, "unavailable")
-    assert world.job(job.job_id)
+    assert world.job(job.job_id) == job
 
 
 # --- statistics ------------------------------------------------------------------------

@@ -1,0 +1,173 @@
+"""Two shops, one service: neither sees, changes or learns anything of the other's."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from functions.api.routes import ROUTES
+from shared import wiring
+from tests.api_world import World
+from tests.builders import (
+    OTHER_SHOP,
+    SHOP,
+    a_completed_job,
+    a_dispatched_job,
+    a_job,
+    a_kept_job,
+    a_kept_output,
+)
+
+# Found in no answer to the other shop: everything of ours carries it.
+MARK = "ours-alone"
+
+
+def our_jobs() -> list[Any]:
+    mark: dict[str, Any] = {
+        "product_title": MARK,
+        "project_id": MARK,
+        "batch_id": MARK,
+        "agent_id": MARK,
+        "tool_id": MARK,
+        "type": MARK,
+        "name": MARK,
+    }
+    return [
+        a_job(**mark),
+        a_dispatched_job(**mark, attempt={"provider_job_id": f"{MARK}-1"}),
+        a_completed_job(**mark, attempt={"provider_job_id": f"{MARK}-2", "credits": 77}),
+        a_kept_job(
+            **mark,
+            attempt={"provider_job_id": f"{MARK}-3"},
+            outputs=(a_kept_output(key=f"shops/{SHOP}/{MARK}.png", media_id=f"gid://{MARK}"),),
+        ),
+    ]
+
+
+class Tenants:
+    """A world where SHOP has jobs, pages, and a timeline, and OTHER_SHOP comes asking."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.jobs = our_jobs()
+        world.has(*self.jobs)
+        world.has(*(a_job(shop=OTHER_SHOP) for _ in range(3)))
+        for job in self.jobs:
+            if job.outputs and job.outputs[0].key:
+                world.files.put(job.outputs[0].key, b"x", "image/png")
+        cursors = [
+            world.get("/api/jobs", query=query).json["nextCursor"]
+            for query in ({"limit": "1"}, {"limit": "1", "toolId": MARK})
+        ]
+        job_id = self.jobs[0].job_id
+        for message in ("a", "b"):
+            note = _note(world, message)
+            world.store.note(self.jobs[0].ref, note)
+        log = world.get(f"/api/jobs/{job_id}/logs", query={"limit": "1"}).json["nextCursor"]
+        self.cursors = [cursor for cursor in (*cursors, log) if cursor]
+        assert len(self.cursors) == 3
+        self.state = self.snapshot()
+
+    def snapshot(self) -> Any:
+        """Return everything of SHOP's."""
+        return (
+            [self.world.store.get(job.ref) for job in self.jobs],
+            [self.world.store.log(job.ref, limit=50).entries for job in self.jobs],
+            sorted(self.world.files.stored),
+            self.world.get("/api/jobs/stats").json,
+        )
+
+
+def _note(world: World, message: str) -> Any:
+    from shared.domain.events import LogEntry, Source
+    from shared.domain.status import Outcome
+
+    at = world.clock.now()
+    return LogEntry(
+        entry_id=world.tracker.new_id(at),
+        at=at,
+        source=Source.USER,
+        outcome=Outcome.NOTED,
+        message=f"{MARK} {message}",
+    )
+
+
+@pytest.fixture
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def make() -> Tenants:
+        world = World()
+        monkeypatch.setattr(wiring, "api_app", world.app)
+        return Tenants(world)
+
+    return make
+
+
+FILTERS = st.dictionaries(
+    st.sampled_from(["status", "pushStatus", "type", "toolId", "productId", "batchId"])
+    | st.sampled_from(["projectId", "agentId", "q", "limit", "sort", "groupBy", "days"]),
+    st.sampled_from(
+        [MARK, "completed", "pending", "none", "1", "3", "createdAt", "project", "tool", "type"]
+    ),
+    max_size=3,
+)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_the_other_shop_gets_nothing_by_any_route(fresh: Any, data: st.DataObject) -> None:
+    tenants: Tenants = fresh()
+    world = tenants.world
+    for _ in range(data.draw(st.integers(1, 3))):
+        route = data.draw(st.sampled_from([route for route in ROUTES if not route.is_open]))
+        job = data.draw(st.sampled_from(tenants.jobs))
+        query = dict(data.draw(FILTERS))
+        if data.draw(st.booleans()):
+            query["cursor"] = data.draw(st.sampled_from(tenants.cursors))
+        if data.draw(st.booleans()):
+            query["ids"] = ",".join(job.job_id for job in tenants.jobs)
+        if data.draw(st.booleans()):
+            # Half of the questions are well-formed, or most would end at their parameters.
+            query = _understood(route, query)
+        body = None
+        if route.body is not None:
+            body = {"jobId": job.job_id}
+            if route.path == "/api/jobs":
+                number = data.draw(st.integers(1, 3))
+                body = {"pikcelJobId": f"{MARK}-{number}"}
+        as_user = data.draw(st.booleans())
+        reply = world.call(
+            route.method,
+            route.path.replace("{jobId}", job.job_id),
+            shop=None if as_user else OTHER_SHOP,
+            key=world.id_token(shop=OTHER_SHOP) if as_user else "admin-key-1",
+            query=query,
+            json_body=body,
+        )
+        _knows_nothing(reply, route, job)
+    assert tenants.snapshot() == tenants.state
+    assert all(request.ref.shop != SHOP for request in world.outbox.pushes)
+    assert SHOP not in str(world.outbox.dispatches)
+
+
+def _understood(route: Any, query: dict[str, str]) -> dict[str, str]:
+    names = {field.alias or name for name, field in route.query.model_fields.items()}
+    return {name: value for name, value in query.items() if name in names}
+
+
+def _knows_nothing(reply: Any, route: Any, job: Any) -> None:
+    if "{jobId}" in route.path or (route.body is not None and route.path != "/api/jobs"):
+        assert reply.status in (400, 404)
+    if route.path == "/api/jobs" and route.method == "POST":
+        assert reply.status in (400, 409)
+    text = json.dumps(reply.json) + str(reply.headers)
+    # What the caller said themselves may be told back (a wrong value is never).
+    assert MARK not in text
+    assert SHOP not in text
+    assert job.job_id not in text
+    if reply.status == 200 and "stats" in (reply.json or {}):
+        assert reply.json["stats"]["total"] == 3
+        assert reply.json["stats"]["totalCreditsUsed"] == 0
+    if reply.status == 200 and "jobs" in (reply.json or {}):
+        assert {found["shop"] for found in reply.json["jobs"]} <= {OTHER_SHOP}
