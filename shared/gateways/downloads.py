@@ -79,7 +79,7 @@ def is_public(text: str) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             address = address.ipv4_mapped
-        elif any(address in network for network in _CARRIERS):
+        elif address.is_site_local or any(address in network for network in _CARRIERS):
             return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
@@ -223,7 +223,8 @@ class GuardedDownloads:
         extra_hosts: hosts allowed besides those that a call names (RESULT_HOSTS).
         private_hosts: of these, the ones that may be plain http and private: RESULT_HOSTS on
             a laptop, nothing on AWS.
-        backend, resolver, monotonic: the network, the name service and the stopwatch.
+        backend, resolver, monotonic, ssl_context: the network, the name service, the
+            stopwatch and the trusted certificates.
     """
 
     def __init__(
@@ -235,6 +236,7 @@ class GuardedDownloads:
         backend: httpcore.NetworkBackend | None = None,
         resolver: Resolver = resolve,
         monotonic: Callable[[], float] = time.monotonic,
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._clock = clock
         self._extra_hosts = tuple(extra_hosts)
@@ -242,7 +244,7 @@ class GuardedDownloads:
         self._backend = backend or httpcore.SyncBackend()
         self._resolver = resolver
         self._monotonic = monotonic
-        self._ssl_context = ssl.create_default_context()
+        self._ssl_context = ssl_context or ssl.create_default_context()
 
     def fetch(self, url: str, hosts: Iterable[str]) -> Download:
         """Fetch an image of at most 20 MiB within 20 s, following at most 3 redirects.
