@@ -7,8 +7,8 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from shared.domain import lifecycle
-from shared.domain.job import SHOP_NOT_INSTALLED, TOKEN_DEAD, Job
+
+from shared.domain.job import SHOP_NOT_INSTALLED, TOKEN_DEAD, Job, Push
 from shared.domain.push_errors import (
     IMAGE_RESOLUTION,
     IMAGE_TYPE,
@@ -915,7 +915,7 @@ def test_pushes_and_undos_share_one_batch(world: PushWorld) -> None:
 
 def test_a_superseded_result_is_not_pushed(world: PushWorld) -> None:
     job = world.job(world.product())
-    cancelled = replace(job, push=lifecycle.Push(number=1))
+    cancelled = replace(job, push=Push(number=1))
     world.store.save(job, cancelled)
 
     assert world.outcome(job) is PushOutcome.NOTHING
