@@ -5,7 +5,7 @@ each app imports only the gateways it needs (the webhook never sees httpx).
 """
 
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 
 from shared.domain.errors import SecretUnavailableError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from shared.providers.base import ProviderAdapter
     from shared.usecases.dispatch_lane import DispatchLane
     from shared.usecases.install_shop import ShopInstaller
-    from shared.usecases.ports import PushRequest, ReceivedMessages
+    from shared.usecases.ports import Grant, PushRequest, ReceivedMessages, TokenService
     from shared.usecases.push_lane import PushLane
 
 
@@ -119,12 +119,36 @@ class ApiApp:
     queue_checks: "Mapping[str, Callable[[], None]]"
 
 
+class _TokensOnDemand:
+    """Shopify's token endpoint. httpx is imported by the first shop that installs: the other
+    calls of the API need not wait for it."""
+
+    def __init__(self, base_url: str, secrets: Secrets, clock: Clock) -> None:
+        self._base_url = base_url
+        self._secrets = secrets
+        self._clock = clock
+
+    @cached_property
+    def _tokens(self) -> "TokenService":
+        from shared.gateways.shop_tokens import ShopifyTokens
+        from shared.gateways.shopify_http import make_client
+
+        app = partial(_shopify_app, self._secrets)
+        return ShopifyTokens(make_client(), self._base_url, app, self._clock)
+
+    def exchange(self, shop: str, id_token: str) -> "Grant":
+        """Turn an ID token into an offline token (see TokenService)."""
+        return self._tokens.exchange(shop, id_token)
+
+    def refresh(self, shop: str, refresh_token: str) -> "Grant":
+        """Turn a refresh token into the next pair (see TokenService)."""
+        return self._tokens.refresh(shop, refresh_token)
+
+
 @cache
 def api_app() -> ApiApp:
     """Put functions/api together. Raises SettingsError."""
     from shared.gateways.files import S3Files
-    from shared.gateways.shop_tokens import ShopifyTokens
-    from shared.gateways.shopify_http import make_client
     from shared.gateways.token_box import SecretTokenBox
     from shared.usecases.install_shop import ShopInstaller
 
@@ -140,12 +164,7 @@ def api_app() -> ApiApp:
     shops = DynamoShopStore(clients().client("dynamodb"), settings.table_name, clock=tracker.clock)
     installer = ShopInstaller(
         shops=shops,
-        tokens=ShopifyTokens(
-            make_client(),
-            settings.shopify_base_url,
-            partial(_shopify_app, secrets),
-            tracker.clock,
-        ),
+        tokens=_TokensOnDemand(settings.shopify_base_url, secrets, tracker.clock),
         box=SecretTokenBox(partial(secrets.get, "app", "APP_SECRET")),
         outbox=tracker.outbox,
         secrets=secrets,

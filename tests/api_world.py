@@ -83,6 +83,7 @@ class World:
             clock=self.clock,
             random=OtherChance(),
             adapters={"pikcel": PikcelAdapter()},
+            secrets=self.secrets,
         )
         self.installer = ShopInstaller(
             shops=self.shops,

@@ -253,7 +253,9 @@ class CreateBody(_Input):
     metadata: Object | None = Field(None, description="At most 64 KB of JSON.")
     priority: Literal["low", "normal", "high", "urgent"] | None = None
     provider: Id | None = Field(None, description="`pikcel` when there is a toolId, else `worker`.")
-    provider_job_id: Id | None = Field(None, description="Registers a job made elsewhere.")
+    provider_job_id: Id | None = Field(
+        None, description="Registers a job made elsewhere, at `provider`."
+    )
     pikcel_job_id: Id | None = Field(None, description="The same, for the provider pikcel.")
     type: Id | None = None
     product_id: ProductId | None = None

@@ -149,9 +149,19 @@ def test_another_shop_may_use_the_same_key(world: World) -> None:
     assert other.job["id"] != first.job["id"]
 
 
-@pytest.mark.parametrize("field", ["providerJobId", "pikcelJobId"])
-def test_a_job_made_elsewhere_is_registered_and_not_dispatched(world: World, field: str) -> None:
-    job = world.post("/api/jobs", {field: "pk_7"}).job
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"pikcelJobId": "pk_7"},
+        {"pikcelJobId": "pk_7", "providerJobId": "pk_7", "provider": "pikcel"},
+        {"providerJobId": "pk_7", "provider": "pikcel"},
+        {"providerJobId": "pk_7", "toolId": "background-removal"},
+    ],
+)
+def test_a_job_made_elsewhere_is_registered_and_not_dispatched(
+    world: World, body: dict[str, Any]
+) -> None:
+    job = world.post("/api/jobs", body).job
     assert (job["provider"], job["providerJobId"], job["pikcelJobId"]) == ("pikcel", "pk_7", "pk_7")
     assert world.outbox.dispatches == []
     link = world.store.find_link("pikcel", "pk_7")
@@ -159,9 +169,28 @@ def test_a_job_made_elsewhere_is_registered_and_not_dispatched(world: World, fie
     assert link.ref.job_id == job["id"]
 
 
+def test_a_workers_job_may_have_an_id_of_its_own(world: World) -> None:
+    job = world.post("/api/jobs", {"providerJobId": "run-7"}).job
+    assert (job["provider"], job["providerJobId"], job["pikcelJobId"]) == ("worker", "run-7", None)
+
+
 def test_an_event_that_came_before_its_job_is_applied_by_registering(world: World) -> None:
+    park(world, metadata={})
+    job = world.post("/api/jobs", {"pikcelJobId": "pk_1"}).job
+    assert (job["status"], job["creditsUsed"]) == ("completed", 2)
+    assert job["outputImageUrl"] == "https://cdn.pikcel.ai/results/1.png"
+
+
+def test_whose_the_result_is_says_its_reference_not_who_registers_it(world: World) -> None:
+    park(world)  # its metadata refers to a job of SHOP
+    job = world.post("/api/jobs", {"pikcelJobId": "pk_1"}, shop=OTHER_SHOP).job
+    assert (job["status"], job["outputImageUrl"], job["creditsUsed"]) == ("pending", None, 0)
+
+
+def park(world: World, **changes: Any) -> None:
+    """Park the completion of the sample event, with changes to its job."""
     body = json.loads(sample("webhook_pikcel_completed")["body"])
-    body["job"]["metadata"] = {}
+    body["job"] |= changes
     world.store.park(
         ParkedEvent(
             provider="pikcel",
@@ -172,9 +201,6 @@ def test_an_event_that_came_before_its_job_is_applied_by_registering(world: Worl
             body=json.dumps(body).encode(),
         )
     )
-    job = world.post("/api/jobs", {"pikcelJobId": "pk_1"}).job
-    assert (job["status"], job["creditsUsed"]) == ("completed", 2)
-    assert job["outputImageUrl"] == "https://cdn.pikcel.ai/results/1.png"
 
 
 @pytest.mark.parametrize("shop", [SHOP, OTHER_SHOP])

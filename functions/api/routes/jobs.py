@@ -126,9 +126,6 @@ def _wish(body: CreateBody) -> NewJob:
                 "pikcelJobId is the providerJobId of a job at pikcel; the two differ here.",
                 details=[{"field": "pikcelJobId", "message": "contradicts another field"}],
             )
-    if "provider_job_id" in given and "provider" not in given and "tool_id" not in given:
-        # An id that a provider gave names a provider's job.
-        given["provider"] = PIKCEL
     if "priority" in given:
         given["priority"] = Priority(given["priority"])
     return NewJob(**given)
