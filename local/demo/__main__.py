@@ -133,11 +133,17 @@ def _explain(stack: Stack, places: Places, jobs: Sequence[Sent]) -> str:
             parts.append("  " + "  ".join(str(word) for word in (*told, entry["message"])))
     ids = [each.job_id for each in jobs]
     for name in stack.info.functions:
-        lines = [line.strip() for line in stack.function_logs(name)]
+        lines = [line.strip() for line in stack.function_logs(name) if _is_telling(line)]
+        # The webhook function names no job in its log: then the last lines must do.
         about = [line for line in lines if any(job_id in line for job_id in ids)] or lines
         parts.append(f"\nThe last log lines of {name}:")
         parts += [f"  {line[:400]}" for line in about[-LOG_LINES:]]
     return "\n".join(parts)
+
+
+def _is_telling(line: str) -> bool:
+    """Tell whether a log line is more than Lambda's book-keeping or a metric."""
+    return not line.startswith(("START ", "END ", "REPORT ", '{"_aws"'))
 
 
 def _how_to_go_on(info: StackInfo) -> str:

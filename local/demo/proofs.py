@@ -6,10 +6,16 @@ product, payments in the provider's ledger, refusals in the sender's log.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from local.demo.cases import Kind
 from local.demo.evidence import Evidence, Facts, JobEvidence
+from local.demo.story import RETRY_AFTER_S
+
+_ADOPTED = "the lost answer: the job was adopted, not created again"
+_ASKED_AGAIN = "the busy provider was asked again, for the same attempt"
+_FRESH = "the dead result link was replaced by a fresh one"
 
 NO_EFFECT = frozenset({"duplicate", "late", "lower", "stale"})
 
@@ -35,12 +41,10 @@ def prove(evidence: Evidence) -> tuple[Proof, ...]:
     everywhere = evidence.jobs
     kinds: tuple[tuple[Kind, str, Check], ...] = (
         (Kind.LOST, "the lost webhook was made up for by the sweep's poll", _lost),
-        (Kind.ANSWER_LOST, "the lost answer: the job was adopted, not created again", _adopted),
         (Kind.RETRIED, "the failed job was retried as attempt 2, and only that was paid", _retried),
         (Kind.LATE, "the late webhook is on the timeline, without effect", _late),
         (Kind.DUPLICATE, "the duplicates are on the timeline, without effect", _duplicate),
         (Kind.FORGED, "every forged webhook got 401 and left no trace", _forged),
-        (Kind.EXPIRED, "the dead result link was replaced by a fresh one", _expired),
     )
     return (
         _about(everywhere, "every photo is on its product exactly once", _once),
@@ -51,11 +55,25 @@ def prove(evidence: Evidence) -> tuple[Proof, ...]:
             for kind, sentence, check in kinds
             if (jobs := [job for job in everywhere if job.sent.assignment.case.kind is kind])
         ),
-        *_busy(evidence),
+        *_with_requests(evidence, Kind.ANSWER_LOST, _ADOPTED, _adopted),
+        *_with_requests(evidence, Kind.BUSY, _ASKED_AGAIN, _busy),
+        *_with_requests(evidence, Kind.EXPIRED, _FRESH, _expired),
         *_throttled(evidence),
         _installed(evidence),
         _statistics(evidence),
     )
+
+
+def _with_requests(
+    evidence: Evidence,
+    kind: Kind,
+    sentence: str,
+    check: Callable[[JobEvidence, Sequence[Facts]], Iterator[str]],
+) -> Iterator[Proof]:
+    """Check jobs of a kind against what PikcelAI was asked, too."""
+    jobs = [job for job in evidence.jobs if job.sent.assignment.case.kind is kind]
+    if jobs:
+        yield _about(jobs, sentence, lambda job: check(job, evidence.requests))
 
 
 def _about(jobs: Sequence[JobEvidence], sentence: str, check: Check) -> Proof:
@@ -114,13 +132,13 @@ def _lost(job: JobEvidence) -> Iterator[str]:
         yield "a webhook is on its timeline"
 
 
-def _adopted(job: JobEvidence) -> Iterator[str]:
+def _adopted(job: JobEvidence, requests: Sequence[Facts]) -> Iterator[str]:
+    if not _has(requests, "dispatch", None):
+        yield "every create call was answered"
     if len(job.provider_jobs) != 1:
         yield f"PikcelAI has {len(job.provider_jobs)} jobs"
     elif job.provider_jobs[0]["id"] != job.sent.job["providerJobId"]:
         yield "we follow another job than the one that PikcelAI made"
-    if "dispatch" in _sources(job):
-        yield "the answer to create was not lost"
 
 
 def _retried(job: JobEvidence) -> Iterator[str]:
@@ -164,27 +182,24 @@ def _forged(job: JobEvidence) -> Iterator[str]:
     forged = [one["status"] for one in job.deliveries if one["kind"] == "forged"]
     if len(forged) != 2 or set(forged) != {401}:
         yield f"{len(forged)} forged webhooks were answered {forged}"
-    accepted = sum(_is_accepted(one) for one in job.deliveries)
+    genuine = len(job.deliveries) - len(forged)
     noted = sum(entry["source"] == "webhook" for entry in job.timeline)
-    if noted != accepted:
-        yield f"{noted} webhooks on the timeline, {accepted} were genuine"
+    if noted != genuine:
+        yield f"{noted} webhooks on the timeline, {genuine} were genuine"
 
 
-def _busy(evidence: Evidence) -> Iterator[Proof]:
-    jobs = [e for e in evidence.jobs if e.sent.assignment.case.kind is Kind.BUSY]
-    if not jobs:
-        return
-    refused = [one for one in evidence.requests if one["route"] == "dispatch"]
-    problems = [] if 429 in [one["status"] for one in refused] else ["PikcelAI never said 429"]
-    problems += [
-        f"{job.title}: being busy cost an attempt" for job in jobs if job.sent.job["retryCount"]
-    ]
-    yield Proof("the busy provider was asked again, for the same attempt", tuple(problems))
+def _busy(job: JobEvidence, requests: Sequence[Facts]) -> Iterator[str]:
+    if not _has(requests, "dispatch", 429):
+        yield "PikcelAI never said 429"
+    if job.sent.job["retryCount"] != 0:
+        yield "being busy cost an attempt"
 
 
-def _expired(job: JobEvidence) -> Iterator[str]:
-    if not any(entry["source"] == "poll" for entry in job.timeline):
-        yield "no poll for a fresh link is on its timeline"
+def _expired(job: JobEvidence, requests: Sequence[Facts]) -> Iterator[str]:
+    if not _has(requests, "results", 404):
+        yield "no link was dead"
+    if not _has(requests, "poll", 200, ending=f"/{job.sent.job['providerJobId']}"):
+        yield "PikcelAI was not asked for a fresh link"
     if not job.sent.job["outputs"][0]["kept"]:
         yield "its result is not kept"
 
@@ -194,8 +209,14 @@ def _throttled(evidence: Evidence) -> Iterator[Proof]:
     if not jobs:
         return
     shop = jobs[0].sent.shop
-    count = sum(call["outcome"] == "throttled" for call in evidence.calls[shop])
+    calls = evidence.calls[shop]
+    count = sum(call["outcome"] == "throttled" for call in calls)
     problems = [] if count else ["Shopify never said THROTTLED"]
+    problems += [
+        f"it was called again after {after['at'] - before['at']:.1f} s instead of {RETRY_AFTER_S}"
+        for before, after in pairwise(calls)
+        if before["status"] == 429 and after["at"] - before["at"] < RETRY_AFTER_S
+    ]
     late = [job.title for job in jobs if job.sent.job["pushStatus"] != "pushed"]
     problems += [f"{title} did not get through" for title in late]
     yield Proof(f"the throttled shop ({count} × THROTTLED) got its images", tuple(problems))
@@ -219,6 +240,14 @@ def _statistics(evidence: Evidence) -> Proof:
         if said != (len(mine), len(mine), paid):
             problems.append(f"{shop}: jobs, completed, credits {said}")
     return Proof("the statistics agree with the ledger", tuple(problems))
+
+
+def _has(requests: Sequence[Facts], route: str, status: int | None, ending: str = "") -> bool:
+    """Tell whether PikcelAI got such a request; a status of None is one left unanswered."""
+    return any(
+        (one["route"], one["status"]) == (route, status) and one["path"].endswith(ending)
+        for one in requests
+    )
 
 
 def _is_accepted(delivery: Facts) -> bool:

@@ -75,8 +75,9 @@ def good_evidence() -> Evidence:
     jobs = [a_job(case, number) for number, case in enumerate([*CASES, PLAIN], start=1)]
     shops = sorted({job.sent.shop for job in jobs})
     mine = {shop: [job for job in jobs if job.sent.shop == shop] for shop in shops}
-    token = {"kind": "token", "status": 200, "outcome": "ok"}
-    throttled = {"kind": "graphql", "status": 200, "outcome": "throttled"}
+    token = {"kind": "token", "status": 200, "outcome": "ok", "at": 1.0}
+    throttled = {"kind": "graphql", "status": 429, "outcome": "throttled", "at": 2.0}
+    again = {"kind": "graphql", "status": 200, "outcome": "ok", "at": 5.2}
     return Evidence(
         jobs=jobs,
         stats={
@@ -87,10 +88,17 @@ def good_evidence() -> Evidence:
             }
             for shop in shops
         },
-        calls={shop: [token, throttled] for shop in shops},
-        requests=[{"route": "dispatch", "status": 429}],
+        calls={shop: [token, throttled, again] for shop in shops},
+        requests=REQUESTS,
     )
 
+
+REQUESTS: list[dict[str, Any]] = [
+    {"route": "dispatch", "status": None, "path": "/api/jobs/dispatch"},
+    {"route": "dispatch", "status": 429, "path": "/api/jobs/dispatch"},
+    {"route": "results", "status": 404, "path": "/results/1.jpg"},
+    {"route": "poll", "status": 200, "path": "/api/jobs/p10-1"},
+]
 
 _CREATED = an_entry("user", from_=None)
 _STARTED, _COMPLETED = an_entry("webhook", "processing"), an_entry("webhook", "completed")
@@ -111,7 +119,6 @@ TIMELINES: Mapping[Kind, list[dict[str, Any]]] = {
     ],
     Kind.LATE: [_CREATED, _ANSWER, _COMPLETED, an_entry("webhook", outcome="late")],
     Kind.DUPLICATE: [_CREATED, _ANSWER, _STARTED, _IDLE, _IDLE, _COMPLETED, _IDLE, _IDLE],
-    Kind.EXPIRED: [*PLAIN_TIMELINE, an_entry("poll", outcome="duplicate")],
 }
 
 DELIVERIES: Mapping[Kind, list[dict[str, Any]]] = {

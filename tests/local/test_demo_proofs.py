@@ -11,7 +11,7 @@ import pytest
 from local.demo.cases import Kind
 from local.demo.evidence import Evidence, Fetched, JobEvidence
 from local.demo.proofs import prove
-from tests.local.demo_world import a_delivery, an_entry, good_evidence
+from tests.local.demo_world import SHA, a_delivery, an_entry, good_evidence
 
 type Spoil = Callable[[JobEvidence], JobEvidence]
 
@@ -104,12 +104,6 @@ SPOILT: list[tuple[str, Kind, Spoil, str]] = [
         "adopted, not created again",
     ),
     (
-        "an answer that was not lost",
-        Kind.ANSWER_LOST,
-        lambda job: replace(job, timeline=[*job.timeline, an_entry("dispatch")]),
-        "adopted, not created again",
-    ),
-    (
         "a webhook of the lost ones that came",
         Kind.LOST,
         lambda job: replace(job, deliveries=[*job.deliveries, a_delivery("job.completed")]),
@@ -182,9 +176,9 @@ SPOILT: list[tuple[str, Kind, Spoil, str]] = [
     ),
     ("a busy provider that cost an attempt", Kind.BUSY, shown(retryCount=1), "busy provider"),
     (
-        "a dead link without a poll",
+        "a dead link whose result was never kept",
         Kind.EXPIRED,
-        lambda job: replace(job, timeline=job.timeline[:-1]),
+        shown(outputs=[{"sha256": SHA, "kept": False}]),
         "fresh one",
     ),
     ("a throttled shop without its image", Kind.THROTTLED, shown(pushStatus="queued"), "throttled"),
@@ -207,14 +201,38 @@ def test_a_shop_that_was_never_throttled_proves_nothing() -> None:
     assert "throttled" in fallen(replace(evidence, calls=calm))
 
 
-def test_a_busy_provider_that_was_never_busy_proves_nothing() -> None:
-    assert "busy" in fallen(replace(good_evidence(), requests=[]))
+def test_a_throttled_shop_that_was_not_left_alone_long_enough_is_told() -> None:
+    evidence = good_evidence()
+    hasty = {
+        shop: [{**call, "at": min(call["at"], 4.9)} for call in calls]
+        for shop, calls in evidence.calls.items()
+    }
+    assert "throttled" in fallen(replace(evidence, calls=hasty))
+
+
+@pytest.mark.parametrize(
+    ("missing", "sentence"),
+    [
+        (("dispatch", None), "adopted, not created again"),
+        (("dispatch", 429), "busy provider"),
+        (("results", 404), "fresh one"),
+        (("poll", 200), "fresh one"),
+    ],
+)
+def test_a_trouble_that_never_came_proves_nothing(
+    missing: tuple[str, int | None], sentence: str
+) -> None:
+    evidence = good_evidence()
+    rest = [one for one in evidence.requests if (one["route"], one["status"]) != missing]
+    assert sentence in fallen(replace(evidence, requests=rest))
 
 
 @pytest.mark.parametrize("statuses", [[], [200, 200], [400]])
 def test_a_shop_that_was_not_installed_exactly_once_is_told(statuses: list[int]) -> None:
     evidence = good_evidence()
-    tokens = [{"kind": "token", "status": status, "outcome": "ok"} for status in statuses]
+    tokens = [
+        {"kind": "token", "status": status, "outcome": "ok", "at": 1.0} for status in statuses
+    ]
     shop = next(iter(evidence.calls))
     assert "installed" in fallen(replace(evidence, calls={**evidence.calls, shop: tokens}))
 
