@@ -66,9 +66,7 @@ class FilePlacer:
         product_id = self._run.product(ref)
         wanted = {
             # Outputs of earlier attempts have indexes of their own here: only the id matters.
-            (ref, -position): FileChange(
-                media_id=output.media_id, remove_from=self._run.product(ref)
-            )
+            (ref, -position): FileChange(media_id=output.media_id, remove_from=product_id)
             for position, output in enumerate(self._run.jobs[ref].outputs, start=1)
             if output.media_id in shown and output.media_id in look.media
         }

@@ -7,7 +7,6 @@ from datetime import timedelta
 import httpx
 import pytest
 
-
 from shared.domain.job import SHOP_NOT_INSTALLED, TOKEN_DEAD, Job, Push
 from shared.domain.push_errors import (
     IMAGE_RESOLUTION,
