@@ -151,7 +151,8 @@ def postponed(job: Job, wait_s: float | None, now: datetime) -> Job:
     tries = job.push.tries
     seconds = min(10.0 * 2.0 ** min(tries, 10), 300.0) if wait_s is None else wait_s
     push = replace(job.push, tries=tries + 1, not_before=now + timedelta(seconds=seconds))
-    return replace(job, push=push, updated_at=now)
+    # It was looked at in earnest: the sweep counts only looks that came to nothing at all.
+    return replace(job, push=push, updated_at=now, due_tries=0)
 
 
 def continued(job: Job, now: datetime) -> Job:

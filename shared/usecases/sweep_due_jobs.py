@@ -24,8 +24,9 @@ POLLED_TOGETHER = 50
 
 # Waits between repeated looks of the lanes that have no deadline of their own.
 FIRST_WAIT_S, LONGEST_WAIT_S = 120.0, 1800.0
-# Some four hours of looks that changed nothing: the push lane dies on this job.
-MAX_PUSH_LOOKS = 12
+# Some six hours of looks that changed nothing: the push lane dies on this job. (Below that
+# it may only be waiting behind others, while Shopify is out.)
+MAX_PUSH_LOOKS = 16
 MAX_KEEP_LOOKS = 12
 PUSH_STUCK = "push_stuck"
 # The table is out, it is not one job's trouble.
@@ -119,9 +120,10 @@ class _Sweep:
             after, note = _end(job, step, now)
             claimed = self._tracker.write(job, after, note)
         elif step in (Step.KEEP, Step.PUSH) and _is_hopeless(job, step, now):
-            step, (after, note) = Step.NOTHING, _give_up(job, step, now)
-            self._report.given_up += 1
+            after, note = _give_up(job, step, now)
             claimed = self._tracker.write(job, after, note)
+            self._report.given_up += 1
+            step = Step.NOTHING
         else:
             claimed = self._tracker.store.save(job, self._moved(job, step, now))
         self._report.steps[step] += 1
@@ -132,8 +134,9 @@ class _Sweep:
         if step not in (Step.KEEP, Step.PUSH):
             # Deadlines and tries of their own bound these.
             return replace(job, due_at=next_look(job, now, self._tracker.patience(job)))
-        due_tries = 0 if _is_planned(job, step) else job.due_tries + 1
-        wait_s = min(FIRST_WAIT_S * 2.0 ** min(max(due_tries - 1, 0), 20), LONGEST_WAIT_S)
+        # The lanes set it back to 0 whenever they get to see the job in earnest.
+        due_tries = job.due_tries + 1
+        wait_s = min(FIRST_WAIT_S * 2.0 ** min(job.due_tries, 20), LONGEST_WAIT_S)
         moved = replace(job, due_at=now + timedelta(seconds=wait_s), due_tries=due_tries)
         if step is Step.PUSH:
             # The queue swallows equal numbers for five minutes.
@@ -177,12 +180,6 @@ def _dispatches(claimed: Sequence[tuple[Step, Job]]) -> list[DispatchMessage]:
             refs = tuple(job.ref for job in chunk)
             messages.append(PollManyRequest(provider=provider, refs=refs))
     return messages
-
-
-def _is_planned(job: Job, step: Step) -> bool:
-    """Whether the lane itself asked for this look, so that it is no sign of trouble."""
-    not_before = job.push.not_before if step is Step.PUSH else None
-    return not_before is not None and job.due_at is not None and job.due_at <= not_before
 
 
 def _is_hopeless(job: Job, step: Step, now: datetime) -> bool:

@@ -14,6 +14,7 @@ from shared.domain.job import Job, Push
 from shared.domain.plan import Step
 from shared.domain.status import JobStatus, PushStatus
 from shared.usecases.ports import DispatchRequest, DueJob, PollManyRequest
+from shared.usecases.push_changes import lease, postponed
 from shared.usecases.sweep_due_jobs import (
     FAILURES_IN_A_ROW,
     MAX_KEEP_LOOKS,
@@ -326,12 +327,23 @@ def test_every_push_message_has_a_number_of_its_own(world: LaneWorld) -> None:
     assert world.job(ref).push.number == 4
 
 
-def test_a_push_that_waits_on_purpose_is_no_sign_of_trouble(world: LaneWorld) -> None:
-    push = Push(status=PushStatus.PROCESSING, number=1, not_before=later(30))
-    ref = world.has(queued(push=push, due_tries=7))
-    assert world.job(ref).due_at == later(30)
-    looks(world, ref, 1)
-    assert world.job(ref).due_tries == 0
+def test_a_push_that_is_looked_at_in_earnest_is_never_given_up_by_the_sweep(
+    world: LaneWorld,
+) -> None:
+    ref = world.has(queued())
+    for _ in range(MAX_PUSH_LOOKS * 2):
+        looks(world, ref, 1)
+        world.change(ref, lambda job: postponed(job, 30, world.clock.now()))
+    assert world.job(ref).push.status is PushStatus.QUEUED
+
+
+def test_a_push_that_dies_after_taking_its_lease_is_given_up(world: LaneWorld) -> None:
+    ref = world.has(queued())
+    for _ in range(MAX_PUSH_LOOKS + 1):
+        looks(world, ref, 1)
+        if world.job(ref).push.status.is_active:
+            world.change(ref, lambda job: lease(job, later(120, world.clock.now())))
+    assert world.job(ref).push.error_code == "push_stuck"
 
 
 def test_a_push_without_any_progress_fails_by_its_try_count(world: LaneWorld) -> None:
