@@ -13,7 +13,7 @@ Shape of the results:
 
 Every module is there as source (for tracebacks) and as **unchecked-hash** .pyc: /opt and
 /var/task are read-only on Lambda, so without them everything is compiled again at every
-cold start (2.4 times as long, facts/performance.md), and a time-stamped .pyc would be
+cold start (2.4 times as long when measured), and a time-stamped .pyc would be
 checked against a source whose date the zip has changed.
 
 Guarantees: two builds of the same input are equal byte for byte, so that a deployment

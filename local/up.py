@@ -1,7 +1,7 @@
 """`make up`: the whole stack in the foreground, until Ctrl-C.
 
 Environment: ``PORT`` (8787; 0 takes free ones), ``AUTH=1`` (enforce the template's IAM
-policies), ``KEEP=dir`` (keep state across restarts), and any setting of design section 8.
+policies), ``KEEP=dir`` (keep state across restarts), and any setting of the README.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The simulator's configuration: all of it can be read and changed while it runs.
 
-Source of the defaults: facts/pikcel.md sections 1 and 6 (100 requests a minute). Assumptions,
+Source of the defaults: the service's public client (100 requests a minute). Assumptions,
 because only the live service knows (its section 11): result lifetime, retry schedule of
 webhooks, when credits are charged, whether a poll renews a dead link.
 """

@@ -1,6 +1,6 @@
 """Webhooks: what they say, how they are signed, when they are sent again.
 
-Source: facts/pikcel.md section 7 (two forms, HMAC-SHA256 in hex over the raw body).
+Source: the service's public client (two forms, HMAC-SHA256 in hex over the raw body).
 Assumptions: the retry schedule, that a retry repeats the first attempt's bytes, that any
 answer but 2xx counts as a failure and redirects are not followed, and what the body's own
 `signature` field holds (here: the HMAC of the body without it, which proves nothing).

@@ -1,7 +1,7 @@
 """The image work: bytes in, bytes out, visibly different for every tool.
 
 Plain Pillow; nothing here pretends to be a model. Source of the tool names:
-facts/pikcel.md section 4 (mock ids and the bundled export). What a tool does to the picture
+the service's public client (mock ids and export). What a tool does to the picture
 is an assumption made from its name.
 """
 

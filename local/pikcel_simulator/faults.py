@@ -1,6 +1,6 @@
 """What can be made to go wrong, as data, and the rules that say for which job.
 
-Everything here is the simulator's own: it provokes the failures of facts/providers.md
+Everything here is the simulator's own: it provokes the failures of webhooks
 section 6, most of which PikcelAI's documents do not mention.
 """
 

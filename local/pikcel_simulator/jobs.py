@@ -1,6 +1,6 @@
 """Jobs, credits and links: the simulator's state, without any I/O.
 
-Source: facts/pikcel.md section 4 (fields of a job, tools) and 9 (credits by priority).
+Source: the service's public client (fields of a job, tools, credits by priority).
 Assumptions: the form of job ids, the prices of the tools, that an active job's credits are
 held back from the balance, and that a listing has the newest first and at most 100 a page.
 """

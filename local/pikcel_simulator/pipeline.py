@@ -1,6 +1,6 @@
 """The life of a job: wait, fetch the input, edit it, end, announce each step.
 
-Source: facts/pikcel.md sections 4 and 7 (statuses, three events, none for a cancelled job).
+Source: the service's public client (statuses, three events, none for a cancelled job).
 Assumptions: the error codes of a job that cannot be done, and that the events of one job
 are sent one after the other.
 """

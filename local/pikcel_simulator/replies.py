@@ -1,7 +1,7 @@
 """The same job in the four vocabularies that the repository uses for one API.
 
-Source: facts/pikcel.md sections 3 and 4. A is the typed client's and the default. Assumptions:
-a status reply in B has the fields of B's callback, and D is a bare row, because neither is
+Source: the service's public client, nexobe/pikcel-ai-shopify-app. A is the typed client's
+and the default. Assumptions: a status reply in B has the fields of B's callback, and D is a bare row, because neither is
 shown anywhere.
 """
 

@@ -79,7 +79,7 @@ class SeenRequest:
 class Limiter:
     """Count the requests of each key over the last minute.
 
-    Source: facts/pikcel.md section 1 (100 a minute per key). Assumption: a sliding window in
+    Source: the service's public client (100 a minute per key). Assumption: a sliding window in
     which refused requests do not count.
     """
 

@@ -1,6 +1,6 @@
 """What a call costs and how much a shop has left, reproduced from recorded answers.
 
-The rule below gives every number of facts/shopify.md section 3 and each recorded answer that
+The rule below gives every number measured on dev stores and each recorded answer that
 was checked (tests name them). It was fitted, not published: Shopify says only that scalars are
 free, objects cost 1 and connections are "sized by their arguments".
 

@@ -1,6 +1,6 @@
 """Files: stagedUploadsCreate, fileCreate, fileUpdate, fileDelete and the files connection.
 
-Behaviour as recorded in facts/shopify.md section 2 [L]; what is marked [?] there is a switch.
+Behaviour as in recorded answers of Shopify [L]; what nobody recorded [?] is a switch.
 """
 
 from dataclasses import dataclass

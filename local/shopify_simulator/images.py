@@ -1,6 +1,6 @@
 """Judge bytes as Shopify's media processing would: an image it takes, or an error code.
 
-Limits (facts/shopify.md section 2): 20,971,520 bytes, 20 megapixels (the lower of two published
+Limits (shopify.dev, recorded answers): 20,971,520 bytes, 20 megapixels (the lower of two published
 numbers), PNG, JPEG, GIF and WebP.
 """
 

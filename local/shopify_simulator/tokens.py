@@ -1,4 +1,4 @@
-"""ID tokens, access tokens and refresh tokens, as facts/shopify.md section 7 describes them.
+"""ID tokens, access tokens and refresh tokens, as shopify.dev describes them.
 
 Offline tokens live 3600 s with a refresh token of 90 days [D]. A refresh rotates the refresh
 token; the old one keeps working until the new one is first used, at most 30 days [D].
@@ -34,7 +34,7 @@ TokenState = Literal["live", "dead"]
 def mint_id_token(shop: str, client_id: str, secret: str, now: float, **overrides: object) -> str:
     """Sign the ID token that Shopify gives an embedded app's page for ``shop``.
 
-    Claims as in facts/shopify.md section 7; ``overrides`` replace claims, None removes one,
+    Claims as on shopify.dev; ``overrides`` replace claims, None removes one,
     so that a test can make any wrong token.
     """
     issued = int(now)

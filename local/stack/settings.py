@@ -24,8 +24,8 @@ def settings_in(environment: Mapping[str, str], template: SamTemplate) -> dict[s
 def development_secrets() -> dict[str, str]:
     """Return new random secrets, in the forms that the real ones have.
 
-    Source: facts/pikcel.md section 1; Shopify's own forms (32 hexadecimal digits; ``shpss_``
-    and ``shpat_`` before them).
+    Source: PikcelAI's public client; Shopify's own forms (32 hexadecimal digits;
+    ``shpss_`` and ``shpat_`` before them).
     """
     return {
         "PIKCEL_API_KEY": f"sk_test_local_{secrets.token_hex(16)}",

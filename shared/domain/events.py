@@ -22,7 +22,7 @@ class Source(StrEnum):
 
 
 class Proof(StrEnum):
-    """What a passed check of a delivery proves (design section 6)."""
+    """What a passed check of a delivery proves, strongest first."""
 
     BODY_TIME = "body+time"
     BODY = "body"

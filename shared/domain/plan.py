@@ -36,7 +36,7 @@ class Patience:
 
     outbox_s: how long a sent message may take before the sweep sends it again.
     call_s: how long a create call can be under way (above the client's own time-out).
-    dispatch_s, provider_s, heartbeat_s: design section 3.
+    dispatch_s, provider_s, heartbeat_s: until a silent attempt is given up.
     first_poll_s, max_poll_s: the polls' spacing; the latter stays below the result's
         lifetime, so that a lost webhook never costs the result.
     list_gap_s: how far apart two listings must be to prove an absence; None when the

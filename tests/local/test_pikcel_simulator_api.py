@@ -1,4 +1,4 @@
-"""The simulator's API against facts/pikcel.md sections 1, 2, 4, 5, 6 and 9."""
+"""The simulator's API against what its public client shows."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime

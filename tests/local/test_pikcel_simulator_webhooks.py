@@ -1,4 +1,4 @@
-"""The simulator's webhooks against facts/pikcel.md section 7, and all that can befall them."""
+"""The simulator's webhooks as its public client reads them, and all that can befall them."""
 
 import hashlib
 import hmac

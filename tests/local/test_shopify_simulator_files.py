@@ -1,4 +1,4 @@
-"""Files, staged uploads and media processing behave as facts/shopify.md section 2 records."""
+"""Files, staged uploads and media processing behave as recorded on dev stores."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Products, their media and variants are read and changed as facts/shopify.md section 2 says."""
+"""Products, their media and variants are read and changed as recorded on dev stores."""
 
 import base64
 

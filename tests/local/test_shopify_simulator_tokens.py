@@ -1,4 +1,4 @@
-"""Tokens are issued, rotated and refused as facts/shopify.md section 7 says."""
+"""Tokens are issued, rotated and refused as shopify.dev says."""
 
 from typing import Any
 

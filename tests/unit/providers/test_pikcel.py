@@ -1,4 +1,4 @@
-"""PikcelAI's adapter, held against the facts known of the service."""
+"""PikcelAI's adapter, held against what is known of the service."""
 
 import contextlib
 import hashlib
@@ -26,7 +26,7 @@ from tests.builders import a_job, later
 
 ADAPTER = PikcelAdapter()
 NOW = later(0)
-# The vectors of the facts sheet: exact bytes, secret `test-secret`.
+# Known answers: exact bytes, secret `test-secret`.
 VECTORS = [
     (
         b'{"event":"job.completed","job_id":"123"}',
