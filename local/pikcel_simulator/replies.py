@@ -1,8 +1,8 @@
 """The same job in the four vocabularies that the repository uses for one API.
 
 Source: the service's public client, nexobe/pikcel-ai-shopify-app. A is the typed client's
-and the default. Assumptions: a status reply in B has the fields of B's callback, and D is a bare row, because neither is
-shown anywhere.
+and the default. Assumptions: a status reply in B has the fields of B's callback, and D is a
+bare row, because neither is shown anywhere.
 """
 
 from collections.abc import Callable, Mapping
