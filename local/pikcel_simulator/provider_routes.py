@@ -1,6 +1,7 @@
 """The provider's own API: dispatch, poll, list, models, profile, upload, results.
 
-Source: the service's public client, nexobe/pikcel-ai-shopify-app. Assumptions: codes UNAUTHORIZED, NOT_FOUND and
+Source: the service's public client, nexobe/pikcel-ai-shopify-app.
+Assumptions: codes UNAUTHORIZED, NOT_FOUND and
 INSUFFICIENT_CREDITS (only INVALID_PARAMS, RATE_LIMIT and SERVER_ERROR are documented), HTTP
 200 on creation, a page of 50 by default and of 100 at most.
 """
