@@ -22,6 +22,8 @@ from shared.usecases.tracker import Note
 CLOCKS_DIFFER_BY = timedelta(minutes=5)
 # A listing that goes on longer than this is not complete, whatever it says.
 MAX_PAGES = 50
+# No page is begun later than this: the last one may take 30 s more, the function has 60.
+LISTING_BUDGET = timedelta(seconds=20)
 
 
 def look_up_job(lane: DispatchLane, job: Job, adapter: ProviderAdapter) -> Advanced:
@@ -62,7 +64,10 @@ def _find(
     """Read the whole listing; None only if every page was read and none has the job."""
     since = (job.attempt.intent_at or job.attempt.created_at) - CLOCKS_DIFFER_BY
     offset = 0
+    ends_at = lane.tracker.now() + LISTING_BUDGET
     for _ in range(MAX_PAGES):
+        if lane.tracker.now() > ends_at:
+            break
         listing = _page(lane, adapter, since, offset)
         for text, event in listing.found.items():
             if read_reference(adapter.name, text, secrets) == wanted:
@@ -72,7 +77,7 @@ def _find(
         if listing.next_offset <= offset:
             break
         offset = listing.next_offset
-    raise ProviderUnknownOutcomeError("The provider's listing does not come to an end.")
+    raise ProviderUnknownOutcomeError("The provider's listing does not come to an end in time.")
 
 
 def _page(lane: DispatchLane, adapter: ProviderAdapter, since: datetime, offset: int) -> Listing:

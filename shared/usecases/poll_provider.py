@@ -17,7 +17,7 @@ from shared.domain.status import JobEvent, Outcome
 from shared.providers.base import ProviderAdapter
 from shared.usecases.apply_event import apply_event
 from shared.usecases.dispatch_lane import Advance, Advanced, DispatchLane
-from shared.usecases.look_up_job import CLOCKS_DIFFER_BY
+from shared.usecases.look_up_job import CLOCKS_DIFFER_BY, LISTING_BUDGET
 from shared.usecases.ports import DispatchRequest
 
 # A listing may be long; beyond this many pages single calls are cheaper again.
@@ -92,7 +92,10 @@ def _list(
     oldest = min(job.attempt.intent_at or job.attempt.created_at for job in jobs)
     found: dict[str | None, ProviderEvent] = {}
     offset = 0
+    ends_at = lane.tracker.now() + LISTING_BUDGET
     for _ in range(MAX_PAGES):
+        if lane.tracker.now() > ends_at:
+            break
         request = adapter.list_request(oldest - CLOCKS_DIFFER_BY, offset)
         if request is None:
             break

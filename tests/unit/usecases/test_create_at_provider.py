@@ -451,6 +451,18 @@ def test_a_listing_that_never_ends_proves_nothing(
     assert world.advance(ref).advance is Advance.UNPROVEN
 
 
+def test_a_listing_that_takes_too_long_proves_nothing(world: LaneWorld, ref: JobRef) -> None:
+    world.api.page = 1
+    for number in range(3):
+        world.api.has(f"pk_other_{number}")
+    world.api.faults.append(LOST)
+    world.advance(ref)
+    world.clock.advance(46)
+    world.api.during = lambda: world.clock.advance(21)
+    assert world.advance(ref).advance is Advance.UNPROVEN
+    assert len(world.api.listed) == 1
+
+
 @pytest.mark.parametrize("part", ["token", "attempt", "shop"])
 def test_a_listed_job_with_another_reference_is_not_ours(
     world: LaneWorld, ref: JobRef, part: str
