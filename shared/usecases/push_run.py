@@ -1,6 +1,7 @@
 """One run of the push lane for one shop: what it knows, and the steps that all parts share."""
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.errors import (
@@ -141,6 +142,8 @@ class PushRun:
             after = change(job, now)
             if after == job:
                 return job, None
+            # It was seen to in earnest: the sweep's looks in vain begin anew.
+            after = replace(after, due_tries=0)
             return after, note if not after.push.status.is_active else None
 
         before = self.jobs[ref]

@@ -397,10 +397,56 @@ def test_a_lost_create_call_is_never_sent_blindly(
     assert len(world.all_files()) == 2
 
 
-def crash_points() -> list[tuple[str, str, int]]:
-    """Name every write of the job and every HTTP call of a plain push."""
+def plain(world: PushWorld, product: str) -> Job:
+    return world.job(product)
+
+
+def with_three_images(world: PushWorld, product: str) -> Job:
+    return world.job(product, images=3)
+
+
+def with_a_media_that_fails_once(world: PushWorld, product: str) -> Job:
+    world.fault("media_failed", code="IMAGE_PROCESSING_FAILURE")
+    return world.job(product)
+
+
+def with_a_name_that_clashes_late(world: PushWorld, product: str) -> Job:
+    world.configure(duplicateName="late")
+    world.fault("drop_after", operation="fileCreate")
+    return world.job(product)
+
+
+def with_a_file_that_was_deleted(world: PushWorld, product: str) -> Job:
+    job = world.job(product)
+    world.push(job)
+    world.delete_media(str(world.now(job).outputs[0].media_id))
+    return world.request(job)
+
+
+def with_an_undo_before(world: PushWorld, product: str) -> Job:
+    job = world.job(product)
+    world.push(job)
+    world.push(world.undo(job))
+    return world.request(job)
+
+
+SCENARIOS: list[Callable[[PushWorld, str], Job]] = [
+    plain,
+    with_three_images,
+    with_a_media_that_fails_once,
+    with_a_name_that_clashes_late,
+    with_a_file_that_was_deleted,
+    with_an_undo_before,
+]
+
+type Point = tuple[str, str, int]  # "call" or "save", "before" or "after", which one
+
+
+def crash_points(begin: Callable[[PushWorld, str], Job]) -> list[Point]:
+    """Name every write of the job and every HTTP call of one run."""
     world = PushWorld()
-    job = world.job(world.product())
+    job = begin(world, world.product())
+    saves = world.store.saves
     calls = 0
 
     def count(moment: str, request: httpx.Request) -> None:
@@ -411,21 +457,15 @@ def crash_points() -> list[tuple[str, str, int]]:
     world.push(job)
     return [
         (kind, moment, number)
-        for kind, total in (("call", calls), ("save", world.store.saves))
+        for kind, total in (("call", calls), ("save", world.store.saves - saves))
         for number in range(total)
         for moment in ("before", "after")
     ]
 
 
-@pytest.mark.parametrize("lag_s", [0.0, 90.0])
-@pytest.mark.parametrize("point", crash_points(), ids=str)
-def test_a_crash_anywhere_leaves_one_media(
-    world: PushWorld, point: tuple[str, str, int], lag_s: float
-) -> None:
+def die_at(world: PushWorld, point: Point) -> None:
+    """Have the function die there."""
     kind, when, number = point
-    world.configure(searchLagS=lag_s)
-    product = world.product()
-    job = world.job(product)
     seen = 0
 
     def die(moment: str, request: httpx.Request | None = None) -> None:
@@ -439,15 +479,59 @@ def test_a_crash_anywhere_leaves_one_media(
         world.on_call = die
     else:
         world.store.on_save = die
-    with pytest.raises(Crash):
-        world.push(job)
 
-    world.clock.advance(90)  # the queue gives the message again
+
+def redeliver(world: PushWorld, job: Job) -> None:
+    """Give the message again, as the queue does, to a new process; then let the sweep work."""
+    world.clock.advance(90)
     world.on_call = world.store.on_save = None
     world.lane = world.new_lane()
     world.push(job)
     world.finish(job)
-    assert is_pushed_once(world, job, product)
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 90.0])
+@pytest.mark.parametrize("begin", SCENARIOS)
+def test_a_crash_anywhere_leaves_one_media(
+    begin: Callable[[PushWorld, str], Job], lag_s: float
+) -> None:
+    points = crash_points(begin)
+    assert len(points) >= 4
+    for point in points:
+        world = PushWorld()
+        world.configure(searchLagS=lag_s)
+        product = world.product()
+        job = begin(world, product)
+        die_at(world, point)
+        try:
+            world.push(job)
+        except Crash:
+            redeliver(world, job)
+        else:
+            world.finish(job)
+        assert is_pushed_once(world, job, product), point
+
+
+def test_a_crash_anywhere_in_an_undo_leaves_nothing_on_the_product() -> None:
+    def begin(world: PushWorld, product: str) -> Job:
+        job = world.job(product, images=2)
+        world.push(job)
+        return world.undo(job)
+
+    points = crash_points(begin)
+    assert len(points) >= 6
+    for point in points:
+        world = PushWorld()
+        product = world.product()
+        job = begin(world, product)
+        die_at(world, point)
+        with pytest.raises(Crash):
+            world.push(job)
+        redeliver(world, job)
+        assert world.shown(product) == [], point
+        found = world.now(job)
+        assert (found.push.status, found.push.undo) == (PushStatus.NONE, False), point
+        assert len(world.all_files()) == 2, point
 
 
 def test_concurrent_runs_make_one_media(world: PushWorld) -> None:
