@@ -146,9 +146,12 @@ class DynamoJobStore:
         """Write a new job; see `JobStore.create`."""
         job = settle_counted_names(None, stored_form(job))
         check_size(items.job_item(job))
-        if job.exclusive:
-            self._check_nothing_runs(job)
         write = _Write(None, job, entry, idempotency)
+        if job.exclusive:
+            earlier = self._made_before(write, None)
+            if earlier is not None:
+                return earlier
+            self._check_nothing_runs(job)
         for _ in range(WRITE_TRIES):
             rows = self._create_rows(write)
             if len(rows) == 1:
@@ -375,8 +378,8 @@ class DynamoJobStore:
         return stored
 
     def _check_nothing_runs(self, job: Job) -> None:
-        for other in self._listing.active_jobs(job.shop):
-            if other.type == job.type and other.job_id != job.job_id:
+        for other in self._listing.active_jobs(job.shop, job.type):
+            if other.job_id != job.job_id:
                 raise already_running(other.job_id)
 
     # --- timeline --------------------------------------------------------------------

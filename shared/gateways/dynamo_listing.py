@@ -12,6 +12,7 @@ from typing import Any
 from shared.domain.filters import JobFilter
 from shared.domain.ids import JobRef, first_id_at, instant, milliseconds
 from shared.domain.job import Job
+from shared.domain.statistics import BULK_TYPE_PREFIX
 from shared.domain.status import JobStatus
 from shared.gateways.dynamo_items import (
     DUE_SHARDS,
@@ -117,13 +118,23 @@ class Listing:
         """Count on the status index."""
         return self._table.count(_status_request(shop, status))
 
-    def active_jobs(self, shop: str) -> Iterable[Job]:
-        """Read the shop's active jobs (there are few)."""
+    def active_jobs(self, shop: str, job_type: str) -> Iterable[Job]:
+        """Read the shop's active jobs of a type, by status: there are few active ones.
+
+        Our own bulk jobs are in no status index: of them, the newest of the type are read.
+        """
+        if job_type.startswith(BULK_TYPE_PREFIX):
+            wanted = JobFilter(shop=shop, type=job_type)
+            page = self.page(wanted, limit=MAX_BATCH_GET, position=None)
+            yield from (job for job in page.jobs if job.status.is_active)
+            return
         for status in (JobStatus.PROCESSING, JobStatus.PENDING):
             refs = [job_ref(item) for item in self._table.query(_status_request(shop, status))]
             for start in range(0, len(refs), MAX_BATCH_GET):
                 found = self.get_many(refs[start : start + MAX_BATCH_GET], consistent=True)
-                yield from (job for job in found.values() if job.status.is_active)
+                yield from (
+                    job for job in found.values() if job.type == job_type and job.status.is_active
+                )
 
     def due(self, now: datetime, *, limit: int) -> list[DueJob]:
         """Read what is due: each shard its share, then more of those that have more."""

@@ -85,9 +85,9 @@ class InMemoryJobStore:
                 return earlier
         if job.ref in self._jobs:
             raise VersionConflictError("A job with this id exists already.")
-        self._check_links(new_links(None, job))
         if job.exclusive:
             self._check_nothing_runs(job)
+        self._check_links(new_links(None, job))
         job = settle_counted_names(None, stored_form(job))
         self._put(None, job)
         self._enter(job.ref, entry)

@@ -1,13 +1,20 @@
-"""The stores under test: in memory, and on the template's own table (moto, in process)."""
+"""The stores under test: in memory, and on the template's own table.
+
+The table is on moto (in process, fast) and, among the slow tests, on ministack too: two
+engines that were written by different people.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 from moto import mock_aws
 
+from local.stack.emulator import endpoint_of, start_emulator
+from local.stack.processes import free_ports
 from shared.gateways.dynamo_jobs import DynamoJobStore
 from shared.gateways.dynamo_limiter import DynamoLimiter
 from shared.gateways.dynamo_shops import DynamoShopStore
@@ -16,6 +23,9 @@ from shared.usecases.ports import JobStore, Limiter, ShopStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.table import ProbedClient, dynamo_client, make_table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
 
 TABLE = "jobs"
 
@@ -48,11 +58,38 @@ def dynamo(client: ProbedClient, clock: FakeClock) -> DynamoJobStore:
     return DynamoJobStore(client, TABLE, clock=clock, random=FakeRandomness())  # type: ignore[arg-type]
 
 
-@pytest.fixture(params=["memory", "dynamo"])
+@pytest.fixture(scope="session")
+def emulator_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DynamoDBClient]:
+    """Start ministack for the tests that need a real server."""
+    directory = tmp_path_factory.mktemp("ministack")
+    (port,) = free_ports(1)
+    emulator = start_emulator(
+        port,
+        log_path=directory / "ministack.log",
+        unpack_dir=directory,
+        enforce_policies=False,
+        keep_dir=None,
+    )
+    try:
+        yield dynamo_client(endpoint_of(port))
+    finally:
+        emulator.stop()
+
+
+@pytest.fixture
+def ministack_client(emulator_client: DynamoDBClient) -> Iterator[DynamoDBClient]:
+    """An empty table on ministack."""
+    make_table(emulator_client, TABLE)
+    yield emulator_client
+    emulator_client.delete_table(TableName=TABLE)
+
+
+@pytest.fixture(params=["memory", "moto", pytest.param("ministack", marks=pytest.mark.slow)])
 def stores(request: pytest.FixtureRequest, clock: FakeClock) -> Stores:
     if request.param == "memory":
         return Stores(InMemoryJobStore(clock), InMemoryShopStore(), InMemoryLimiter())
-    client = request.getfixturevalue("client")
+    name = "client" if request.param == "moto" else "ministack_client"
+    client = request.getfixturevalue(name)
     return Stores(
         DynamoJobStore(client, TABLE, clock=clock, random=FakeRandomness()),
         DynamoShopStore(client, TABLE, clock=clock),

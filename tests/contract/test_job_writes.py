@@ -341,6 +341,21 @@ def test_an_exclusive_job_follows_one_that_is_over(store: JobStore, fate: str) -
         store.create(third)
 
 
+def test_an_exclusive_creation_asked_for_again_is_the_same_job(store: JobStore) -> None:
+    first = store.create(a_worker_job(exclusive=True), idempotency=idempotency())
+    assert store.create(a_worker_job(exclusive=True), idempotency=idempotency()) == first
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_an_exclusive_bulk_job_waits_for_others_of_its_kind(
+    store: JobStore, exclusive: bool
+) -> None:
+    first = store.create(a_worker_job(type="bulk.retry", exclusive=exclusive))
+    with pytest.raises(ConflictError) as refused:
+        store.create(a_worker_job(type="bulk.retry", exclusive=True))
+    assert refused.value.details == ({"runningJobId": first.job_id},)
+
+
 def test_push_states_are_kept_apart_from_the_jobs_own(store: JobStore) -> None:
     job = store.create(a_kept_job())
     saved = store.save(job, lifecycle.request_push(job, START + timedelta(microseconds=7)))
