@@ -151,8 +151,10 @@ def test_sync_answers_what_is_stored_when_nobody_answers_within_eight_seconds(
 def test_two_syncs_at_once_ask_once(world: World) -> None:
     job = world.has(a_dispatched_job())
     act(world, "sync", job)
+    version = world.store.get(job.ref).version
     act(world, "sync", job)
     assert len(world.outbox.dispatches) == 1
+    assert world.store.get(job.ref).version == version
 
 
 def test_a_job_that_was_asked_about_just_now_is_not_asked_about_again(world: World) -> None:

@@ -1,5 +1,6 @@
 """functions/api: create, list, read, delete, from API Gateway's event to the answer."""
 
+import base64
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -253,6 +254,36 @@ def test_bad_input_is_refused_by_the_name_of_the_field(
     assert (reply.status, reply.code) == (400, "invalid_request")
     assert [detail["field"] for detail in reply.json["details"]] == [field]
     assert reply.json["requestId"] == "JKJaXmPLvHcESHA="
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        '{"x": NaN}',
+        '{"x": -Infinity}',
+        '{"x": 1e999}',
+        '{"x": 1e200}',
+        '{"x": [1e-200]}',
+        '{"x": 1' + "0" * 38 + "}",
+        '{"x": ' + "9" * 5000 + "}",
+        '{"x": "\\ud800"}',
+        '{"x": {"\\udfff": 1}}',
+        "[" * 50 + "]" * 50,
+        '{"a":' * 30_000,
+    ],
+    ids=lambda text: text[:16],
+)
+def test_what_could_not_be_stored_or_answered_is_refused(world: World, parameters: str) -> None:
+    body = json.dumps(NEW)[:-1] + f', "parameters": {parameters}}}'
+    reply = world.call("POST", "/api/jobs", body=body)
+    assert (reply.status, reply.code) == (400, "invalid_request")
+    assert [detail["field"] for detail in reply.json["details"]] == ["body"]
+
+
+def test_what_is_not_utf_8_is_refused(world: World) -> None:
+    body = base64.b64encode(json.dumps(NEW).encode("utf-16")).decode()
+    reply = world.call("POST", "/api/jobs", body=body, is_base64=True)
+    assert (reply.status, reply.code) == (400, "invalid_request")
 
 
 def test_a_laptops_own_host_may_be_plain_http(world: World) -> None:
