@@ -1,0 +1,57 @@
+"""`python -m local.demo` for real: the stack, the simulators, a dozen photos, every trouble."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.demo.cases import CASES
+from local.photos import PHOTOS
+from local.stack.processes import PROJECT_ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(330)]
+
+PROGRAM = """
+import pathlib, sys
+import local.demo.__main__ as demo
+sys.exit(demo.main(state_dir=pathlib.Path(sys.argv[1])))
+"""
+
+
+def demo(state_dir: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the demo as its own program, on ports of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(state_dir)],
+        cwd=PROJECT_ROOT,
+        env={"PATH": os.environ["PATH"], "PORT": "0", "ONCE": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_every_photo_arrives_once_whatever_goes_wrong(tmp_path: Path) -> None:
+    done = demo(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert "✗" not in done.stdout
+    assert done.stdout.count("✓") == 14
+    shown = [line for line in done.stdout.splitlines() if "/cdn/" in line]
+    assert len(shown) == len(PHOTOS)
+    for photo, line in zip(PHOTOS, shown, strict=True):
+        assert photo.title in line
+    for case, line in zip(CASES, shown, strict=False):
+        assert case.label in line
+    assert not (tmp_path / "stack.json").exists()
+
+
+def test_photos_that_cannot_be_used_are_told_before_anything_is_started(tmp_path: Path) -> None:
+    done = demo(tmp_path, PHOTOS=str(tmp_path))
+    assert done.returncode == 1
+    assert f"There is no JPEG, PNG or WebP file in {tmp_path}" in done.stderr
+    assert not (tmp_path / "logs").exists()
