@@ -334,7 +334,7 @@ def _shopify_arguments(wanted: Mapping[str, str]) -> list[str]:
     return [
         *("--client-id", wanted["SHOPIFY_API_KEY"]),
         *("--client-secret", wanted["SHOPIFY_API_SECRET"].split(",")[0]),
-        *_repeated("--access-token", wanted["SHOPIFY_ACCESS_TOKEN"]),
+        *_repeated("--access-token", wanted.get("SHOPIFY_ACCESS_TOKEN", "")),
     ]
 
 

@@ -24,15 +24,17 @@ def settings_in(environment: Mapping[str, str], template: SamTemplate) -> dict[s
 def development_secrets() -> dict[str, str]:
     """Return new random secrets, in the forms that the real ones have.
 
-    Source: PikcelAI's public client; Shopify's own forms (32 hexadecimal digits;
-    ``shpss_`` and ``shpat_`` before them).
+    SHOPIFY_ACCESS_TOKEN is not among them: shops are installed by token exchange, unless a
+    developer sets one.
+
+    Source: PikcelAI's public client; Shopify's own forms (32 hexadecimal digits,
+    ``shpss_`` before a secret).
     """
     return {
         "PIKCEL_API_KEY": f"sk_test_local_{secrets.token_hex(16)}",
         "PIKCEL_WEBHOOK_SECRET": f"whsec_{secrets.token_hex(16)}",
         "SHOPIFY_API_KEY": secrets.token_hex(16),
         "SHOPIFY_API_SECRET": f"shpss_{secrets.token_hex(16)}",
-        "SHOPIFY_ACCESS_TOKEN": f"shpat_{secrets.token_hex(16)}",
         "ADMIN_API_KEYS": f"admin_{secrets.token_hex(16)}",
         "APP_SECRET": secrets.token_hex(32),
     }

@@ -445,13 +445,15 @@ def test_code_that_does_not_compile_is_said_plainly(tmp_path: Path) -> None:
 
 
 def test_the_simulators_know_the_secrets_of_the_functions(project: Path) -> None:
-    with running_stack(project_dir=project) as running:
+    with running_stack(
+        project_dir=project, settings={"SHOPIFY_ACCESS_TOKEN": "shpat_given"}
+    ) as running:
         info = running.info
         bearer = {"Authorization": f"Bearer {info.secrets['PIKCEL_API_KEY']}"}
         assert httpx.get(f"{info.pikcel_url}/api/jobs", headers=bearer).status_code == 200
         assert httpx.get(f"{info.pikcel_url}/api/jobs").status_code == 401
         shop = info.shopify_url.replace("{shop}", "a.myshopify.com")
-        token = {"X-Shopify-Access-Token": info.secrets["SHOPIFY_ACCESS_TOKEN"]}
+        token = {"X-Shopify-Access-Token": "shpat_given"}
         query = {"query": "{ shop { name } }"}
         url = f"{shop}/admin/api/2026-10/graphql.json"
         assert "data" in httpx.post(url, json=query, headers=token).json()

@@ -10,6 +10,7 @@ from tests.template.stack import FUNCTIONS, function, ids_of_type, properties, s
 
 TABLE = {"Fn::GetAtt": ["Table", "Arn"]}
 ANY_INDEX = {"Fn::Sub": "${Table.Arn}/index/*"}
+PUSH_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_push"}
 DUE_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_due"}
 DISPATCH = {"Fn::GetAtt": ["DispatchQueue", "Arn"]}
 PUSH = {"Fn::GetAtt": ["PushQueue", "Arn"]}
@@ -33,7 +34,7 @@ def items(*verbs: str) -> set[str]:
 
 WRITE = ("ConditionCheckItem", "GetItem", "PutItem", "UpdateItem")
 
-# function → [(actions, resources)]: what issue 2 needs and no more.
+# function → [(actions, resources)]: what it needs and no more.
 ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
     "webhook": [
         (items("DeleteItem", "Query", *WRITE), [TABLE]),
@@ -42,6 +43,7 @@ ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
     ],
     "dispatch": [
         (items("BatchGetItem", "DeleteItem", "Query", *WRITE), [TABLE]),
+        ({"dynamodb:Query"}, [PUSH_INDEX]),
         (CONSUME, [DISPATCH]),
         ({"sqs:SendMessage"}, [DISPATCH, PUSH]),
         ({"s3:GetObject", "s3:PutObject"}, [OBJECTS]),
@@ -63,7 +65,7 @@ ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
         (items("BatchGetItem", "BatchWriteItem", "DeleteItem", "Query", *WRITE), [TABLE]),
         ({"dynamodb:Query"}, [ANY_INDEX]),
         ({"sqs:GetQueueAttributes", "sqs:SendMessage"}, [DISPATCH, PUSH]),
-        ({"s3:DeleteObject", "s3:GetObject", "s3:PutObject"}, [OBJECTS]),
+        ({"s3:DeleteObject", "s3:GetObject"}, [OBJECTS]),
         (
             {"secretsmanager:GetSecretValue"},
             [secret("Admin"), secret("App"), secret("Shopify")],
