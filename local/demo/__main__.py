@@ -78,10 +78,11 @@ def _perform(stack: Stack, pictures: Sequence[Picture]) -> int:
         print(f"The stack is up: {stack.info.api_url}. Sending {len(pictures)} photos.\n")
         try:
             sent = Story(places, assignments, viewer_for(sys.stdout)).run()
-        except StuckError as error:
-            print(f"\n{error}\n{_explain(stack, places, error.jobs)}", file=sys.stderr)
+            evidence, proofs = _settle(lambda: collect(places, sent, client))
+        except DemoError as error:
+            stuck = error.jobs if isinstance(error, StuckError) else ()
+            print(f"\n{error}\n{_explain(stack, places, stuck)}", file=sys.stderr, flush=True)
             return 1
-        evidence, proofs = _settle(lambda: collect(places, sent, client))
         print(f"\n{table(evidence)}\n\n{list_of(proofs)}\n", flush=True)
         return _verdict(stack, places, evidence, proofs, time.monotonic() - begun)
 
@@ -127,10 +128,7 @@ def _explain(stack: Stack, places: Places, jobs: Sequence[Sent]) -> str:
     parts = []
     for each in jobs:
         parts.append(f"\n{each.assignment.picture.title} ({each.shop}, {each.job_id}):")
-        for entry in places.pages[each.shop].timeline(each.job_id):
-            moved = f"{entry['from']} → {entry['to']}" if entry["to"] else ""
-            told = (entry["at"], entry["source"], entry["attempt"], entry["outcome"], moved)
-            parts.append("  " + "  ".join(str(word) for word in (*told, entry["message"])))
+        parts += _timeline(places.pages[each.shop], each.job_id)
     ids = [each.job_id for each in jobs]
     for name in stack.info.functions:
         lines = [line.strip() for line in stack.function_logs(name) if _is_telling(line)]
@@ -139,6 +137,19 @@ def _explain(stack: Stack, places: Places, jobs: Sequence[Sent]) -> str:
         parts.append(f"\nThe last log lines of {name}:")
         parts += [f"  {line[:400]}" for line in about[-LOG_LINES:]]
     return "\n".join(parts)
+
+
+def _timeline(page: ShopPage, job_id: str) -> list[str]:
+    try:
+        entries = page.timeline(job_id)
+    except DemoError as error:
+        # What is wrong with the job may be wrong with the API, too: the logs still follow.
+        return [f"  {error}"]
+    return [
+        f"  {entry['at']}  attempt {entry['attempt']}  {entry['source']}, {entry['outcome']}"
+        f"  {entry['to'] or '–'}: {entry['message']}"
+        for entry in entries
+    ]
 
 
 def _is_telling(line: str) -> bool:
