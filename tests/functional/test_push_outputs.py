@@ -569,6 +569,27 @@ def test_a_run_that_comes_between_two_others_leaves_the_lease_alone(world: PushW
     assert world.calls().count("fileCreate") == 1
 
 
+def test_two_runs_never_put_a_file_on_twice(world: PushWorld) -> None:
+    world.configure(addReferenceTwice="duplicate")
+    product = world.product()
+    job = world.job(product)
+    world.push(job)
+    world.detach(product)
+    world.request(job)
+    inner: list[PushOutcome] = []
+
+    def another(moment: str, request: httpx.Request) -> None:
+        if b"fileUpdate" in request.content and moment == "before":
+            world.on_call = None
+            inner.append(world.outcome(job))
+
+    world.on_call = another
+
+    assert world.outcome(job) is PushOutcome.PUSHED
+    assert inner == [PushOutcome.NOTHING]
+    assert is_pushed_once(world, job, product)
+
+
 def test_a_request_in_the_middle_of_a_run_changes_nothing(world: PushWorld) -> None:
     product = world.product()
     job = world.job(product)
