@@ -118,7 +118,8 @@ class StoreMachine(RuleBasedStateMachine):
         data=st.data(),
         event=st.sampled_from([JobEvent.STARTED, JobEvent.COMPLETED, JobEvent.FAILED]),
         provider_job_id=PROVIDER_IDS,
-        credit=st.integers(0, 3) | st.none(),
+        credit=st.integers(1, 3) | st.none(),
+        about_it=st.sampled_from([True, True, True, False]),
         noted=st.booleans(),
     )
     def hear(
@@ -127,17 +128,37 @@ class StoreMachine(RuleBasedStateMachine):
         event: JobEvent,
         provider_job_id: str | None,
         credit: int | None,
+        about_it: bool,
         noted: bool,
     ) -> None:
         before = self.pick(data)
         said = an_event(
             event,
             attempt=data.draw(st.integers(1, len(before.attempts))),
-            provider_job_id=provider_job_id,
+            # Mostly about this job, sometimes about another.
+            provider_job_id=before.provider_job_id or provider_job_id if about_it else "pk_3",
             credits=credit,
             processing_ms=credit,
         )
         self.save(before, lifecycle.apply_event(before, said, self.clock.now()).job, noted)
+
+    @rule(
+        event=st.sampled_from([JobEvent.COMPLETED, JobEvent.FAILED]),
+        then=st.sampled_from([None, "retry", "delete"]),
+        tool=NAMES,
+        project=NAMES,
+    )
+    def end_one(self, event: JobEvent, then: str | None, tool: str, project: str) -> None:
+        """Let a job end and, perhaps, reopen or go: the life that counters are about."""
+        job = a_job(created_at=self.clock.advance(1), tool_id=tool, project_id=project)
+        self.write(lambda store: store.create(job))
+        said = an_event(event, provider_job_id=None, credits=2, processing_ms=5)
+        self.save(job, lifecycle.apply_event(job, said, self.clock.now()).job, True)
+        ended = self.jobs[-1]
+        if then == "delete":
+            self.both(lambda store: store.delete(ended))
+        elif then == "retry" and event is JobEvent.FAILED:
+            self.save(ended, lifecycle.retry(ended, self.clock.now()), True)
 
     @precondition(lambda self: self.jobs)
     @rule(
@@ -187,8 +208,10 @@ class StoreMachine(RuleBasedStateMachine):
         self.random.chance = chance
 
     def pick(self, data: st.DataObject) -> Job:
-        """Choose a job as it is or was: mostly the newest versions."""
-        return data.draw(st.sampled_from(self.jobs[-4:] + self.jobs))
+        """Choose a job as it is, or (one time in four) as it was."""
+        current = list({job.ref: job for job in self.jobs}.values())
+        among = self.jobs if data.draw(st.integers(0, 3)) == 3 else current
+        return data.draw(st.sampled_from(among))
 
     def save(self, before: Job, after: Job, noted: bool) -> None:
         if after is not before:
@@ -273,7 +296,7 @@ def test_the_table_answers_as_the_model_does(monkeypatch: pytest.MonkeyPatch) ->
     run_state_machine_as_test(
         StoreMachine,
         settings=settings(
-            max_examples=12,
+            max_examples=15,
             stateful_step_count=20,
             deadline=None,
             # Shrinking a run of this length against moto takes minutes: the steps printed do.
