@@ -113,6 +113,8 @@ def create_job(
         scheduled_at=wish.scheduled_at,
         exclusive=wish.exclusive,
         unit_cost_micros=wish.cost_micros,
+        # A registered job may have ended long ago: its provider is asked at once.
+        poll_wanted=wish.provider_job_id is not None and provider != WORKER,
         attempts=(
             Attempt(
                 number=1,

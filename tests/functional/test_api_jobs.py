@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from shared.domain.events import LogEntry, ParkedEvent, Proof, Source
+from shared.domain.ids import JobRef
 from shared.domain.job import Counts
+from shared.domain.plan import Step
 from shared.domain.shop import Shop
 from shared.domain.status import JobStatus, Outcome, PushStatus
 from shared.usecases.ports import DispatchRequest
@@ -159,12 +161,14 @@ def test_another_shop_may_use_the_same_key(world: World) -> None:
         {"providerJobId": "pk_7", "toolId": "background-removal"},
     ],
 )
-def test_a_job_made_elsewhere_is_registered_and_not_dispatched(
+def test_a_job_made_elsewhere_is_registered_and_asked_about_at_once(
     world: World, body: dict[str, Any]
 ) -> None:
     job = world.post("/api/jobs", body).job
     assert (job["provider"], job["providerJobId"], job["pikcelJobId"]) == ("pikcel", "pk_7", "pk_7")
-    assert world.outbox.dispatches == []
+    stored = world.store.get(JobRef(SHOP, job["id"]))
+    assert world.tracker.step(stored, world.clock.now()) is Step.POLL
+    assert world.outbox.dispatched_refs == [stored.ref]
     link = world.store.find_link("pikcel", "pk_7")
     assert link is not None
     assert link.ref.job_id == job["id"]
