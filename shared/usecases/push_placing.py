@@ -1,10 +1,9 @@
 """Putting files that are READY on their products, and taking them off again."""
 
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from datetime import datetime
 
-from shared.domain.errors import ShopUnknownOutcomeError
+from shared.domain.errors import ShopBusyError, ShopUnknownOutcomeError
 from shared.domain.ids import JobRef
 from shared.domain.job import Job, Output
 from shared.domain.push_errors import MEDIA_SLOW, PRODUCT_GONE, Remedy, judge_file, judge_media
@@ -117,8 +116,11 @@ class FilePlacer:
         verdict = judge_media(file.errors)
         word = file.errors[0] if file.errors else "UNKNOWN"
         # It is on no product; left alone it would keep its name and take up storage.
-        with suppress(ShopUnknownOutcomeError):
+        try:
             self._run.ask(lambda: self._run.admin.delete([file.media_id]))
+        except ShopUnknownOutcomeError as lost:
+            # Deleted or not: the next look finds out, and deleting twice does no harm.
+            raise ShopBusyError(lost.message, retry_after_s=lost.retry_after_s) from lost
         if verdict.remedy is Remedy.FAIL:
             self._run.fail_output(key, verdict.code, word)
         elif verdict.remedy is Remedy.LOOK_UP:
