@@ -37,6 +37,8 @@ EVENTS = Path(__file__).parents[1] / "events"
 ADMIN = "admin-key-1"
 CLIENT_ID, CLIENT_SECRET = "client-id", "client-secret"
 
+DOCUMENT = document(ROUTES)
+
 
 class OtherChance(FakeRandomness):
     """Makes other ids than the builders, which count up from nothing too."""
@@ -246,7 +248,7 @@ def check_documented(method: str, path: str, reply: Reply) -> None:
         assert reply.status == 404
         _validator("#/components/schemas/ErrorAnswer").validate(reply.json)
         return
-    responses = document()["paths"][declared][method.lower()]["responses"]
+    responses = DOCUMENT["paths"][declared][method.lower()]["responses"]
     assert str(reply.status) in responses, f"{method} {declared} answers {reply.status}"
     content = responses[str(reply.status)].get("content")
     if content is None:
@@ -257,7 +259,7 @@ def check_documented(method: str, path: str, reply: Reply) -> None:
 
 @cache
 def _validator(reference: str) -> OAS31Validator:
-    schema = {"$ref": reference, "components": document()["components"]}
+    schema = {"$ref": reference, "components": DOCUMENT["components"]}
     return OAS31Validator(schema)
 
 

@@ -1,6 +1,6 @@
 """The OpenAPI 3.1 document, written from the routes and the models themselves."""
 
-from functools import cache
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -9,8 +9,7 @@ from pydantic.json_schema import models_json_schema
 from functions.api import answers
 from functions.api.calls import Route
 from functions.api.models import CreateBody, JobIdBody
-from functions.api.routes import ROUTES
-from functions.api.routes.service import VERSION
+from functions.api.version import VERSION
 
 _REFERENCE = "#/components/schemas/{model}"
 _BODIES: tuple[type[BaseModel], ...] = (CreateBody, JobIdBody)
@@ -41,15 +40,14 @@ _HEADERS = {
 }
 
 
-@cache
-def document() -> dict[str, Any]:
-    """Return the document."""
+def document(routes: Sequence[Route]) -> dict[str, Any]:
+    """Write the document of these routes."""
     _, schemas = models_json_schema(
-        [(model, "validation") for model in (*_BODIES, *_answer_models())],
+        [(model, "validation") for model in (*_BODIES, *_answer_models(routes))],
         ref_template=_REFERENCE,
     )
     paths: dict[str, dict[str, Any]] = {}
-    for route in ROUTES:
+    for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
@@ -79,8 +77,8 @@ def document() -> dict[str, Any]:
     }
 
 
-def _answer_models() -> list[type[BaseModel]]:
-    names = {name for route in ROUTES for name in route.answers.values() if name}
+def _answer_models(routes: Sequence[Route]) -> list[type[BaseModel]]:
+    names = {name for route in routes for name in route.answers.values() if name}
     return [getattr(answers, name) for name in sorted({*names, "ErrorAnswer"})]
 
 

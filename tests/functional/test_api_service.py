@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from functions.api.openapi import document
 from functions.api.routes import ROUTES
-from functions.api.routes.service import VERSION
+from functions.api.version import VERSION
 from shared.domain.errors import QueueUnavailableError, StoreUnavailableError
-from tests.api_world import World, request, world
+from tests.api_world import DOCUMENT, World, request, world
 
 __all__ = ["world"]
 
@@ -127,25 +126,25 @@ def test_nobody_else_looks_that_deep(world: World) -> None:
 
 def test_the_document_is_served_to_anybody_and_is_valid(world: World) -> None:
     reply = world.get("/openapi.json", key=None, shop=None)
-    assert reply.json == document()
+    assert reply.json == DOCUMENT
     OpenAPIV31SpecValidator(reply.json).validate()
 
 
 def test_the_document_tells_of_every_route_and_no_other() -> None:
     told = {
         (method.upper(), path)
-        for path, operations in document()["paths"].items()
+        for path, operations in DOCUMENT["paths"].items()
         for method in operations
     }
     assert told == {(route.method, route.path) for route in ROUTES}
 
 
 def test_the_document_names_every_field_that_may_be_sent() -> None:
-    schemas = document()["components"]["schemas"]
+    schemas = DOCUMENT["components"]["schemas"]
     body = schemas["CreateBody"]
     assert body["additionalProperties"] is False
     assert {"toolId", "inputImageUrl", "pikcelJobId", "scheduledAt"} <= set(body["properties"])
-    listed = document()["paths"]["/api/jobs"]["get"]["parameters"]
+    listed = DOCUMENT["paths"]["/api/jobs"]["get"]["parameters"]
     assert {"status", "from", "to", "q", "ids", "sort", "limit", "cursor"} <= {
         parameter["name"] for parameter in listed
     }

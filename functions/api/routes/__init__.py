@@ -6,11 +6,13 @@ read it from here.
 
 from functions.api.calls import Route
 from functions.api.routes import actions, jobs, service, statistics
+from functions.api.routes.description import describe
 
 # Literal paths before those with parameters: `stats` is not a job's id.
-ROUTES: tuple[Route, ...] = (
+_ACTIONS: tuple[Route, ...] = (
     *statistics.ROUTES,
     *actions.ROUTES,
     *jobs.ROUTES,
     *service.ROUTES,
 )
+ROUTES: tuple[Route, ...] = (*_ACTIONS, describe(_ACTIONS))

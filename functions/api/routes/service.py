@@ -3,11 +3,11 @@
 import sys
 
 from functions.api.calls import Answer, OpenCall, Route
-from functions.api.models import HealthQuery, NoQuery
+from functions.api.models import HealthQuery
+from functions.api.version import VERSION
 from shared.domain.errors import ForbiddenError
 from shared.usecases.check_health import check_health
 
-VERSION = "0.1.0"  # a test compares it with pyproject.toml
 VERSIONS = {"version": VERSION, "python": ".".join(map(str, sys.version_info[:3]))}
 
 
@@ -31,14 +31,6 @@ def health(opened: OpenCall, query: HealthQuery) -> Answer:
     return Answer(body={"success": True, "status": "ok", **VERSIONS, "checks": checks})
 
 
-def openapi(opened: OpenCall, query: NoQuery) -> Answer:
-    """Describe the API."""
-    # Models of the answers are needed for nothing else: callers do not wait for them.
-    from functions.api.openapi import document
-
-    return Answer(body=document(), headers={"cache-control": "public, max-age=300"})
-
-
 ROUTES = (
     Route(
         method="GET",
@@ -50,15 +42,5 @@ ROUTES = (
         answers={200: "HealthAnswer"},
         is_open=True,
         errors=(401, 403, 503),
-    ),
-    Route(
-        method="GET",
-        path="/openapi.json",
-        name="readOpenApi",
-        summary="This document.",
-        action=openapi,
-        query=NoQuery,
-        answers={200: "OpenApiAnswer"},
-        is_open=True,
     ),
 )
