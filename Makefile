@@ -87,10 +87,11 @@ $(UV): requirements-uv.lock
 .tools/sam/.installed: requirements-sam.lock $(UV)
 	$(call environment,.tools/sam,requirements-sam.lock)
 
-# $(1) the environment's folder, $(2) its lock file
+# $(1) the environment's folder, $(2) its lock file. Compiled at once, on all cores: otherwise
+# the first start of every program and function would do it, and take twice as long.
 define environment
 @test -x $(1)/bin/python || $(UV) venv --quiet --python 3.13 $(1) \
 	|| { echo "Python 3.13 was not found. Install it (uv python install 3.13, pyenv, your system's packages) and try again." >&2; exit 1; }
-$(UV) pip sync --quiet --require-hashes --python $(1)/bin/python $(2)
+$(UV) pip sync --quiet --compile-bytecode --require-hashes --python $(1)/bin/python $(2)
 @touch $@
 endef
