@@ -1,0 +1,43 @@
+"""A process may be killed at any moment: nothing is lost and nothing happens twice.
+
+Every story is told once in peace, with each AWS call, each HTTP call and the moment of each
+answer counted. Then it is told again for every one of them, with the process killed just before
+the call, and once more with it killed just after, its answer unheard. Whoever was not answered
+tries again: the provider sends its webhook again, the caller its request, SQS the message; and
+the sweep runs. Every ending must equal the one in peace.
+
+PikcelAI lists its jobs, so that a create call without an answer is always found out about: no
+ending here is `dispatch_unknown`.
+"""
+
+import pytest
+
+from tests.whole.calls import KILLS
+from tests.whole.stories import STORIES, Story, story_of
+from tests.whole.tellings import check_quickly, tell_with_each_fault
+
+pytestmark = [
+    # While one function waits, another one may publish its metrics too.
+    pytest.mark.filterwarnings("ignore:No application metrics to publish"),
+    pytest.mark.timeout(600),
+]
+
+# Those in which another kind of write to the table comes up; the others run in memory, which
+# passes the same contract and takes a tenth of the time.
+ON_THE_TABLE = ("plain", "retried", "registered", "undone")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ON_THE_TABLE)
+def test_a_kill_at_any_call_changes_no_ending_on_the_table(name: str) -> None:
+    tell_with_each_fault(story_of(name), "table", KILLS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("story", STORIES, ids=str)
+def test_a_kill_at_any_call_changes_no_ending(story: Story) -> None:
+    tell_with_each_fault(story, "memory", KILLS)
+
+
+def test_a_kill_at_some_calls_changes_no_ending() -> None:
+    check_quickly(KILLS)

@@ -1,0 +1,326 @@
+"""Webhooks, polls, sweeps, messages and people in any order, against a small model.
+
+The world is held: nothing is delivered by itself. Hypothesis chooses what comes next, and what
+comes twice, late, or never until the end. After each step the status is where the model says,
+or where the provider's own word puts it; nothing is paid, booked, or put on a product twice; and
+the stored statistics are what a recount gives. In the end everything is let go, and every job
+must have what its owner wished last.
+"""
+
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from local.pikcel_simulator.jobs import JobRecord
+from shared.domain.job import Job
+from shared.domain.references import Reference, read_reference
+from shared.domain.status import JobState, PushStatus
+from tests.whole.stories import APP_SECRET
+from tests.whole.world import INPUT, Engine, World
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:No application metrics to publish"),
+    pytest.mark.timeout(600),
+]
+
+WINDOW = timedelta(seconds=300)
+MAX_JOBS = 2
+_OPEN = (JobState.PENDING, JobState.PROCESSING)
+_UNDECIDED = (*_OPEN, JobState.PRESUMED)
+_ENDS = {"job.completed": JobState.COMPLETED, "job.failed": JobState.FAILED}
+_EVENT_OF = {"processing": "job.started", "completed": "job.completed", "failed": "job.failed"}
+
+
+@dataclass(slots=True)
+class Model:
+    """What a job must be, as far as its status goes. wants: whether its image is to be on the
+    product. booked: the credits of each attempt, once they are known."""
+
+    wants: bool
+    product: str
+    state: JobState = JobState.PENDING
+    attempt: int = 1
+    booked: dict[int, int] = field(default_factory=dict)
+
+    def heard(self, attempt: int, event: str) -> JobState:
+        """Return the state after an event."""
+        if attempt != self.attempt:
+            return self.state
+        if event == "job.started":
+            return JobState.PROCESSING if self.state is JobState.PENDING else self.state
+        return _ENDS[event] if self.state in _UNDECIDED else self.state
+
+
+class Interleaving(RuleBasedStateMachine):
+    """One world, and one model for each of its jobs."""
+
+    engine: Engine = "memory"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        self.models: dict[str, Model] = {}
+
+    @initialize(links=st.integers(1, 2))
+    def begin(self, links: int) -> None:
+        self.world = World(self.stack, self.engine, links=links, webhook_retry_delays_s=[])
+        self.links = links
+        self.world.is_held = True
+
+    # --- what may happen -----------------------------------------------------------------
+
+    @precondition(lambda self: len(self.models) < MAX_JOBS)
+    @rule(fails=st.booleans(), auto_push=st.booleans())
+    def create(self, fails: bool, auto_push: bool) -> None:
+        product = self.world.new_product()
+        body = {
+            "toolId": "image-enhancement",
+            "inputImageUrl": INPUT,
+            "productId": product,
+            "autoPush": auto_push,
+            "parameters": {"simulate": {"fail": {}, "times": 1}} if fails else {},
+        }
+        job_id = self.world.ask("POST", "/api/jobs", body).job_id
+        self.models[job_id] = Model(wants=auto_push, product=product)
+
+    @precondition(lambda self: self.world.letters)
+    @rule(data=st.data(), comes_again=st.booleans())
+    def receive_webhook(self, data: Any, comes_again: bool) -> None:
+        number = data.draw(st.integers(0, len(self.world.letters) - 1))
+        letter = self.world.letters[number] if comes_again else self.world.letters.pop(number)
+        self._receive(letter)
+
+    @precondition(lambda self: self.world.dispatch.messages)
+    @rule(is_lost=st.booleans())
+    def work_on_dispatch(self, is_lost: bool) -> None:
+        self.world.deliver("dispatch", is_lost=is_lost)
+        self._accept(_truths(self.world))
+
+    @precondition(lambda self: self.world.push.messages)
+    @rule(is_lost=st.booleans())
+    def work_on_push(self, is_lost: bool) -> None:
+        self.world.deliver("push", is_lost=is_lost)
+        self._accept({})
+
+    @rule()
+    def sweep(self) -> None:
+        self.world.sweep()
+        for job in self.world.jobs():
+            model = self.models[job.job_id]
+            if model.state in _OPEN and job.state in (JobState.PRESUMED, JobState.FAILED):
+                assert job.error_code in ("timed_out", "dispatch_unknown", "dispatch_failed")
+                model.state = job.state
+        self._accept({})
+
+    @rule(seconds=st.sampled_from([1, 11, 61, 130, 400, 1000]))
+    def wait(self, seconds: float) -> None:
+        self.world.run_for(seconds)
+        self._accept({})
+
+    @precondition(lambda self: self.models)
+    @rule(
+        data=st.data(), action=st.sampled_from(["retry", "cancel", "push-to-shopify", "undo-push"])
+    )
+    def ask(self, data: Any, action: str) -> None:
+        job_id = data.draw(st.sampled_from(sorted(self.models)))
+        model, before = self.models[job_id], self.world.job(job_id)
+        answer = self.world.ask("POST", f"/api/jobs/{action}", {"jobId": job_id})
+        expected = {
+            "retry": model.state in (JobState.FAILED, JobState.PRESUMED, JobState.CANCELLED),
+            "cancel": model.state in (*_OPEN, JobState.CANCELLED),
+            "push-to-shopify": _is_kept(before),
+            "undo-push": before.push.undo or any(o.media_id for o in before.current_outputs),
+        }[action]
+        assert answer.status == (200 if expected else 409), (action, answer, before)
+        if expected:
+            self._note_wish(model, action)
+        self._accept({})
+
+    @staticmethod
+    def _note_wish(model: Model, action: str) -> None:
+        match action:
+            case "retry":
+                model.state, model.attempt = JobState.PENDING, model.attempt + 1
+            case "cancel":
+                model.state = JobState.CANCELLED
+            case _:
+                model.wants = action == "push-to-shopify"
+
+    # --- what must hold ------------------------------------------------------------------
+
+    def _receive(self, letter: httpx.Request) -> None:
+        """Deliver a webhook; one from another time only makes us ask."""
+        told = json.loads(letter.content)
+        found = _reference(told["job"]["metadata"]["ref"])
+        model = self.models[found.ref.job_id]
+        sent_at = datetime.fromisoformat(told["timestamp"])
+        if abs(self.world.our_clock.now() - sent_at) <= WINDOW:
+            model.state = model.heard(found.attempt, told["event"])
+        answer = self.world.post_webhook(letter)
+        assert answer is not None
+        assert answer["statusCode"] == 200
+        self._accept({})
+
+    def _accept(self, truths: dict[tuple[str, int], str]) -> None:
+        """Compare every job with its model, which also takes what the provider itself said."""
+        for job in self.world.jobs():
+            model = self.models[job.job_id]
+            assert job.attempt.number == model.attempt
+            said = truths.get((job.job_id, model.attempt))
+            if said is not None and job.state is not model.state:
+                model.state = model.heard(model.attempt, said)
+            assert job.state is model.state, (job.state, model, said)
+
+    @invariant()
+    def nothing_is_paid_twice(self) -> None:
+        if not self.models:
+            return
+        made = [_reference(record.ref) for record in self.world.pikcel.book.jobs.values()]
+        assert len(made) == len(set(made)), "an attempt was sent twice"
+
+    @invariant()
+    def costs_are_booked_once(self) -> None:
+        if not self.models:
+            return
+        for job in self.world.jobs():
+            booked = self.models[job.job_id].booked
+            for attempt in job.attempts:
+                if attempt.credits is not None:
+                    assert booked.setdefault(attempt.number, attempt.credits) == attempt.credits
+                    assert attempt.credits == _paid(self.world, job, attempt.number)
+                assert attempt.credits is not None or attempt.number not in booked
+
+    @invariant()
+    def no_output_is_on_a_product_twice(self) -> None:
+        if not self.models:
+            return
+        for job_id, model in self.models.items():
+            names = [media["filename"] for media in self.world.product_media(model.product)]
+            assert all(name.startswith(job_id) for name in names)
+            assert len(names) == len(set(names)) <= self.links
+        assert len(self.world.files()) <= len(self.models) * self.links
+
+    @invariant()
+    def statistics_are_a_recount(self) -> None:
+        if self.models:
+            assert self.world.tallies() == self.world.recount()
+
+    def teardown(self) -> None:
+        """Let everything go, and see what came of it."""
+        try:
+            if self.models:
+                self._finish()
+        finally:
+            self.stack.close()
+
+    def _finish(self) -> None:
+        world = self.world
+        for letter in world.letters:
+            self._receive(letter)
+        world.is_held = False
+        world.settle()
+        assert world.bugs == []
+        assert world.failed_runs == []
+        self.nothing_is_paid_twice()
+        self.costs_are_booked_once()
+        self.no_output_is_on_a_product_twice()
+        self.statistics_are_a_recount()
+        for job in world.jobs():
+            self._check_end(job, self.models[job.job_id])
+
+    def _check_end(self, job: Job, model: Model) -> None:
+        shown = self.world.product_media(model.product)
+        assert job.attempt.number == model.attempt
+        assert not job.status.is_active
+        if model.state not in _UNDECIDED:
+            assert job.state is model.state
+        if job.state is not JobState.COMPLETED:
+            assert (shown, job.push.status) == ([], PushStatus.NONE)
+            return
+        assert job.attempt.credits == _paid(self.world, job, job.attempt.number) == 1
+        assert len(job.current_outputs) == self.links
+        assert all(output.is_kept for output in job.outputs)
+        wanted = self.links if model.wants else 0
+        assert len(shown) == wanted, job
+        assert job.push.status is (PushStatus.PUSHED if model.wants else PushStatus.NONE)
+
+
+def _reference(text: str | None) -> Reference:
+    found = read_reference("pikcel", text, [APP_SECRET])
+    assert found is not None
+    return found
+
+
+def _truths(world: World) -> dict[tuple[str, int], str]:
+    """Return what a poll may have found: (job, attempt) → the event that it amounts to."""
+    return {
+        (found.ref.job_id, found.attempt): _EVENT_OF[record.status]
+        for record in world.pikcel.book.jobs.values()
+        if record.status in _EVENT_OF
+        for found in [_reference(record.ref)]
+    }
+
+
+def _record(world: World, job: Job, attempt: int) -> JobRecord | None:
+    for record in world.pikcel.book.jobs.values():
+        if _reference(record.ref) == Reference(job.ref, attempt):
+            return record
+    return None
+
+
+def _paid(world: World, job: Job, attempt: int) -> int:
+    record = _record(world, job, attempt)
+    return sum(paid for ref, paid in world.charges() if record is not None and ref == record.ref)
+
+
+def _is_kept(job: Job) -> bool:
+    is_kept = any(output.is_kept for output in job.current_outputs)
+    return job.state is JobState.COMPLETED and is_kept
+
+
+class InterleavingOnTheTable(Interleaving):
+    """The same with the real table."""
+
+    engine = "table"
+
+
+def run(machine: type[Interleaving], examples: int, steps: int) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_any_order_of_events_ends_as_the_model_says() -> None:
+    run(Interleaving, 15, 40)
+
+
+@pytest.mark.slow
+def test_any_order_of_many_events_ends_as_the_model_says() -> None:
+    run(Interleaving, 150, 50)
+
+
+@pytest.mark.slow
+def test_any_order_of_events_ends_as_the_model_says_on_the_table() -> None:
+    run(InterleavingOnTheTable, 20, 40)

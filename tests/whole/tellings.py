@@ -1,0 +1,35 @@
+"""Stories told again and again, each time with something else going wrong."""
+
+from collections.abc import Sequence
+
+from tests.whole.calls import Fault
+from tests.whole.stories import Story, differences, story_of, tell
+from tests.whole.world import Engine
+
+
+def tell_with_each_fault(
+    story: Story, engine: Engine, faults: Sequence[Fault], *, every: int = 1
+) -> None:
+    """Tell a story once in peace, then once for each fault at every n-th call.
+
+    Raises AssertionError with all endings that differ from the peaceful one.
+    """
+    peaceful = tell(story, engine)
+    assert peaceful.wrong == ()
+    bad: list[str] = []
+    struck = 0
+    for number in range(1, len(peaceful.calls) + 1, every):
+        for fault in faults:
+            told = tell(story, engine, {number: fault})
+            struck += len(told.hits)
+            found = differences(told, peaceful)
+            if found:
+                bad += [f"#{number} {' '.join(told.hits)}", *(f"    {line}" for line in found)]
+    assert not bad, "\n".join(bad)
+    assert struck > 0, "no fault struck: nothing is proven"
+    print(f"{story.name} ({engine}): {len(peaceful.calls)} calls, {struck} faults")  # noqa: T201
+
+
+def check_quickly(faults: Sequence[Fault]) -> None:
+    """Tell the plain story with each fault at every fourth call: a second instead of minutes."""
+    tell_with_each_fault(story_of("plain"), "memory", faults, every=4)

@@ -1,0 +1,749 @@
+"""The whole product in one process: real functions, real wiring, both simulators, one clock.
+
+What Lambda, SQS, EventBridge and API Gateway do is done here by hand: messages come at least
+once and again after their visibility timeout, the sweep runs every minute, the provider sends a
+webhook again until it is acknowledged, and a caller repeats a request that was not answered.
+"""
+
+import asyncio
+import importlib
+import json
+import random
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+from moto import mock_aws
+
+import shared.gateways.downloads
+import shared.gateways.dynamo_limiter
+import shared.gateways.provider_http
+import shared.gateways.shopify_http
+from local.pikcel_simulator.app import create_app
+from local.pikcel_simulator.clock import ManualClock
+from local.pikcel_simulator.config import DEVELOPMENT_KEY, DEVELOPMENT_SECRET, Config
+from local.pikcel_simulator.editing import Edited, edit
+from local.pikcel_simulator.jobs import JobRecord
+from local.pikcel_simulator.service import Simulator as Pikcel
+from local.shopify_simulator import Simulator as Shopify
+from local.shopify_simulator.simulator import DEFAULT_STATIC_TOKEN
+from shared import wiring
+from shared.domain.errors import NotFoundError, RetryableError
+from shared.domain.ids import JobRef
+from shared.domain.job import Job
+from shared.domain.statistics import Scope, Tally, contribution, scopes
+from shared.gateways.aws import AwsClients
+from shared.gateways.dynamo_jobs import DynamoJobStore
+from shared.gateways.memory import InMemoryJobStore, InMemoryLimiter, InMemoryShopStore
+from shared.usecases.ports import JobStore
+from tests.fakes.randomness import FakeRandomness
+from tests.fakes.table import dynamo_client, make_table
+from tests.local.pikcel_world import small_photo
+from tests.whole.calls import (
+    NOTHING_CAN_FAIL,
+    Fault,
+    Killed,
+    Probe,
+    ProbedClient,
+    ProbedPort,
+    ProbedTransport,
+)
+from tests.whole.network import PikcelLine, ResultNetwork, let_everything_run
+from tests.whole.queues import QueueService, queue_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+START = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
+SHOP, OTHER_SHOP = "mugs.myshopify.com", "lamps.myshopify.com"
+ADMIN_KEY = "admin-key-0123456789"
+INPUT = "https://shop.test/cactus.jpg"
+TABLE, BUCKET = "jobs", "outputs"
+PUBLIC_URL = "https://hooks.test"
+PIKCEL_URL, SHOPIFY_URL = "http://pikcel.test", "http://shopify.test"
+# Of a caller who wants it done, of a run that does not come to rest.
+PATIENCE_TRIES = 20
+LONGEST = timedelta(hours=6)
+EVERY_MINUTE = timedelta(minutes=1)
+
+type Engine = Literal["table", "memory"]
+
+_SECRETS = {
+    "signing-secret": {"PIKCEL_WEBHOOK_SECRET": DEVELOPMENT_SECRET},
+    "providers-secret": {"PIKCEL_API_KEY": DEVELOPMENT_KEY},
+    "shopify-secret": {
+        "SHOPIFY_API_KEY": "client-id",
+        "SHOPIFY_API_SECRET": "client-secret-0123456789-0123456789",
+        "SHOPIFY_ACCESS_TOKEN": DEFAULT_STATIC_TOKEN,
+    },
+    "admin-secret": {"ADMIN_API_KEYS": ADMIN_KEY},
+    "app-secret": {"APP_SECRET": "app-secret-0123456789-0123456789"},
+}
+
+
+class WorldClock:
+    """The simulator's clock as our functions see it: whole milliseconds, and others go on
+    while somebody waits."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+
+    def now(self) -> datetime:
+        """Return the present instant."""
+        now = self._world.clock.now()
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+    def sleep(self, seconds: float) -> None:
+        """Let the world go on for that long."""
+        self._world.run_for(seconds)
+
+
+class _Secrets:
+    """A botocore client of Secrets Manager."""
+
+    def __init__(self) -> None:
+        self.values = dict(_SECRETS)
+
+    def get_secret_value(self, SecretId: str) -> dict[str, str]:  # noqa: N803 - AWS's name
+        return {"SecretString": json.dumps(self.values[SecretId])}
+
+    def put_secret_value(self, SecretId: str, SecretString: str) -> None:  # noqa: N803
+        self.values[SecretId] = json.loads(SecretString)
+
+
+class _Bucket:
+    """A botocore client of S3 with one bucket in memory."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def put_object(self, **request: Any) -> dict[str, Any]:
+        self.objects[request["Key"]] = bytes(request["Body"])
+        return {}
+
+    def get_object(self, **request: Any) -> dict[str, Any]:
+        body = self.objects[request["Key"]]
+        return {"Body": SimpleNamespace(read=lambda: body)}
+
+    def delete_objects(self, **request: Any) -> dict[str, Any]:
+        for each in request["Delete"]["Objects"]:
+            self.objects.pop(each["Key"], None)
+        return {}
+
+    def generate_presigned_url(self, *_: Any, **request: Any) -> str:
+        return f"https://bucket.test/{request['Params']['Key']}"
+
+
+@cache
+def _aws() -> AwsClients:
+    """Return clients for moto, made once: their state goes with each `mock_aws`."""
+    return AwsClients()
+
+
+@cache
+def _no_certificates() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+_table_client = cache(dynamo_client)
+
+
+@cache
+def _edited(tool_id: str, data: bytes) -> Edited:
+    return edit(tool_id, data)
+
+
+async def _edit_at_once(tool_id: str, data: bytes) -> Edited:
+    return _edited(tool_id, data)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the API said."""
+
+    status: int
+    body: dict[str, Any]
+
+    @property
+    def job_id(self) -> str:
+        """The id of the job in the answer."""
+        assert self.status < 300, self
+        found: str = self.body["job"]["id"]
+        return found
+
+
+class World:
+    """Everything between a merchant's click and the product's image."""
+
+    def __init__(
+        self,
+        stack: ExitStack,
+        engine: Engine = "memory",
+        *,
+        faults: Mapping[int, Fault] | None = None,
+        links: int = 1,
+        **pikcel: Any,
+    ) -> None:
+        """Put it together.
+
+        Parameters: `faults` by the number of the call; `links` is how many result images the
+        provider gives (the simulator itself gives one); `pikcel` are settings of the simulator.
+        """
+        self.probe = Probe(faults or {})
+        self.clock = ManualClock(START)
+        self.our_clock = WorldClock(self)
+        self.random = FakeRandomness()
+        self.bugs: list[Exception] = []
+        self.products: list[str] = []
+        # Held: webhooks, messages and sweeps wait until the test delivers them.
+        self.is_held = False
+        self.letters: list[httpx.Request] = []
+        self._dynamo: DynamoDBClient | None = None
+        self.failed_runs: list[str] = []
+        self.dispatch = queue_of("DispatchQueue", "dispatch", batch_size=1)
+        self.push = queue_of("PushQueue", "push", batch_size=10)
+        self._keys = iter(range(1, 1000))
+        self._swept_at = START
+        self._seen_at: int | None = None
+        self._jobs: list[Job] = []
+        self._loop = asyncio.new_event_loop()
+        stack.callback(self._loop.close)
+        self._start_simulators(stack, pikcel)
+        self._give_links(links)
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        self.store = self._open_store(stack, patch, engine)
+        self._wire(patch, engine)
+        stack.callback(wiring.reset)
+        wiring.reset()
+
+    # --- putting it together -----------------------------------------------------------
+
+    def _start_simulators(self, stack: ExitStack, settings: dict[str, Any]) -> None:
+        chosen = {"pending_s": 1, "processing_min_s": 10, "processing_max_s": 10} | settings
+        self.pikcel = Pikcel(
+            Config.model_validate(chosen),
+            clock=self.clock,
+            rng=random.Random(7),
+            client=httpx.AsyncClient(transport=httpx.MockTransport(self._outside)),
+            editor=_edit_at_once,
+        )
+        stack.callback(lambda: self._loop.run_until_complete(self.pikcel.close()))
+        self.line = PikcelLine(self._loop, httpx.ASGITransport(create_app(self.pikcel)))
+        self.shopify = Shopify(SHOPIFY_URL, clock=lambda: self.clock.now().timestamp())
+        self.merchant = httpx.Client(transport=self.shopify.transport(), base_url=SHOPIFY_URL)
+        stack.callback(self.merchant.close)
+
+    def _give_links(self, number: int) -> None:
+        """Have the provider give the same image several times, as one that makes variants."""
+        book = self.pikcel.book
+        give_one = book.link
+
+        def give(job: JobRecord, output: Edited, now: datetime, lifetime_s: float) -> None:
+            given = []
+            for _ in range(number):
+                give_one(job, output, now, lifetime_s)
+                given.append(job.output_image_url)
+            job.output_image_url = given  # type: ignore[assignment]  # the adapter reads lists
+
+        if number > 1:
+            book.link = give  # type: ignore[method-assign]
+
+    def _open_store(self, stack: ExitStack, patch: pytest.MonkeyPatch, engine: Engine) -> JobStore:
+        """Return the store as the test looks into it, unwatched."""
+        if engine == "table":
+            stack.enter_context(mock_aws())
+            self._dynamo = client = _table_client()
+            make_table(client, TABLE)
+            return DynamoJobStore(client, TABLE, clock=self.our_clock, random=FakeRandomness())
+        store, shops, limiter = (
+            InMemoryJobStore(self.our_clock),
+            InMemoryShopStore(),
+            InMemoryLimiter(),
+        )
+        jobs_port = ProbedPort(self.probe, "jobs", store)
+        shops_port = ProbedPort(self.probe, "shops", shops)
+        limiter_port = ProbedPort(self.probe, "limiter", limiter)
+        patch.setattr(wiring, "DynamoJobStore", lambda *_, **__: jobs_port)
+        patch.setattr(wiring, "DynamoShopStore", lambda *_, **__: shops_port)
+        limiters = shared.gateways.dynamo_limiter
+        patch.setattr(limiters, "DynamoLimiter", lambda *_, **__: limiter_port)
+        return store
+
+    def _wire(self, patch: pytest.MonkeyPatch, engine: Engine) -> None:
+        """Put our own edges under the product's wiring, and nothing else."""
+        made: dict[str, Any] = {
+            "sqs": QueueService([self.dispatch, self.push], self.our_clock.now),
+            "secretsmanager": _Secrets(),
+            "s3": _Bucket(),
+            "dynamodb": self._dynamo,
+        }
+        if engine == "table":
+            made |= self._moto_clients()
+        self._bucket, self._secrets = made["s3"], made["secretsmanager"]
+        # After the clients are made: one of these says that AWS is on this machine.
+        for name, value in self._environment().items():
+            patch.setenv(name, value)
+        probed = {name: ProbedClient(self.probe, name, each) for name, each in made.items()}
+        clients = SimpleNamespace(client=probed.__getitem__)
+        patch.setattr(wiring, "clients", cache(lambda: clients))
+        patch.setattr(wiring, "SystemClock", lambda: self.our_clock)
+        patch.setattr(wiring, "SystemRandomness", lambda: self.random)
+        provider_client = shared.gateways.provider_http.provider_client
+        self.pikcel_transport = ProbedTransport(self.probe, self.line.send, _pikcel_call)
+        patch.setattr(
+            shared.gateways.provider_http,
+            "provider_client",
+            lambda: provider_client(self.pikcel_transport),
+        )
+        to_shopify = ProbedTransport(
+            self.probe, self.shopify.transport().handle_request, _shopify_call
+        )
+        patch.setattr(
+            shared.gateways.shopify_http, "make_client", lambda: httpx.Client(transport=to_shopify)
+        )
+        # Reading the machine's certificates takes a tenth of a second, and nobody needs them here.
+        patch.setattr(
+            shared.gateways.downloads,
+            "ssl",
+            SimpleNamespace(create_default_context=_no_certificates),
+        )
+        downloads = shared.gateways.downloads.GuardedDownloads
+        network = ResultNetwork(self.probe, self.line, PIKCEL_URL)
+        patch.setattr(
+            shared.gateways.downloads,
+            "GuardedDownloads",
+            lambda clock, **hosts: downloads(
+                clock, **hosts, backend=network, resolver=lambda *_: ["127.0.0.1"]
+            ),
+        )
+
+    @staticmethod
+    def _moto_clients() -> dict[str, Any]:
+        manager, bucket = _aws().client("secretsmanager"), _aws().client("s3")
+        for name, values in _SECRETS.items():
+            manager.create_secret(Name=name, SecretString=json.dumps(values))
+        bucket.create_bucket(Bucket=BUCKET)
+        return {"secretsmanager": manager, "s3": bucket}
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "POWERTOOLS_METRICS_NAMESPACE": "JobTracker",
+            "POWERTOOLS_SERVICE_NAME": "whole",
+            "POWERTOOLS_METRICS_DISABLED": "true",
+            "TABLE_NAME": TABLE,
+            "OUTPUT_BUCKET": BUCKET,
+            "DISPATCH_QUEUE_URL": self.dispatch.url,
+            "PUSH_QUEUE_URL": self.push.url,
+            "PUBLIC_URL": PUBLIC_URL,
+            "PIKCEL_API_URL": PIKCEL_URL,
+            "SHOPIFY_API_VERSION": "2026-10",
+            "SHOPIFY_BASE_URL": SHOPIFY_URL + "/{shop}",
+            "RESULT_HOSTS": "pikcel.test",
+            # A laptop: the simulator's results come over plain http.
+            "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
+            "SIGNING_SECRET_ID": "signing-secret",
+            "PROVIDERS_SECRET_ID": "providers-secret",
+            "SHOPIFY_SECRET_ID": "shopify-secret",
+            "ADMIN_SECRET_ID": "admin-secret",
+            "APP_SECRET_ID": "app-secret",
+        }
+
+    # --- functions -----------------------------------------------------------------------
+
+    def invoke(self, function: str, event: dict[str, Any]) -> Any:
+        """Run a function once; None when it ended without an answer."""
+        handler: Callable[[Any, Any], Any] = importlib.import_module(
+            f"functions.{function}.app"
+        ).handler
+        with self.probe.invocation(function):
+            try:
+                answer = handler(event, _CONTEXT)
+                # The last moment: it is done, but nobody hears of it.
+                self.probe.call("(its own answer)", lambda: None, NOTHING_CAN_FAIL)
+            except Killed:
+                # The process is gone, and with it whatever it remembered.
+                wiring.reset()
+                return None
+            except RetryableError as error:
+                self.failed_runs.append(f"{function}: {error.code}")
+                return None
+            except Exception as error:  # noqa: BLE001 - reported by the test
+                self.bugs.append(error)
+                return None
+        return answer
+
+    async def _outside(self, request: httpx.Request) -> httpx.Response:
+        """Be the internet that PikcelAI sees: the shop's photo, and our webhooks."""
+        await asyncio.sleep(0)
+        if request.url.host == "shop.test":
+            return httpx.Response(200, content=small_photo())
+        if self.is_held:
+            self.letters.append(request)
+            raise httpx.ReadError("no answer", request=request)
+        answer = self.post_webhook(request)
+        if answer is None:
+            raise httpx.ReadError("no answer", request=request)
+        return httpx.Response(answer["statusCode"], text=answer["body"])
+
+    def post_webhook(self, request: httpx.Request) -> dict[str, Any] | None:
+        """Deliver a webhook once; None when it was not answered."""
+        answer: dict[str, Any] | None = self.invoke("webhook", _webhook_event(request))
+        return answer
+
+    def ask_once(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        shop: str = SHOP,
+        key: str | None = None,
+        query: dict[str, str] | None = None,
+    ) -> Answer | None:
+        """Call the API; None when the call was not answered."""
+        answer = self.invoke("api", _api_event(method, path, body, shop, key, query or {}))
+        if answer is None:
+            return None
+        return Answer(answer["statusCode"], json.loads(answer["body"] or "{}"))
+
+    def ask(
+        self, method: str, path: str, body: dict[str, Any] | None = None, *, shop: str = SHOP
+    ) -> Answer:
+        """Call the API until it answers, as a caller does who wants it done."""
+        key = f"key-{next(self._keys)}" if path == "/api/jobs" else None
+        for _ in range(PATIENCE_TRIES):
+            answer = self.ask_once(method, path, body, shop=shop, key=key)
+            if answer is not None and answer.status < 500:
+                return answer
+            self.run_for(2)
+        raise AssertionError(f"{method} {path} is not answered")
+
+    # --- time ----------------------------------------------------------------------------
+
+    def run_for(self, seconds: float) -> None:
+        """Let everything happen that falls into the next so many seconds."""
+        until = self.clock.now() + timedelta(seconds=seconds)
+        self._do_what_can_be_done()
+        while self.clock.now() < until:
+            self._move(until)
+            self._do_what_can_be_done()
+
+    def settle(self) -> None:
+        """Let time pass until nobody owes anybody anything."""
+        until = self.clock.now() + LONGEST
+        self._do_what_can_be_done()
+        while not self.is_quiet:
+            assert self.clock.now() < until, f"no rest: {self.unrest()}"
+            self._move(until)
+            self._do_what_can_be_done()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no message, no task of the provider and no due job is left."""
+        return not self.unrest()
+
+    def unrest(self) -> list[str]:
+        """Return what is still to be done."""
+        queues = (self.dispatch, self.push)
+        found = [f"{queue.name}: {message.body}" for queue in queues for message in queue.messages]
+        found += [f"due {job.due_at}: {job.status}" for job in self.jobs() if job.due_at]
+        if self.clock._sleepers:
+            found.append("the provider has plans")
+        return found
+
+    def _move(self, until: datetime) -> None:
+        """Go to the next instant at which something happens."""
+        now = self.clock.now()
+        if self.is_held:
+            self.clock.next_due(until)
+            return
+        ahead = [at for queue in (self.dispatch, self.push) if (at := queue.next_at(now))]
+        due = min((job.due_at for job in self.jobs() if job.due_at), default=None)
+        if due is not None:
+            ahead.append(_minute_from(max(due, self._swept_at + EVERY_MINUTE)))
+        self.clock.next_due(min([*ahead, until]))
+
+    def _do_what_can_be_done(self) -> None:
+        self._let_simulators_run()
+        if self.is_held:
+            return
+        while self.deliver("dispatch") or self.deliver("push") or self._sweep_when_due():
+            self._let_simulators_run()
+
+    def _let_simulators_run(self) -> None:
+        if not self._loop.is_running():
+            self._loop.run_until_complete(let_everything_run())
+
+    def deliver(self, name: Literal["dispatch", "push"], *, is_lost: bool = False) -> bool:
+        """Hand one batch to its function; False when there is none.
+
+        is_lost: the queue never hears that it is done, and the messages come again.
+        """
+        queue = self.dispatch if name == "dispatch" else self.push
+        batch = queue.receive(self.our_clock.now())
+        if not batch:
+            return False
+        answer = self.invoke(name, {"Records": [message.record(queue.name) for message in batch]})
+        if answer is not None and not is_lost:
+            failed = {item["itemIdentifier"] for item in answer["batchItemFailures"]}
+            for message in batch:
+                if message.message_id not in failed:
+                    queue.delete(message)
+        return True
+
+    def sweep(self) -> None:
+        """Run a sweep now."""
+        self.invoke("sweep", {"source": "aws.scheduler"})
+
+    def _sweep_when_due(self) -> bool:
+        """Run the minute's sweep, once; left out when it would find nothing."""
+        minute = self.clock.now().replace(second=0, microsecond=0)
+        if minute <= self._swept_at:
+            return False
+        now = self.our_clock.now()
+        if not any(job.due_at and job.due_at <= now for job in self.jobs()):
+            return False
+        self._swept_at = minute
+        self.sweep()
+        return True
+
+    # --- looking in ------------------------------------------------------------------------
+
+    def jobs(self) -> list[Job]:
+        """Return all jobs of all shops, the oldest first."""
+        if self._seen_at != len(self.probe.names):
+            self._seen_at = len(self.probe.names)
+            self._jobs = sorted(self._read_jobs(), key=lambda job: job.job_id)
+        return self._jobs
+
+    def _read_jobs(self) -> Iterator[Job]:
+        if self._dynamo is None:
+            assert isinstance(self.store, InMemoryJobStore)
+            yield from self.store._jobs.values()
+            return
+        reply = self._dynamo.scan(
+            TableName=TABLE,
+            ConsistentRead=True,
+            FilterExpression="begins_with(sk, :job)",
+            ExpressionAttributeValues={":job": {"S": "JOB#"}},
+        )
+        assert "LastEvaluatedKey" not in reply
+        for item in reply["Items"]:
+            shop, job_id = item["pk"]["S"].removeprefix("SHOP#"), item["sk"]["S"]
+            try:
+                yield self.store.get(JobRef(shop, job_id.removeprefix("JOB#")))
+            except NotFoundError:
+                continue
+
+    def job(self, job_id: str, shop: str = SHOP) -> Job:
+        """Return one job."""
+        return self.store.get(JobRef(shop, job_id))
+
+    def new_product(self, shop: str = SHOP) -> str:
+        """Have the merchant make a product; returns its id."""
+        answer = self.merchant.post(
+            "/_simulator/products", json={"shop": shop, "title": "Blue mug"}
+        )
+        found: str = answer.json()["product"]["id"]
+        self.products += [found] if shop == SHOP else []
+        return found
+
+    def product_media(self, product: str, shop: str = SHOP) -> list[dict[str, Any]]:
+        """Return what a product shows."""
+        answer = self.merchant.get(f"/_simulator/shops/{shop}/products").json()
+        found: list[dict[str, Any]] = next(
+            each["media"] for each in answer["products"] if each["id"] == product
+        )
+        return found
+
+    def files(self, shop: str = SHOP) -> list[dict[str, Any]]:
+        """Return every file of a shop."""
+        if shop not in self.shopify.world.shops:
+            return []
+        found: list[dict[str, Any]] = self.merchant.get(f"/_simulator/shops/{shop}/files").json()[
+            "files"
+        ]
+        return found
+
+    @contextmanager
+    def secret(self, name: str, **values: str) -> Iterator[None]:
+        """Have a secret say something else for a while; every process starts afresh."""
+        self._secrets.put_secret_value(
+            SecretId=name, SecretString=json.dumps(_SECRETS[name] | values)
+        )
+        wiring.reset()
+        yield
+        self._secrets.put_secret_value(SecretId=name, SecretString=json.dumps(_SECRETS[name]))
+        wiring.reset()
+
+    def kept(self) -> list[str]:
+        """Return the keys of all kept results."""
+        if isinstance(self._bucket, _Bucket):
+            return sorted(self._bucket.objects)
+        listed = self._bucket.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        return sorted(each["Key"] for each in listed)
+
+    def charges(self) -> list[tuple[str | None, int]]:
+        """Return what was paid at the provider: reference and credits of each charge."""
+        return [(line.ref, line.credits) for line in self.pikcel.book.ledger]
+
+    def make_elsewhere(self, **changes: Any) -> str:
+        """Have somebody else create a job at the provider; returns the provider's id."""
+        body = {
+            "tool_id": "image-enhancement",
+            "input_image_url": INPUT,
+            "webhook_url": f"{PUBLIC_URL}/webhooks/pikcel",
+        } | changes
+        answer = self.line.send(
+            httpx.Request(
+                "POST",
+                f"{PIKCEL_URL}/api/jobs/dispatch",
+                json=body,
+                headers={"Authorization": f"Bearer {DEVELOPMENT_KEY}"},
+            )
+        )
+        found: str = answer.json()["data"]["id"]
+        return found
+
+    def tallies(self) -> dict[Scope, Tally]:
+        """Return the stored statistics of every scope in which a job is counted."""
+        return {
+            scope: self.store.tally(scope.name, scope.bucket)
+            for job in self.jobs()
+            for scope in _all_scopes(job)
+        }
+
+    def recount(self) -> dict[Scope, Tally]:
+        """Return what the statistics must be."""
+        found = {scope: Tally() for job in self.jobs() for scope in _all_scopes(job)}
+        for job in self.jobs():
+            for scope in scopes(job):
+                found[scope] += contribution(job)
+        return found
+
+
+def _all_scopes(job: Job) -> tuple[Scope, ...]:
+    """Return where the job is counted, or was before it was opened again."""
+    every_end = {job.updated_at, job.completed_at or job.updated_at}
+    return tuple(
+        {
+            scope
+            for end in every_end
+            for status in ("completed", "failed", "cancelled")
+            for scope in scopes(replace(job, completed_at=end, status=type(job.status)(status)))
+        }
+    )
+
+
+@contextmanager
+def a_world(engine: Engine = "memory", **settings: Any) -> Iterator[World]:
+    """Open a world, and end everything that runs in it."""
+    with ExitStack() as stack:
+        yield World(stack, engine, **settings)
+
+
+_CONTEXT = SimpleNamespace(
+    function_name="whole",
+    memory_limit_in_mb=512,
+    invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:whole",
+    aws_request_id="00000000-0000-4000-8000-000000000000",
+    get_remaining_time_in_millis=lambda: 60_000,
+)
+
+
+def _minute_from(at: datetime) -> datetime:
+    """Return the first whole minute that is not before an instant."""
+    minute = at.replace(second=0, microsecond=0)
+    return minute if minute == at else minute + EVERY_MINUTE
+
+
+def _pikcel_call(request: httpx.Request) -> str:
+    path = request.url.path
+    if path.startswith("/api/jobs/") and request.method == "GET":
+        path = "/api/jobs/{id}"
+    return f"pikcel {request.method} {path}"
+
+
+def _shopify_call(request: httpx.Request) -> str:
+    if request.url.path.endswith("graphql.json"):
+        document: str = json.loads(request.read())["query"]
+        kind, name, *_ = document.replace("(", " ").split()
+        return f"shopify {kind} {name}"
+    return "shopify " + ("token" if "oauth" in request.url.path else "upload")
+
+
+def _http_event(
+    method: str, route: str, path: str, query: str, headers: dict[str, str], body: str
+) -> dict[str, Any]:
+    """Return API Gateway's event, payload format 2.0 (as the samples in events/)."""
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": route,
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": {name.lower(): value for name, value in headers.items()},
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "abc123",
+            "domainName": "abc123.execute-api.us-east-1.amazonaws.com",
+            "domainPrefix": "abc123",
+            "http": {
+                "method": method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "203.0.113.7",
+                "userAgent": "test",
+            },
+            "requestId": "JKJaXmPLvHcESHA=",
+            "routeKey": route,
+            "stage": "$default",
+            "time": "22/Nov/2026:12:00:01 +0000",
+            "timeEpoch": 1795348801000,
+        },
+        "isBase64Encoded": False,
+    }
+    if query:
+        event["queryStringParameters"] = dict(httpx.QueryParams(query))
+    if body:
+        event["body"] = body
+    return event
+
+
+def _webhook_event(request: httpx.Request) -> dict[str, Any]:
+    path = request.url.path
+    event = _http_event(
+        "POST",
+        "POST /webhooks/{provider}",
+        path,
+        request.url.query.decode(),
+        dict(request.headers),
+        request.content.decode(),
+    )
+    return event | {"pathParameters": {"provider": path.rpartition("/")[2]}}
+
+
+def _api_event(
+    method: str,
+    path: str,
+    body: dict[str, Any] | None,
+    shop: str,
+    key: str | None,
+    query: dict[str, str],
+) -> dict[str, Any]:
+    headers = {
+        "authorization": f"Bearer {ADMIN_KEY}",
+        "x-shop": shop,
+        "content-type": "application/json",
+    }
+    if key is not None:
+        headers["idempotency-key"] = key
+    text = json.dumps(body) if body is not None else ""
+    return _http_event(method, f"{method} {path}", path, urlencode(query), headers, text)
