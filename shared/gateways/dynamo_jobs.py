@@ -13,7 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from shared.domain.errors import NotFoundError, StoreUnavailableError, VersionConflictError
+from shared.domain.errors import (
+    LinkTakenError,
+    NotFoundError,
+    StoreUnavailableError,
+    VersionConflictError,
+)
 from shared.domain.events import Link, LogEntry, ParkedEvent
 from shared.domain.filters import JobFilter
 from shared.domain.ids import JobRef
@@ -204,13 +209,11 @@ class DynamoJobStore:
         if stored is None or int(stored["version"]["N"]) != job.version:
             raise VersionConflictError("The job was changed meanwhile.")
         self._delete_log(job.ref)
-        tombstones = [replace(link, is_tombstone=True) for link in links(job)]
-        for link in tombstones[:-_LINKS_TOGETHER]:
-            self._table.put({"Item": items.link_item(link)})
-        last = [
-            Row(Role.LINK, "Put", {"Item": items.link_item(link)})
-            for link in tombstones[-_LINKS_TOGETHER:]
-        ]
+        # A link that proved to be another job's stays theirs.
+        tombstones = [_tombstone_row(link) for link in links(job) if self._is_held(link)]
+        for row in tombstones[:-_LINKS_TOGETHER]:
+            self._table.put(row.request)
+        last = tombstones[-_LINKS_TOGETHER:]
         write = _Write(job, job)
         changes = counter_changes(job, None)
         for _ in range(WRITE_TRIES):
@@ -218,13 +221,20 @@ class DynamoJobStore:
             try:
                 self._table.transact(rows)
             except TransactionCancelledError as cancelled:
-                self._judge(write, rows, cancelled.reasons)
+                try:
+                    self._judge(write, rows, cancelled.reasons)
+                except LinkTakenError:
+                    raise VersionConflictError("A link was taken over meanwhile.") from None
             else:
                 # Deleted it is, whatever becomes of this: nobody could repeat it.
                 with contextlib.suppress(StoreUnavailableError):
                     self._delete_log(job.ref)
                 return
         raise StoreUnavailableError("The table is too busy at the moment.")
+
+    def _is_held(self, link: Link) -> bool:
+        stored = self.find_link(link.provider, link.provider_job_id)
+        return stored is None or stored.ref == link.ref
 
     # --- the rows of a write ---------------------------------------------------------
 
@@ -602,6 +612,15 @@ def _link_row(link: Link, take: bool = False) -> Row:
         ]
     )
     request = {"Item": item, "ConditionExpression": f"{terms.absent()} OR ({same})"}
+    return Row(Role.LINK, "Put", terms.attach(request))
+
+
+def _tombstone_row(link: Link) -> Row:
+    """Return the write of a deleted job's link, which may have gone to nobody else."""
+    terms = Terms()
+    item: Item = items.link_item(replace(link, is_tombstone=True))
+    own = " AND ".join(terms.equals(name, item[name]) for name in ("shop", "job_id"))
+    request = {"Item": item, "ConditionExpression": f"{terms.absent()} OR ({own})"}
     return Row(Role.LINK, "Put", terms.attach(request))
 
 

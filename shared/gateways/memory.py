@@ -120,7 +120,9 @@ class InMemoryJobStore:
         del self._jobs[job.ref]
         self._timelines.pop(job.ref, None)
         for link in links(job):
-            self._links[_link_key(link)] = replace(link, is_tombstone=True)
+            # A link that proved to be another job's stays theirs.
+            if self._links.get(_link_key(link), link).ref == job.ref:
+                self._links[_link_key(link)] = replace(link, is_tombstone=True)
 
     def _put(self, before: Job | None, after: Job) -> None:
         for link in new_links(before, after):

@@ -38,9 +38,12 @@ def new_links(before: Job | None, after: Job) -> list[Link]:
 
 
 def links(job: Job) -> list[Link]:
-    """Return the links of all attempts that have a provider's id."""
-    return [
-        Link(
+    """Return the links of all attempts that have a provider's id.
+
+    Should the provider have given two attempts the same id, the later one has the link.
+    """
+    found = {
+        attempt.provider_job_id: Link(
             provider=job.provider,
             provider_job_id=attempt.provider_job_id,
             ref=job.ref,
@@ -48,7 +51,8 @@ def links(job: Job) -> list[Link]:
         )
         for attempt in job.attempts
         if attempt.provider_job_id is not None
-    ]
+    }
+    return list(found.values())
 
 
 def pack_body(body: bytes) -> bytes | None:

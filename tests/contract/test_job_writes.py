@@ -218,6 +218,29 @@ def test_deleting_leaves_tombstones_of_all_attempts_and_nothing_else(store: JobS
         assert link.is_tombstone
 
 
+def test_two_attempts_with_one_provider_id_are_deleted_together(store: JobStore) -> None:
+    again = Attempt(number=2, created_at=START)
+    first = a_dispatched_job().attempts[0]
+    job = store.create(a_dispatched_job(attempts=(first, again)))
+    same = replace(again, provider_job_id=first.provider_job_id)
+    job = store.save(job, job.with_attempt(same), take_links=True)
+    store.delete(job)
+    link = store.find_link("pikcel", "pk_1")
+    assert link is not None
+    assert (link.is_tombstone, link.attempt) == (True, 2)
+
+
+def test_deleting_leaves_a_link_alone_that_proved_to_be_anothers(store: JobStore) -> None:
+    thief = store.create(a_dispatched_job(shop=OTHER_SHOP))
+    owner = store.create(a_job())
+    learnt = owner.with_attempt(replace(owner.attempt, provider_job_id="pk_1"))
+    store.save(owner, learnt, take_links=True)
+    store.delete(thief)
+    link = store.find_link("pikcel", "pk_1")
+    assert link is not None
+    assert (link.ref, link.is_tombstone) == (owner.ref, False)
+
+
 def test_a_tombstone_keeps_the_provider_id_taken(store: JobStore) -> None:
     store.delete(store.create(a_dispatched_job()))
     with pytest.raises(LinkTakenError):
