@@ -150,7 +150,7 @@ def item_bytes(item: Mapping[str, Value]) -> int:
     numbers about one byte per two digits and one more, a truth value 1.
 
     >>> item_bytes({"pk": {"S": "né"}, "version": {"N": "120"}, "exclusive": {"BOOL": True}})
-    27
+    25
     """
     return sum(len(name.encode()) + _value_bytes(value) for name, value in item.items())
 
