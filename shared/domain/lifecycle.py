@@ -5,7 +5,15 @@ from datetime import datetime
 
 from shared.domain.errors import ConflictError
 from shared.domain.events import ProviderEvent
-from shared.domain.job import DISPATCH_UNKNOWN, TIMED_OUT, Attempt, Job, Output, Push
+from shared.domain.job import (
+    DISPATCH_UNKNOWN,
+    PRESUMED_CODES,
+    TIMED_OUT,
+    Attempt,
+    Job,
+    Output,
+    Push,
+)
 from shared.domain.status import (
     PUSH_TRANSITIONS,
     TRANSITIONS,
@@ -56,6 +64,8 @@ def apply_event(job: Job, event: ProviderEvent, now: datetime) -> Decision:
     if number < job.attempt.number:
         return _stamp(job, _add_outputs(after, number, event), Outcome.STALE, now)
     row = TRANSITIONS[job.state][event.event]
+    if job.state is JobState.PRESUMED and _is_guess(event):
+        return _stamp(job, after, Outcome.DUPLICATE, now)
     if row.outcome is Outcome.APPLIED:
         return _stamp(job, _move(after, row.to, event, now), Outcome.APPLIED, now)
     if row.outcome is Outcome.DUPLICATE and event.event is JobEvent.STARTED:
@@ -68,6 +78,11 @@ def apply_event(job: Job, event: ProviderEvent, now: datetime) -> Decision:
     if row.outcome is Outcome.UNKNOWN_STATUS and job.native_status != event.native:
         after = replace(after, native_status=event.native)
     return _stamp(job, after, row.outcome, now)
+
+
+def _is_guess(event: ProviderEvent) -> bool:
+    """Whether a failure is presumed only. A job that ended by a guess ended then, not now."""
+    return event.event is JobEvent.FAILED and event.error_code in PRESUMED_CODES
 
 
 def _stamp(before: Job, after: Job, outcome: Outcome, now: datetime) -> Decision:

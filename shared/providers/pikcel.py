@@ -21,7 +21,7 @@ from shared.domain.errors import (
     ProviderUnreachableError,
 )
 from shared.domain.events import Proof, ProviderEvent, Source
-from shared.domain.job import PROVIDER_JOB_NOT_FOUND, Job
+from shared.domain.job import PRESUMED_CODES, PROVIDER_JOB_NOT_FOUND, Job
 from shared.domain.plan import Patience
 from shared.domain.status import JobEvent, JobStatus, read_status
 from shared.providers.base import (
@@ -338,6 +338,12 @@ def _raise_busy(reply: Reply) -> None:
 
 
 def _code(code: str | None) -> str:
-    """Make a provider's error code one of ours: snake_case, stable, short."""
+    """Make a provider's error code one of ours: snake_case, stable, short.
+
+    What the provider reports is never taken for a guess of ours, which could be overridden.
+
+    >>> _code("INVALID_PARAMS"), _code("TIMED_OUT")
+    ('invalid_params', 'provider_timed_out')
+    """
     word = re.sub(r"[^a-z0-9]+", "_", (code or "").lower()).strip("_")[:60]
-    return word or "provider_failed"
+    return f"provider_{word}" if word in PRESUMED_CODES else word or "provider_failed"

@@ -6,7 +6,7 @@ import pytest
 
 from shared.domain import lifecycle
 from shared.domain.errors import ConflictError
-from shared.domain.job import DISPATCH_UNKNOWN, TIMED_OUT, Output
+from shared.domain.job import DISPATCH_UNKNOWN, PROVIDER_JOB_NOT_FOUND, TIMED_OUT, Output
 from shared.domain.lifecycle import apply_event
 from shared.domain.status import JobEvent, JobState, JobStatus, Outcome, PushEvent, PushStatus
 from tests.builders import (
@@ -72,6 +72,17 @@ def test_a_presumed_failure_becomes_a_reported_one_when_it_is_reported() -> None
     guessed = lifecycle.presume_failed(a_dispatched_job(), TIMED_OUT, "Silent.", NOW)
     job = apply_event(guessed, FAILED, later(60)).job
     assert (job.state, job.error_code) == (JobState.FAILED, "bad_input")
+
+
+@pytest.mark.parametrize("code", [TIMED_OUT, PROVIDER_JOB_NOT_FOUND])
+def test_a_guess_made_again_does_not_end_the_job_anew(code: str) -> None:
+    unknown = an_event(JobEvent.FAILED, error_code=PROVIDER_JOB_NOT_FOUND, error_message="No.")
+    guessed = replace(
+        lifecycle.presume_failed(a_dispatched_job(), TIMED_OUT, "Silent.", NOW), error_code=code
+    )
+    decision = apply_event(guessed, unknown, later(24 * 3600))
+    assert decision.outcome is Outcome.DUPLICATE
+    assert decision.job is guessed
 
 
 def test_a_charge_is_booked_once_also_when_its_event_is_late() -> None:

@@ -19,6 +19,7 @@ from shared.domain.errors import (
     ProviderUnreachableError,
 )
 from shared.domain.events import Proof, Source
+from shared.domain.job import PRESUMED_CODES
 from shared.domain.status import JobEvent
 from shared.providers.base import Check, MalformedDeliveryError, Reply
 from shared.providers.pikcel import PikcelAdapter
@@ -349,3 +350,11 @@ def test_a_listing_is_complete_only_when_the_provider_says_so() -> None:
     assert (listed(has_more=True), listed(has_more=False), listed()) == (102, None, None)
     with pytest.raises(ProviderUnknownOutcomeError):
         ADAPTER.read_listed(Reply(status=200, body=b"{}"), 0)
+
+
+@pytest.mark.parametrize("code", sorted(PRESUMED_CODES))
+def test_a_failure_that_the_provider_reports_is_never_taken_for_our_guess(code: str) -> None:
+    body = {"id": "pk_1", "status": "failed", "error": {"code": code.upper(), "message": "No."}}
+    reply = Reply(status=200, body=json.dumps({"success": True, "data": body}).encode())
+    event = ADAPTER.read_polled(reply, "pk_1", Source.POLL)
+    assert event.error_code == f"provider_{code}"
