@@ -29,6 +29,8 @@ class Step(StrEnum):
 DISPATCH_STEPS = frozenset({Step.CREATE, Step.LOOK_UP, Step.POLL, Step.KEEP})
 SWEEP_STEPS = frozenset({Step.GIVE_UP, Step.TIME_OUT})
 
+LONGEST_KEEP_WAIT_S = 1800
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
@@ -85,8 +87,29 @@ def _serves(
 def _look(job: Job, now: datetime, patience: Patience) -> tuple[Step, datetime | None]:
     if job.push.undo or (job.push.status.is_active and job.state is JobState.COMPLETED):
         return _act(Step.PUSH, job.push.not_before, now, patience)
-    if any(output.is_owed for output in job.outputs) or _lacks_outputs(job):
-        return _act(Step.KEEP, None, now, patience)
+    step, due_at = _look_at_attempt(job, now, patience)
+    if not (owed_results(job) or _lacks_outputs(job)) or step not in (Step.WAIT, Step.NOTHING):
+        return step, due_at
+    # The result of an earlier attempt must not keep us from the present one.
+    again_at = now + timedelta(seconds=keep_wait_s(job.due_tries, patience))
+    return Step.KEEP, min(again_at, due_at or again_at)
+
+
+def owed_results(job: Job) -> int:
+    """Return how many results, of whatever attempt, must still be fetched."""
+    return sum(output.is_owed for output in job.outputs)
+
+
+def keep_wait_s(tries: int, patience: Patience) -> float:
+    """Return the wait after look number `tries` + 1 at results that cannot be fetched, in seconds.
+
+    >>> [keep_wait_s(n, Patience()) for n in (0, 1, 3, 4, 99)]
+    [120.0, 240.0, 960.0, 1800, 1800]
+    """
+    return min(patience.outbox_s * 2.0 ** min(tries, 20), LONGEST_KEEP_WAIT_S)
+
+
+def _look_at_attempt(job: Job, now: datetime, patience: Patience) -> tuple[Step, datetime | None]:
     if job.state is JobState.PRESUMED and job.poll_wanted and job.provider_job_id is not None:
         return _act(Step.POLL, None, now, patience)
     if not job.status.is_active:

@@ -10,7 +10,7 @@ from shared.domain import lifecycle
 from shared.domain.errors import QueueUnavailableError, RetryableError, VersionConflictError
 from shared.domain.events import Source
 from shared.domain.job import DISPATCH_UNKNOWN, TIMED_OUT, Job
-from shared.domain.plan import DISPATCH_STEPS, SWEEP_STEPS, Step, next_look
+from shared.domain.plan import DISPATCH_STEPS, SWEEP_STEPS, Step, next_look, owed_results
 from shared.domain.status import Outcome
 from shared.usecases.keep_outputs import give_up_outputs, is_overdue
 from shared.usecases.ports import DispatchMessage, DispatchRequest, PollManyRequest, PushRequest
@@ -22,7 +22,7 @@ BUDGET_S = 40.0
 MANY = 3
 POLLED_TOGETHER = 50
 
-# Waits between repeated looks of the lanes that have no deadline of their own.
+# Waits between repeated looks of the push lane, which has no deadline of its own.
 FIRST_WAIT_S, LONGEST_WAIT_S = 120.0, 1800.0
 # Some six hours of looks that changed nothing: the push lane dies on this job. (Below that
 # it may only be waiting behind others, while Shopify is out.)
@@ -131,17 +131,18 @@ class _Sweep:
 
     def _moved(self, job: Job, step: Step, now: datetime) -> Job:
         """Move `due_at` on, so that the next run leaves the job alone while it is seen to."""
+        moved = replace(job, due_at=next_look(job, now, self._tracker.patience(job)))
         if step not in (Step.KEEP, Step.PUSH):
             # Deadlines and tries of their own bound these.
-            return replace(job, due_at=next_look(job, now, self._tracker.patience(job)))
+            return moved
         # The lanes set it back to 0 whenever they get to see the job in earnest.
-        due_tries = job.due_tries + 1
+        moved = replace(moved, due_tries=job.due_tries + 1)
+        if step is Step.KEEP:
+            return moved
         wait_s = min(FIRST_WAIT_S * 2.0 ** min(job.due_tries, 20), LONGEST_WAIT_S)
-        moved = replace(job, due_at=now + timedelta(seconds=wait_s), due_tries=due_tries)
-        if step is Step.PUSH:
-            # The queue swallows equal numbers for five minutes.
-            return replace(moved, push=replace(job.push, number=job.push.number + 1))
-        return moved
+        # The queue swallows equal numbers for five minutes.
+        push = replace(job.push, number=job.push.number + 1)
+        return replace(moved, due_at=now + timedelta(seconds=wait_s), push=push)
 
     def _send(self, claimed: Sequence[tuple[Step, Job]]) -> None:
         outbox = self._tracker.outbox
@@ -170,7 +171,8 @@ def _dispatches(claimed: Sequence[tuple[Step, Job]]) -> list[DispatchMessage]:
     for step, job in claimed:
         if step is Step.POLL:
             polls.setdefault(job.provider, []).append(job)
-        elif step in DISPATCH_STEPS:
+        elif step in DISPATCH_STEPS or owed_results(job):
+            # Whatever the push waits for, links die.
             messages.append(DispatchRequest(ref=job.ref))
     for provider, jobs in polls.items():
         if len(jobs) < MANY:

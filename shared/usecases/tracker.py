@@ -14,7 +14,7 @@ from shared.domain.errors import QueueUnavailableError, StoreUnavailableError, V
 from shared.domain.events import LogEntry, Proof, ProviderEvent, Source
 from shared.domain.ids import JobRef, uuid7
 from shared.domain.job import Job
-from shared.domain.plan import Patience, Step, next_step, schedule
+from shared.domain.plan import Patience, Step, next_step, owed_results, schedule
 from shared.domain.references import read_reference
 from shared.domain.status import Outcome
 from shared.providers.base import ProviderAdapter
@@ -134,15 +134,16 @@ class Tracker:
     def send_owed(self, before: Job | None, after: Job, now: datetime) -> None:
         """Send the message that a change made due: once per change of what is to be done."""
         step = self.step(after, now)
-        if before is not None and (step, after.push.number) == (
+        is_new_step = before is None or (step, after.push.number) != (
             self.step(before, now),
             before.push.number,
-        ):
-            return
+        )
+        # A result that comes while an image is on its way to Shopify waits for nothing.
+        is_new_result = owed_results(after) > (owed_results(before) if before else 0)
         try:
-            if step in _SENT_AT_ONCE:
+            if (is_new_step and step in _SENT_AT_ONCE) or is_new_result:
                 self.outbox.send_dispatch([DispatchRequest(ref=after.ref)])
-            elif step is Step.PUSH:
+            if is_new_step and step is Step.PUSH:
                 self.outbox.send_push([PushRequest(ref=after.ref, number=after.push.number)])
         except QueueUnavailableError as error:
             log.warning("message not sent, the sweep will", extra={"reason": str(error)})

@@ -1,10 +1,12 @@
 """Keeping results: before their links die, once, and with the push in the same write."""
 
 import hashlib
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from shared.domain import lifecycle
 from shared.domain.errors import (
     OutputExpiredError,
     OutputRefusedError,
@@ -14,9 +16,19 @@ from shared.domain.errors import (
 from shared.domain.job import Attempt, Job, Output
 from shared.domain.plan import Step
 from shared.domain.status import JobStatus, PushStatus
+from shared.usecases.apply_event import apply_event
 from shared.usecases.dispatch_lane import Advance
 from shared.usecases.keep_outputs import MAX_REMINDERS
-from tests.builders import RESULT_URL, a_completed_job, a_worker_job, later
+from tests.builders import (
+    RESULT_URL,
+    a_completed_job,
+    a_dispatched_job,
+    a_kept_job,
+    a_kept_output,
+    a_worker_job,
+    an_event,
+    later,
+)
 from tests.fakes.clock import START
 from tests.fakes.downloads import PICTURE
 from tests.fakes.provider_api import Fault, a_reply
@@ -116,11 +128,59 @@ def test_the_result_of_an_earlier_attempt_is_kept_and_not_pushed(world: LaneWorl
     )
     ref = world.has(job)
     world.link_works(RESULT_URL)
+    assert world.advance(ref).advance is Advance.CREATED
+    assert world.messages(ref)
     assert world.advance(ref).advance is Advance.KEPT
     after = world.job(ref)
     assert (after.outputs[0].is_kept, after.push.status) == (True, PushStatus.NONE)
-    assert world.step(ref) is Step.CREATE
-    assert world.messages(ref)
+    assert world.step(ref) is Step.WAIT
+
+
+def test_an_earlier_attempts_dead_host_does_not_keep_us_from_the_present_attempt(
+    world: LaneWorld,
+) -> None:
+    attempts = (
+        Attempt(number=1, created_at=START, provider_job_id="pk_1", linked_at=START),
+        Attempt(number=2, created_at=START, provider_job_id="pk_2", linked_at=START),
+    )
+    ref = world.has(a_dispatched_job(attempts=attempts, outputs=outputs(RESULT_URL)))
+    world.downloads.at[RESULT_URL] = TROUBLE
+    world.api.has("pk_2", "completed", output_image_url=FRESH_URL)
+    assert world.advance(ref).advance is Advance.POSTPONED
+    assert world.due_in_s(ref) <= 90
+    world.at(91)
+    assert world.advance(ref).advance is Advance.POLLED
+    assert world.job(ref).status is JobStatus.COMPLETED
+
+
+def test_a_result_that_comes_during_a_push_is_kept_at_once(world: LaneWorld) -> None:
+    attempts = (
+        Attempt(number=1, created_at=START, provider_job_id="pk_1", linked_at=START),
+        Attempt(number=2, created_at=START, provider_job_id="pk_2", linked_at=START),
+    )
+    kept = a_kept_job(attempts=attempts, outputs=(a_kept_output(attempt=2),))
+    ref = world.has(lifecycle.request_push(kept, START))
+    world.link_works(RESULT_URL)
+    apply_event(world.tracker, ref, an_event())
+    assert world.step(ref) is Step.PUSH
+    assert len(world.messages(ref)) == 1
+    assert world.advance(ref).advance is Advance.KEPT
+    assert all(output.is_kept for output in world.job(ref).outputs)
+    assert world.job(ref).push.number == 1
+
+
+def test_looks_at_a_host_that_is_down_grow_rarer(world: LaneWorld) -> None:
+    ref = world.has(a_completed_job())
+    world.downloads.at[RESULT_URL] = TROUBLE
+    while world.job(ref).due_at is not None:
+        world.clock.set(world.job(ref).due_at or START)
+        world.outbox.clear()
+        world.sweep()
+        if world.messages(ref):
+            world.advance(ref)
+    assert world.job(ref).error_code == "output_expired"
+    assert world.clock.now() - START < timedelta(hours=25)
+    assert 40 < len(world.downloads.urls) < 60
 
 
 def test_slow_results_are_shared_among_messages(world: LaneWorld) -> None:

@@ -10,7 +10,7 @@ import pytest
 from shared.domain import lifecycle
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.ids import JobRef
-from shared.domain.job import Job, Push
+from shared.domain.job import Job, Output, Push
 from shared.domain.plan import Step
 from shared.domain.status import JobStatus, PushStatus
 from shared.usecases.ports import DispatchRequest, DueJob, PollManyRequest
@@ -22,7 +22,16 @@ from shared.usecases.sweep_due_jobs import (
     PAGE,
     sweep_due_jobs,
 )
-from tests.builders import a_completed_job, a_dispatched_job, a_job, a_kept_job, a_worker_job, later
+from tests.builders import (
+    RESULT_URL,
+    a_completed_job,
+    a_dispatched_job,
+    a_job,
+    a_kept_job,
+    a_kept_output,
+    a_worker_job,
+    later,
+)
 from tests.unit.usecases.lane_world import LaneWorld
 
 
@@ -318,6 +327,14 @@ def test_waits_between_lost_keeps_grow_to_half_an_hour(world: LaneWorld) -> None
     ref = world.has(a_completed_job())
     assert looks(world, ref, 7) == [120, 240, 480, 960, 1800, 1800, 1800]
     assert len(world.messages(ref)) == 7
+
+
+def test_a_push_that_waits_does_not_let_another_results_link_die(world: LaneWorld) -> None:
+    kept, owed = a_kept_output(), Output(index=1, attempt=1, url=RESULT_URL)
+    ref = world.has(queued(outputs=(kept, owed)))
+    looks(world, ref, 1)
+    assert world.outbox.dispatched_refs == [ref]
+    assert len(world.outbox.pushes) == 1
 
 
 def test_every_push_message_has_a_number_of_its_own(world: LaneWorld) -> None:
