@@ -54,7 +54,8 @@ def keep_outputs(lane: DispatchLane, job: Job, adapter: ProviderAdapter | None) 
     Raises SecretUnavailableError, StoreUnavailableError.
     Guarantees
         The same result has the same key: two workers at once store the same bytes twice.
-        The last kept result and the queued push are one write.
+        The last kept result and the queued push are one write. Of a job that was deleted
+        meanwhile nothing stays in the bucket.
     """
     if not any(output.is_owed for output in job.outputs):
         return _ask_for_links(lane, job, adapter)
@@ -161,6 +162,10 @@ def _record(lane: DispatchLane, seen: Job, harvest: _Harvest) -> Advanced:
     try:
         lane.tracker.change(seen.ref, decide)
     except NotFoundError:
+        # Deleted meanwhile, and its images before: these would be referred to by nothing.
+        keys = [found.key for found in harvest.found if found.key is not None]
+        if keys:
+            lane.files.delete(keys)
         return Advanced(advance=Advance.GONE)
     if harvest.trouble is not None:
         wait_s = lane.wait_s(harvest.trouble, after.due_tries, base_s=BASE_S, cap_s=CAP_S)

@@ -15,6 +15,7 @@ DUE_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_due"}
 DISPATCH = {"Fn::GetAtt": ["DispatchQueue", "Arn"]}
 PUSH = {"Fn::GetAtt": ["PushQueue", "Arn"]}
 OBJECTS = {"Fn::Sub": "${OutputBucket.Arn}/*"}
+BUCKET = {"Fn::GetAtt": ["OutputBucket", "Arn"]}
 
 CONSUME = {
     "sqs:ChangeMessageVisibility",
@@ -46,7 +47,7 @@ ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
         ({"dynamodb:Query"}, [PUSH_INDEX]),
         (CONSUME, [DISPATCH]),
         ({"sqs:SendMessage"}, [DISPATCH, PUSH]),
-        ({"s3:GetObject", "s3:PutObject"}, [OBJECTS]),
+        ({"s3:DeleteObject", "s3:PutObject"}, [OBJECTS]),
         ({"secretsmanager:GetSecretValue"}, [secret("Providers"), secret("App")]),
     ],
     "push": [
@@ -54,6 +55,7 @@ ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
         (CONSUME, [PUSH]),
         ({"sqs:SendMessage"}, [PUSH]),
         ({"s3:GetObject"}, [OBJECTS]),
+        ({"s3:ListBucket"}, [BUCKET]),  # else S3 answers 403 for a missing file
         ({"secretsmanager:GetSecretValue"}, [secret("Shopify"), secret("App")]),
     ],
     "sweep": [

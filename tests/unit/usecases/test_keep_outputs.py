@@ -318,6 +318,7 @@ def test_a_job_deleted_meanwhile_is_gone(world: LaneWorld) -> None:
     world.link_works(RESULT_URL)
     world.downloads.during = lambda: world.store.delete(world.job(ref))
     assert world.advance(ref).advance is Advance.GONE
+    assert world.files.stored == {}
 
 
 # --- completed without links ---------------------------------------------------------
