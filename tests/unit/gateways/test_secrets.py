@@ -81,3 +81,24 @@ def test_a_refresh_happens_only_when_the_copy_is_old_enough(world: World) -> Non
     world.clock.advance(31)
     world.is_out()
     assert not world.secrets.refresh("signing", older_than_s=30)
+
+
+def test_a_service_that_is_out_is_asked_once_in_thirty_seconds(world: World) -> None:
+    world.holds(KEY="one")
+    world.secrets.get("signing", "KEY")
+    world.clock.advance(301)
+    world.is_out()
+    world.holds(KEY="two")  # which a second call would bring
+    for _ in range(3):
+        assert world.secrets.get("signing", "KEY") == ("one",)
+        assert not world.secrets.refresh("signing", older_than_s=30)
+    world.clock.advance(31)
+    assert world.secrets.get("signing", "KEY") == ("two",)
+
+
+def test_a_secret_that_was_never_read_is_asked_for_every_time(world: World) -> None:
+    world.is_out()
+    with pytest.raises(SecretUnavailableError):
+        world.secrets.get("signing", "KEY")
+    world.holds(KEY="one")
+    assert world.secrets.get("signing", "KEY") == ("one",)
