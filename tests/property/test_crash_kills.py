@@ -13,7 +13,7 @@ ending here is `dispatch_unknown`.
 import pytest
 
 from tests.whole.calls import KILLS
-from tests.whole.stories import STORIES, Story, story_of
+from tests.whole.stories import STORIES, Story, story_of, tell
 from tests.whole.tellings import check_quickly, tell_with_each_fault
 
 pytestmark = [
@@ -25,6 +25,16 @@ pytestmark = [
 # Those in which another kind of write to the table comes up; the others run in memory, which
 # passes the same contract and takes a tenth of the time.
 ON_THE_TABLE = ("plain", "retried", "registered", "undone")
+
+
+@pytest.mark.parametrize("story", STORIES, ids=str)
+def test_in_peace_every_story_ends_well(story: Story) -> None:
+    ending = tell(story)
+    assert ending.wrong == ()
+    status, push_status, images = story.ends
+    for job in ending.state["jobs"]:
+        assert (job["status"], job["push"][0]) == (status, push_status)
+    assert len(ending.state["on the product"]) == images
 
 
 @pytest.mark.slow

@@ -60,11 +60,12 @@ class Probe:
     """Counts the calls of all functions, and makes some of them fail.
 
     faults: what is to happen to which call, by its number (from 1). names: every call so far,
-    `function: call`. hits: those that failed (not every fault can happen to every call).
+    `function: call`; possible: what could happen to each. hits: those that failed.
     """
 
     faults: Mapping[int, Fault] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
+    possible: list[frozenset[Fault]] = field(default_factory=list)
     hits: list[str] = field(default_factory=list)
     _running: list[_Invocation] = field(default_factory=list)
 
@@ -85,6 +86,7 @@ class Probe:
         if current.is_dead:
             raise Killed
         self.names.append(f"{current.function}: {name}")
+        self.possible.append(frozenset({*failures, *KILLS}))
         fault = self.faults.get(len(self.names))
         if fault is None:
             return execute()
@@ -93,7 +95,7 @@ class Probe:
     def _spoil[T](
         self, current: _Invocation, fault: Fault, execute: Callable[[], T], failures: Failures
     ) -> T:
-        if fault not in KILLS and fault not in failures:
+        if fault not in self.possible[-1]:
             return execute()
         self.hits.append(f"{fault}: {self.names[-1]}")
         if fault in _EXECUTED:

@@ -5,6 +5,7 @@ everything that matters to the merchant and to the bill, and nothing that may ri
 from one telling to the next (times, ids of others, the timeline's words).
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,11 +21,16 @@ APP_SECRET = "app-secret-0123456789-0123456789"
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """One story. play: does what people do, and leaves. world: how the world is made."""
+    """One story.
+
+    play: does what people do, and leaves. world: how the world is made. ends: the status and
+    push status that every job has in the end, and how many images are on products.
+    """
 
     name: str
     play: Callable[[World], None]
     world: dict[str, Any] = field(default_factory=dict)
+    ends: tuple[str, str, int] = ("completed", "pushed", 1)
 
     def __str__(self) -> str:
         return self.name
@@ -32,10 +38,15 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a story ended. calls: all of them, in order. hits: the faults that happened."""
+    """How a story ended.
+
+    calls: all of them, in order; possible: the faults that each could have. hits: the faults
+    that happened. wrong: what must never be, whatever happened.
+    """
 
     state: dict[str, Any]
     calls: tuple[str, ...]
+    possible: tuple[frozenset[Fault], ...]
     hits: tuple[str, ...]
     wrong: tuple[str, ...]
 
@@ -57,8 +68,14 @@ def tell(
         ]
         if world.tallies() != world.recount():
             wrong.append(f"statistics {world.tallies()} instead of {world.recount()}")
+        paid = Counter(ref for ref, credits_ in world.charges() if ref and credits_ > 0)
+        wrong += [f"paid {times} times: {ref}" for ref, times in paid.items() if times > 1]
         return Ending(
-            ending_of(world), tuple(world.probe.names), tuple(world.probe.hits), tuple(wrong)
+            state=ending_of(world),
+            calls=tuple(world.probe.names),
+            possible=tuple(world.probe.possible),
+            hits=tuple(world.probe.hits),
+            wrong=tuple(wrong),
         )
 
 
@@ -203,6 +220,12 @@ def _lost_answer(world: World) -> None:
     _create(world, parameters={"simulate": {"create": "lost_answer", "webhook_lost": "all"}})
 
 
+def _listed_late(world: World) -> None:
+    """The provider's own list is behind: that a job is not in it proves nothing yet."""
+    faults = {"create": "lost_answer", "webhook_lost": "all", "listed_after_s": 60}
+    _create(world, parameters={"simulate": faults})
+
+
 def _never_arrived(world: World) -> None:
     _create(world, parameters={"simulate": {"create": "reset_before", "times": 1}})
 
@@ -237,18 +260,19 @@ STORIES = (
     Story("synced", _synced),
     Story("registered", _registered),
     Story("registered_early", _registered_early),
-    Story("undone", _undone),
+    Story("undone", _undone, ends=("completed", "none", 0)),
     Story("pushed_on_demand", _pushed_on_demand),
-    Story("cancelled", _cancelled),
-    Story("several", _several),
+    Story("cancelled", _cancelled, ends=("cancelled", "none", 0)),
+    Story("several", _several, ends=("completed", "pushed", 3)),
     Story("lost_answer", _lost_answer),
+    Story("listed_late", _listed_late),
     Story("never_arrived", _never_arrived),
     Story("failed_media", _failed_media),
     Story("dead_link", _dead_link),
     Story("scheduled", _scheduled),
-    Story("deleted", _deleted),
+    Story("deleted", _deleted, ends=("", "", 0)),
     # A provider that sends a webhook once, whatever becomes of it.
-    Story("two_images", _plain, {"links": 2}),
+    Story("two_images", _plain, {"links": 2}, ends=("completed", "pushed", 2)),
     Story("told_once", _plain, {"webhook_retry_delays_s": []}),
 )
 

@@ -19,7 +19,7 @@ def tell_with_each_fault(
     bad: list[str] = []
     struck = 0
     for number in range(1, len(peaceful.calls) + 1, every):
-        for fault in faults:
+        for fault in (each for each in faults if each in peaceful.possible[number - 1]):
             told = tell(story, engine, {number: fault})
             struck += len(told.hits)
             found = differences(told, peaceful)
