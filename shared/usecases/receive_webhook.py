@@ -67,6 +67,8 @@ def receive_webhook(tracker: Tracker, secrets: Secrets, delivery: Delivery) -> R
     if not verdict.is_accepted:
         raise SignatureError(verdict.check)
     app_secrets = secrets.get("app", "APP_SECRET")
+    if not app_secrets:
+        raise SecretUnavailableError("APP_SECRET is not set.")
     reference = read_reference(delivery.provider, delivery.reference, app_secrets)
     if len(delivery.body) > MAX_BODY_BYTES:
         _poll_instead(tracker, reference, verdict, Outcome.TOO_LARGE)

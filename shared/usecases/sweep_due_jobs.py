@@ -1,5 +1,6 @@
 """Look after whatever the webhooks and messages missed."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -7,7 +8,12 @@ from datetime import datetime, timedelta
 from itertools import batched
 
 from shared.domain import lifecycle
-from shared.domain.errors import QueueUnavailableError, RetryableError, VersionConflictError
+from shared.domain.errors import (
+    JobTrackerError,
+    QueueUnavailableError,
+    RetryableError,
+    VersionConflictError,
+)
 from shared.domain.events import Source
 from shared.domain.job import DISPATCH_UNKNOWN, TIMED_OUT, Job
 from shared.domain.plan import DISPATCH_STEPS, SWEEP_STEPS, Step, next_look, owed_results
@@ -15,6 +21,8 @@ from shared.domain.status import Outcome
 from shared.usecases.keep_outputs import give_up_outputs, is_overdue
 from shared.usecases.ports import DispatchMessage, DispatchRequest, PollManyRequest, PushRequest
 from shared.usecases.tracker import Note, Tracker
+
+log = logging.getLogger(__name__)
 
 PAGE = 100
 BUDGET_S = 40.0
@@ -112,6 +120,10 @@ class _Sweep:
             except RetryableError:
                 self._report.failed += 1
                 self._failures_in_a_row += 1
+            except JobTrackerError as error:
+                # A bug of ours meets this job: it must not stop the sweep of all the others.
+                log.exception("job not swept", extra={"job_id": job.job_id, "code": error.code})
+                self._report.failed += 1
         return claimed
 
     def _claim(self, job: Job, now: datetime) -> tuple[Step, Job]:

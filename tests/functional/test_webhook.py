@@ -176,10 +176,13 @@ def test_a_failed_check_reads_a_rotated_secret_once_more(world: World) -> None:
     assert world.secrets.refreshes == 1
 
 
+@pytest.mark.parametrize("secret", [("signing", "PIKCEL_WEBHOOK_SECRET"), ("app", "APP_SECRET")])
 @pytest.mark.parametrize("value", ["", " , "])
-def test_without_our_own_secret_the_sender_is_asked_to_try_again(world: World, value: str) -> None:
+def test_without_our_own_secret_the_sender_is_asked_to_try_again(
+    world: World, secret: tuple[str, str], value: str
+) -> None:
     world.has(a_dispatched_job(job_id=JOB_ID))
-    world.secrets.values["signing", "PIKCEL_WEBHOOK_SECRET"] = value
+    world.secrets.values[secret] = value
     answer = world.send(sample("completed"))
     assert (answer["statusCode"], said(answer)["code"]) == (503, "unavailable")
     assert world.job().status is JobStatus.PROCESSING

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from shared.domain import lifecycle
-from shared.domain.errors import StoreUnavailableError
+from shared.domain.errors import (
+    InvalidRequestError,
+    InvariantError,
+    JobTrackerError,
+    StoreUnavailableError,
+)
 from shared.domain.ids import JobRef
 from shared.domain.job import Job, Output, Push
 from shared.domain.plan import Step
@@ -200,8 +205,9 @@ def test_a_run_ends_with_its_time_and_says_so(
     assert len(world.outbox.dispatches) == 5
 
 
+@pytest.mark.parametrize("error", [StoreUnavailableError, InvariantError, InvalidRequestError])
 def test_one_bad_item_does_not_stop_the_others(
-    world: LaneWorld, monkeypatch: pytest.MonkeyPatch
+    world: LaneWorld, monkeypatch: pytest.MonkeyPatch, error: type[JobTrackerError]
 ) -> None:
     bad = world.has(a_job())
     good = world.has(a_job())
@@ -210,7 +216,7 @@ def test_one_bad_item_does_not_stop_the_others(
 
     def broken(before: Job, after: Job, **more: Any) -> Job:
         if before.ref == bad:
-            raise StoreUnavailableError("This item cannot be written.")
+            raise error("This item cannot be written.")
         return save(before, after, **more)
 
     monkeypatch.setattr(world.store, "save", broken)
