@@ -69,7 +69,7 @@ class Route:
     path: as in the template, `{jobId}` for a parameter. action: gets the Call, and by keyword
     `query`, `body` and `job_id` where they are declared. takes_forms: form data too.
     is_open: anybody may call it (its action gets an OpenCall).
-    answers: status → name of the model in functions/api/answers.py (None: no body).
+    answers: status → name of the model in shared/bodies/answers.py (None: no body).
     errors: the statuses of refusals that are particular to it.
     """
 

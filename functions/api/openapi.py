@@ -6,10 +6,10 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from functions.api import answers
 from functions.api.calls import Route
-from functions.api.models import CreateBody, JobIdBody
 from functions.api.version import VERSION
+from shared.bodies import answers
+from shared.bodies.requests import CreateBody, JobIdBody
 
 _REFERENCE = "#/components/schemas/{model}"
 _BODIES: tuple[type[BaseModel], ...] = (CreateBody, JobIdBody)

@@ -1,7 +1,7 @@
 """Routes that do something with one job: sync, retry, cancel, push, undo."""
 
 from functions.api.calls import Answer, Call, Route
-from functions.api.models import JobIdBody, ShopQuery
+from shared.bodies.requests import JobIdBody, ShopQuery
 from shared.domain.job import Job
 from shared.usecases.cancel_job import cancel_job
 from shared.usecases.request_push import request_push

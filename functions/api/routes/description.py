@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from functions.api.calls import Answer, OpenCall, Route
-from functions.api.models import NoQuery
+from shared.bodies.requests import NoQuery
 
 
 def describe(routes: Sequence[Route]) -> Route:

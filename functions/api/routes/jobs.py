@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from functions.api.calls import Answer, Call, Route
-from functions.api.models import CreateBody, ListQuery, LogQuery, OutputQuery, ShopQuery
+from shared.bodies.requests import CreateBody, ListQuery, LogQuery, OutputQuery, ShopQuery
 from shared.domain.errors import InvalidRequestError, NotFoundError, TooLargeError
 from shared.domain.filters import JobFilter
 from shared.domain.job import PIKCEL, Job, Priority

@@ -3,8 +3,8 @@
 import sys
 
 from functions.api.calls import Answer, OpenCall, Route
-from functions.api.models import HealthQuery
 from functions.api.version import VERSION
+from shared.bodies.requests import HealthQuery
 from shared.domain.errors import ForbiddenError
 from shared.usecases.check_health import check_health
 

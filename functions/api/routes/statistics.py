@@ -3,7 +3,7 @@
 from typing import Any
 
 from functions.api.calls import Answer, Call, Route
-from functions.api.models import ShopQuery, StatisticsQuery
+from shared.bodies.requests import ShopQuery, StatisticsQuery
 from shared.domain.statistics import Tally
 from shared.representation import safe
 from shared.usecases.read_statistics import Group, read_statistics
