@@ -19,6 +19,9 @@ DISPATCH_UNKNOWN = "dispatch_unknown"
 PROVIDER_JOB_NOT_FOUND = "provider_job_not_found"
 PRESUMED_CODES = frozenset({TIMED_OUT, DISPATCH_UNKNOWN, PROVIDER_JOB_NOT_FOUND})
 
+# The worker itself said so.
+WORKER_FAILED = "worker_failed"
+
 OUTPUT_EXPIRED = "output_expired"
 NO_OUTPUT = "no_output"
 SHOP_NOT_INSTALLED = "shop_not_installed"
@@ -133,6 +136,17 @@ class Counts:
     processed: int | None = None
     successful: int | None = None
     failed: int | None = None
+    created: int | None = None
+    updated: int | None = None
+    skipped: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """How many items were processed at an instant: what a worker's speed is made from."""
+
+    at: datetime
+    processed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +160,8 @@ class Job:
     poll_wanted: something was said that only the provider itself can confirm.
     due_at: the instant at which somebody must look at this job again, or None.
     due_tries: looks by the sweep in a row that changed nothing (for its backoff).
+    message: what the worker said last. samples: its last few counts, the oldest first, while
+        it is at work. reported_at: when it was last heard of.
     counted_tool, counted_type: the name it is counted under in the day's statistics
         when that is not its own ("other": the day already has 20 names).
     """
@@ -186,6 +202,8 @@ class Job:
     attempts: tuple[Attempt, ...]
     progress: int = 0
     counts: Counts = Counts()
+    samples: tuple[Sample, ...] = ()
+    message: str | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
     reported_at: datetime | None = None

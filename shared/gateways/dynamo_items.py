@@ -18,7 +18,7 @@ from typing import Any
 
 from shared.domain.events import Link, LogEntry, ParkedEvent, Proof, Source
 from shared.domain.ids import JobRef, instant, milliseconds_up
-from shared.domain.job import Attempt, Counts, Job, Output, Priority, Push
+from shared.domain.job import Attempt, Counts, Job, Output, Priority, Push, Sample
 from shared.domain.shop import Shop
 from shared.domain.statistics import is_uncounted
 from shared.domain.status import JobStatus, Outcome, PushStatus
@@ -284,7 +284,16 @@ PUSH_NAMES = {
     "error": "msg",
     "pushed_at": "at",
 }
-COUNTS_NAMES = {"total": "t", "processed": "p", "successful": "s", "failed": "f"}
+COUNTS_NAMES = {
+    "total": "t",
+    "processed": "p",
+    "successful": "s",
+    "failed": "f",
+    "created": "c",
+    "updated": "u",
+    "skipped": "k",
+}
+SAMPLE_NAMES = {"at": "t", "processed": "p"}
 
 _ATTEMPTS = _Record(
     Attempt,
@@ -295,6 +304,7 @@ _ATTEMPTS = _Record(
 _OUTPUTS = _Record(_output, OUTPUT_NAMES, _defaults(Output))
 _PUSH = _Record(_push, PUSH_NAMES, _defaults(Push), frozenset({"not_before", "pushed_at"}))
 _COUNTS = _Record(Counts, COUNTS_NAMES, _defaults(Counts))
+_SAMPLES = _Record(Sample, SAMPLE_NAMES, _defaults(Sample), frozenset({"at"}))
 
 
 # --- the job -------------------------------------------------------------------------
@@ -335,6 +345,8 @@ _JOB_KINDS: Mapping[str, _Kind] = {
     "attempts": _ATTEMPTS.list_kind(),
     "progress": _NUMBER,
     "counts": _COUNTS.kind(),
+    "samples": _SAMPLES.list_kind(),
+    "message": _TEXT,
     "started_at": _INSTANT,
     "completed_at": _INSTANT,
     "reported_at": _INSTANT,

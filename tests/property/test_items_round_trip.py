@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.domain.events import LogEntry
 from shared.domain.ids import milliseconds_up
-from shared.domain.job import Attempt, Counts, Job, Output, Push
+from shared.domain.job import Attempt, Counts, Job, Output, Push, Sample
 from shared.domain.shop import Shop
 from shared.gateways.dynamo_items import (
     entry_item,
@@ -129,4 +129,4 @@ def test_every_record_inside_a_job_is_built_by_these_tests() -> None:
     hints = get_type_hints(Job).values()
     inside = {hint for hint in hints if hint in (Counts, Push)}
     inside |= {get_args(hint)[0] for hint in hints if get_origin(hint) is tuple}
-    assert inside == {Attempt, Output, Counts, Push}
+    assert inside == {Attempt, Output, Counts, Push, Sample}
