@@ -2,7 +2,8 @@
 
     JobTrackerError
     ├── RejectedError      the caller's fault; answered with `status` and `code`
-    │   ├── InvalidRequestError 400 · UnauthorizedError 401 · ForbiddenError 403
+    │   ├── InvalidRequestError 400 · UnauthorizedError 401 · BudgetExceededError 402
+    │   ├── ForbiddenError 403
     │   ├── NotFoundError 404 · TooLargeError 413
     │   ├── ConflictError 409      wrong_status, job_active, provider_job_taken, already_running, …
     │   ├── IdempotencyKeyReusedError 422
@@ -62,6 +63,13 @@ class UnauthorizedError(RejectedError):
 
     status = 401
     code = "unauthorized"
+
+
+class BudgetExceededError(RejectedError):
+    """The shop's budget of the month does not allow it."""
+
+    status = 402
+    code = "budget_exceeded"
 
 
 class ForbiddenError(RejectedError):

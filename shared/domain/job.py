@@ -53,6 +53,8 @@ class Attempt:
     trouble: why the last of them was not executed (a sentence), None when none failed so.
     credits, cost_micros, processing_ms: booked exactly once, when the provider says
         them; None until then.
+    reserved_credits, reserved_cost_micros: what was set aside of the shop's budget when it
+        began; None when the shop had none.
     """
 
     number: int
@@ -67,6 +69,8 @@ class Attempt:
     credits: int | None = None
     cost_micros: int | None = None
     processing_ms: int | None = None
+    reserved_credits: int | None = None
+    reserved_cost_micros: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,8 @@ class Shop:
     exchange_until: somebody is exchanging tokens until then (single flight).
     resume_owed: pushes that waited for a token must still be queued.
     auto_push: push kept outputs without being asked.
+    budget_credits, budget_cost_micros: the most to be spent in a UTC month; None: no limit.
+    retention_days: how long ended jobs are kept; None: until somebody deletes them.
     """
 
     shop: str
@@ -28,3 +30,6 @@ class Shop:
     exchange_until: datetime | None = None
     resume_owed: bool = False
     auto_push: bool = False
+    budget_credits: int | None = None
+    budget_cost_micros: int | None = None
+    retention_days: int | None = None

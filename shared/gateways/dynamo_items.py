@@ -97,6 +97,26 @@ def idempotency_key(shop: str, caller_key: str) -> Item:
     return key(shop_pk(shop), f"IDEM#{digest}")
 
 
+def budget_key(shop: str, month: str) -> Item:
+    """Return the key of what a shop spent in a month (`yyyy-mm`)."""
+    return key(f"BUDGET#{shop}", month)
+
+
+def price_key(shop: str, provider: str, tool_id: str) -> Item:
+    """Return the key of what a tool cost a shop last."""
+    return key(shop_pk(shop), f"PRICE#{bounded(f'{provider}#{tool_id}')}")
+
+
+def day_pk(day: str, shard: int) -> str:
+    """Return the partition of the jobs of all shops that were created on a UTC day."""
+    return f"DAY#{day}#{shard}"
+
+
+def parked_day_pk(day: str) -> str:
+    """Return the partition, on the index of days, of the events that were parked on a day."""
+    return f"PARKED#{day}"
+
+
 def running_key(shop: str, job_type: str) -> Item:
     """Return the key of the marker that an exclusive job of a type puts up."""
     return key(shop_pk(shop), f"RUNNING#{bounded(job_type)}")
@@ -139,8 +159,8 @@ def index_attributes(job: Job) -> Item:
         for attribute, (kind, value) in found.items()
         if value is not None
     }
-    day = shard_of(job.job_id, DAY_SHARDS)
-    item["day_pk"] = text(f"DAY#{job.created_at.astimezone(UTC):%Y-%m-%d}#{day}")
+    day = f"{job.created_at.astimezone(UTC):%Y-%m-%d}"
+    item["day_pk"] = text(day_pk(day, shard_of(job.job_id, DAY_SHARDS)))
     if job.due_at is not None:
         item["due_pk"] = text(due_pk(shard_of(job.job_id, DUE_SHARDS)))
         item["due_at"] = number(milliseconds_up(job.due_at))
@@ -257,6 +277,8 @@ ATTEMPT_NAMES = {
     "cost_micros": "cost",
     "processing_ms": "ms",
 }
+    "reserved_credits": "rcr",
+    "reserved_cost_micros": "rcost",
 OUTPUT_NAMES = {
     "index": "i",
     "attempt": "n",
@@ -435,6 +457,9 @@ _SHOP_KINDS: Mapping[str, _Kind] = {
 }
 
 
+    "budget_credits": _NUMBER,
+    "budget_cost_micros": _NUMBER,
+    "retention_days": _NUMBER,
 def _write(kinds: Mapping[str, _Kind], record: object) -> Item:
     values = ((name, kind, getattr(record, name)) for name, kind in kinds.items())
     return {name: kind.write(value) for name, kind, value in values if value is not None}
@@ -486,6 +511,9 @@ def parked_item(event: ParkedEvent, packed: bytes, until: datetime) -> Item:
         "event_key": text(event.key),
         "received_at": number(microseconds(event.received_at)),
         "proof": text(event.proof.value),
+        "provider": text(event.provider),
+        "provider_job_id": text(event.provider_job_id),
+        "day_pk": text(parked_day_pk(f"{event.received_at.astimezone(UTC):%Y-%m-%d}")),
         "body": {"B": packed},
         "expires_at": expiry(until),
     }

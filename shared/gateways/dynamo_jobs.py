@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from shared.domain.budget import Budget, Spending, learnt_price, spending_changes
 from shared.domain.errors import (
     LinkTakenError,
     NotFoundError,
@@ -62,6 +63,7 @@ from shared.gateways.store_rules import (
     MAX_LOG_ENTRIES,
     PARKED_FOR,
     already_running,
+    budget_exceeded,
     key_reused,
     link_taken,
     links,
@@ -97,6 +99,7 @@ class _Write:
     take_links: links of others are overwritten. log_is_full: the entry is only counted.
     conflicts: how often counters were contended.
     ended_holder: the ended job that left its marker of an exclusive type.
+    ceiling: what the shop may spend in a month.
     """
 
     before: Job | None
@@ -107,6 +110,7 @@ class _Write:
     log_is_full: bool = False
     conflicts: int = 0
     ended_holder: str | None = None
+    ceiling: Budget | None = None
 
     @property
     def kept_entry(self) -> LogEntry | None:
@@ -146,12 +150,17 @@ class DynamoJobStore:
         return [found[ref] for ref in refs if ref in found]
 
     def create(
-        self, job: Job, *, entry: LogEntry | None = None, idempotency: Idempotency | None = None
+        self,
+        job: Job,
+        *,
+        entry: LogEntry | None = None,
+        idempotency: Idempotency | None = None,
+        ceiling: Budget | None = None,
     ) -> Job:
         """Write a new job; see `JobStore.create`."""
         job = settle_counted_names(None, stored_form(job))
         check_size(items.job_item(job))
-        write = _Write(None, job, entry, idempotency)
+        write = _Write(None, job, entry, idempotency, ceiling=ceiling)
         if job.exclusive:
             earlier = self._made_before(write, None)
             if earlier is not None:
@@ -178,13 +187,14 @@ class DynamoJobStore:
         *,
         entry: LogEntry | None = None,
         take_links: bool = False,
+        ceiling: Budget | None = None,
     ) -> Job:
         """Write `after` over `before`; see `JobStore.save`.
 
         Raises VersionConflictError also when the job was deleted: reading it again tells.
         """
         after = replace(settle_counted_names(before, after), version=before.version + 1)
-        write = _Write(before, stored_form(after), entry, take_links=take_links)
+        write = _Write(before, stored_form(after), entry, take_links=take_links, ceiling=ceiling)
         for _ in range(WRITE_TRIES):
             check_size(items.job_item(write.after))
             rows = self._save_rows(before, write)
@@ -251,6 +261,7 @@ class DynamoJobStore:
             rows.append(self._idempotency_row(job, write.idempotency))
         if job.exclusive:
             rows.append(_running_row(job, write.ended_holder))
+        rows += _budget_rows(write)
         rows += self._counter_rows(counter_changes(None, job), write)
         return rows + _entry_rows(job.ref, write.entry)
 
@@ -258,6 +269,7 @@ class DynamoJobStore:
         rows = [_job_row(before, write)]
         rows += [_link_row(link, write.take_links) for link in new_links(before, write.after)]
         rows += self._counter_rows(counter_changes(before, write.after), write)
+        rows += _budget_rows(write)
         return rows + _entry_rows(write.after.ref, write.kept_entry)
 
     def _counter_rows(self, changes: Mapping[Scope, CounterChange], write: _Write) -> list[Row]:
@@ -345,8 +357,13 @@ class DynamoJobStore:
             if row.role is Role.LINK and reason.code == CONDITION_FAILED:
                 raise link_taken()
         for row, reason in found:
+            if row.role is Role.BUDGET and reason.code == CONDITION_FAILED:
+                raise budget_exceeded()
             if row.role is Role.COUNTER and reason.code == CONDITION_FAILED:
                 write.after = self._crowded(write, reason.item)
+            if row.role is Role.BUDGET and reason.code == CONFLICT:
+                # One item, not sharded: it must be exact. Whoever has it is done in a moment.
+                self._clock.sleep(0.02 * 2**write.conflicts * self._random.fraction())
         if any(reason.code == CONFLICT for _, reason in found):
             write.conflicts += 1
 
@@ -532,6 +549,40 @@ class DynamoJobStore:
         wanted = JobFilter(shop=shop, push_status=PushStatus.FAILED)
         return self.list_jobs(wanted, limit=limit, position=position)
 
+    # --- budgets and administrators --------------------------------------------------
+
+    def spent(self, shop: str, month: str) -> Spending:
+        """Read what is spent and set aside of a month."""
+        item = self._table.get(items.budget_key(shop, month)) or {}
+        counts = [int(item[name]["N"]) if name in item else 0 for name in _SPENT]
+        return Spending(*counts)
+
+    def last_price(self, shop: str, provider: str, tool_id: str) -> int | None:
+        """Read the credits that a tool cost this shop last, None while nobody knows."""
+        item = self._table.get(items.price_key(shop, provider, tool_id))
+        return int(item["credits"]["N"]) if item is not None else None
+
+    def find_job(self, job_id: str) -> JobRef | None:
+        """Find whose job that is, on the index of days."""
+        return self._listing.find(job_id)
+
+    def list_day(self, day: str, *, limit: int, position: str | None = None) -> Page:
+        """Read the jobs of all shops that were created on a UTC day, newest first."""
+        return self._listing.day(day, limit=limit, position=position)
+
+    def parked_on(self, day: str, *, limit: int) -> list[ParkedEvent]:
+        """Read up to `limit` parked events of all providers that came on a UTC day."""
+        keys = self._listing.parked_keys(day, limit)
+        now = self._clock.now()
+        found = [
+            items.read_parked(
+                item["provider"]["S"], item["provider_job_id"]["S"], item, gzip.decompress
+            )
+            for item in self._table.batch_get(keys, consistent=True)
+            if not items.has_expired(item, now)
+        ]
+        return sorted(found, key=lambda event: (event.received_at, event.key))
+
     # --- statistics ------------------------------------------------------------------
 
     def tally(self, scope_name: str, bucket: str) -> Tally:
@@ -568,6 +619,48 @@ def _job_row(before: Job, write: _Write) -> Row:
         add={} if write.entry is None else {"log_count": number(1)},
     )
     return Row(Role.JOB, "Update", terms.attach(request))
+
+
+_SPENT = ("credits", "cost_micros")
+
+
+def _budget_rows(write: _Write) -> list[Row]:
+    """Return what the change takes of the shop's months, and a price that was learnt by it."""
+    job = write.after
+    rows = [
+        _budget_row(job.shop, month, change, write.ceiling)
+        for month, change in spending_changes(write.before, job).items()
+    ]
+    price = learnt_price(write.before, job)
+    if price is not None and job.tool_id is not None:
+        item = items.price_key(job.shop, job.provider, job.tool_id) | {"credits": number(price)}
+        rows.append(Row(Role.PRICE, "Put", {"Item": item}))
+    return rows
+
+
+def _budget_row(shop: str, month: str, change: Spending, ceiling: Budget | None) -> Row:
+    terms = Terms()
+    amounts = {"credits": change.credits, "cost_micros": change.cost_micros}
+    ceiling = ceiling or Budget()
+    limits = {"credits": ceiling.credits, "cost_micros": ceiling.cost_micros}
+    conditions = []
+    for name, amount in amounts.items():
+        limit = limits[name]
+        if limit is None or amount <= 0:
+            continue
+        room = limit - amount
+        fits = f"{terms.name(name)} <= {terms.value(number(room))}"
+        # Nothing spent yet: it fits if the limit itself is no smaller.
+        conditions.append(f"({terms.absent(name)} OR {fits})" if room >= 0 else fits)
+    request: Request = {
+        "Key": items.budget_key(shop, month),
+        "UpdateExpression": update_expression(
+            terms, add={name: number(amount) for name, amount in amounts.items() if amount}
+        ),
+    }
+    if conditions:
+        request["ConditionExpression"] = " AND ".join(conditions)
+    return Row(Role.BUDGET, "Update", terms.attach(request))
 
 
 def _count_entry_row(ref: JobRef) -> Row:

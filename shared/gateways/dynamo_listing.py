@@ -15,13 +15,17 @@ from shared.domain.job import Job
 from shared.domain.statistics import BULK_TYPE_PREFIX
 from shared.domain.status import JobStatus
 from shared.gateways.dynamo_items import (
+    DAY_SHARDS,
     DUE_SHARDS,
     JOB_PREFIX,
+    day_pk,
     due_pk,
     index_value,
     job_key,
     job_ref,
+    parked_day_pk,
     read_job,
+    shard_of,
     shop_pk,
 )
 from shared.gateways.dynamo_table import MAX_BATCH_GET, Item, Table, Terms, number, text
@@ -114,6 +118,43 @@ class Listing:
             jobs = self.get_many(refs, consistent=False)
         return refs, jobs, "LastEvaluatedKey" in answer
 
+    def find(self, job_id: str) -> JobRef | None:
+        """Find whose job an id is: it tells the day, and with it the partition of the index."""
+        try:
+            made_at = instant(int(job_id[:8] + job_id[9:13], 16))
+        except (ValueError, OverflowError):
+            return None
+        request = _day_request(f"{made_at:%Y-%m-%d}", job_id, None, 1)
+        items = self._table.query_page(request)["Items"]
+        return job_ref(items[0]) if items else None
+
+    def day(self, day: str, *, limit: int, position: str | None) -> Page:
+        """Read a page of a day: the newest of every shard, and of those the newest."""
+        refs: list[JobRef] = []
+        for shard in range(DAY_SHARDS):
+            answer = self._table.query_page(_day_request(day, None, position, limit + 1, shard))
+            refs += [job_ref(item) for item in answer["Items"]]
+        refs.sort(key=lambda ref: ref.job_id, reverse=True)
+        page = refs[:limit]
+        found = self.get_many(page, consistent=False)
+        more = len(refs) > limit
+        return Page(
+            jobs=tuple(found[ref] for ref in page if ref in found),
+            position=page[-1].job_id if more else None,
+            is_complete=position is None and not more,
+        )
+
+    def parked_keys(self, day: str, limit: int) -> list[Item]:
+        """Read the keys of what was parked on a day."""
+        terms = Terms()
+        request = {
+            "IndexName": "by_day",
+            "KeyConditionExpression": terms.equals("day_pk", text(parked_day_pk(day))),
+            "Limit": min(limit, MAX_BATCH_GET),
+        }
+        answer = self._table.query_page(terms.attach(request))
+        return [{"pk": item["pk"], "sk": item["sk"]} for item in answer["Items"]]
+
     def count(self, shop: str, status: JobStatus) -> int:
         """Count on the status index."""
         return self._table.count(_status_request(shop, status))
@@ -167,6 +208,29 @@ def _walk_request(walk: Walk, wanted: JobFilter, after: str | None, limit: int) 
         start = job_key(JobRef(wanted.shop, after))
         request["ExclusiveStartKey"] = start | {walk.attribute: text(walk.partition)}
     return terms.attach(request)
+
+
+def _day_request(
+    day: str, job_id: str | None, before: str | None, limit: int, shard: int | None = None
+) -> dict[str, Any]:
+    """Return the Query of a day's shard: one job of it, or the newest before another."""
+    if shard is None:
+        shard = shard_of(job_id or "", DAY_SHARDS)
+    terms = Terms()
+    partition = terms.equals("day_pk", text(day_pk(day, shard)))
+    if job_id is not None:
+        condition = terms.equals("sk", text(JOB_PREFIX + job_id))
+    else:
+        end = terms.value(text(JOB_PREFIX + (before if before is not None else "~")))
+        condition = f"{terms.name('sk')} < {end}"
+    return terms.attach(
+        {
+            "IndexName": "by_day",
+            "KeyConditionExpression": f"{partition} AND {condition}",
+            "ScanIndexForward": False,
+            "Limit": limit,
+        }
+    )
 
 
 def _sort_key_range(wanted: JobFilter) -> tuple[str, str]:

@@ -122,6 +122,10 @@ class Role(StrEnum):
     IDEMPOTENCY = "idempotency"
     RUNNING = "running"
     PARKED = "parked"
+    BUDGET = "budget"
+    PRICE = "price"
+    KEY = "key"
+    QUOTA = "quota"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from shared.domain.errors import NotFoundError, VersionConflictError
 from shared.domain.events import Link, LogEntry, ParkedEvent
+from shared.domain.budget import Budget, Spending, learnt_price, spending_changes
 from shared.domain.filters import JobFilter
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
@@ -25,6 +26,7 @@ from shared.gateways.store_rules import (
     already_running,
     key_reused,
     limit_names,
+    budget_exceeded,
     link_taken,
     links,
     made_and_deleted,
@@ -63,6 +65,8 @@ class InMemoryJobStore:
         self._made: dict[tuple[str, str], tuple[datetime, str, JobRef]] = {}
 
     # --- one job ---------------------------------------------------------------------
+        self._spent: defaultdict[tuple[str, str], Spending] = defaultdict(Spending)
+        self._prices: dict[tuple[str, str, str], int] = {}
 
     def get(self, ref: JobRef) -> Job:
         """Read one job. Raises NotFoundError."""
@@ -76,7 +80,12 @@ class InMemoryJobStore:
         return [self._jobs[ref] for ref in refs if ref in self._jobs]
 
     def create(
-        self, job: Job, *, entry: LogEntry | None = None, idempotency: Idempotency | None = None
+        self,
+        job: Job,
+        *,
+        entry: LogEntry | None = None,
+        idempotency: Idempotency | None = None,
+        ceiling: Budget | None = None,
     ) -> Job:
         """Write a new job; see `JobStore.create`."""
         if idempotency is not None:
@@ -90,6 +99,7 @@ class InMemoryJobStore:
         self._check_links(new_links(None, job))
         job = settle_counted_names(None, stored_form(job))
         self._put(None, job)
+        self._check_budget(None, job, ceiling)
         self._enter(job.ref, entry)
         if idempotency is not None:
             until = self._clock.now() + IDEMPOTENT_FOR
@@ -105,11 +115,13 @@ class InMemoryJobStore:
         take_links: bool = False,
     ) -> Job:
         """Write `after` over `before`; see `JobStore.save`."""
+        ceiling: Budget | None = None,
         self._check_version(before)
         if not take_links:
             self._check_links(new_links(before, after))
         after = replace(settle_counted_names(before, after), version=before.version + 1)
         after = stored_form(after)
+        self._check_budget(before, after, ceiling)
         self._put(before, after)
         self._enter(after.ref, entry)
         return after
@@ -129,8 +141,21 @@ class InMemoryJobStore:
             self._links[_link_key(link)] = link
         self._jobs[after.ref] = after
 
+        for month, change in spending_changes(before, after).items():
+            self._spent[after.shop, month] += change
+        price = learnt_price(before, after)
+        if price is not None and after.tool_id is not None:
+            self._prices[after.shop, after.provider, after.tool_id] = price
     def _check_version(self, job: Job) -> None:
         stored = self._jobs.get(job.ref)
+    def _check_budget(self, before: Job | None, after: Job, ceiling: Budget | None) -> None:
+        changes = spending_changes(before, after).items()
+        used = self._spent
+        if ceiling is not None and not all(
+            ceiling.allows(used[after.shop, month], change) for month, change in changes
+        ):
+            raise budget_exceeded()
+
         if stored is None or stored.version != job.version:
             raise VersionConflictError("The job was changed meanwhile.")
 
@@ -265,6 +290,46 @@ class InMemoryJobStore:
         return self.list_jobs(wanted, limit=limit, position=position)
 
     # --- statistics ------------------------------------------------------------------
+
+    # --- budgets and administrators --------------------------------------------------
+
+    def spent(self, shop: str, month: str) -> Spending:
+        """Read what is spent and set aside of a month."""
+        return self._spent[shop, month]
+
+    def last_price(self, shop: str, provider: str, tool_id: str) -> int | None:
+        """Read the credits that a tool cost this shop last, None while nobody knows."""
+        return self._prices.get((shop, provider, tool_id))
+
+    def find_job(self, job_id: str) -> JobRef | None:
+        """Find whose job that is."""
+        return next((ref for ref in self._jobs if ref.job_id == job_id), None)
+
+    def list_day(self, day: str, *, limit: int, position: str | None = None) -> Page:
+        """Read the jobs of all shops that were created on a UTC day, newest first."""
+        found = sorted(
+            (job for job in self._jobs.values() if f"{job.created_at:%Y-%m-%d}" == day),
+            key=lambda job: job.job_id,
+            reverse=True,
+        )
+        left = [job for job in found if _is_after(job.job_id, position, False)]
+        more = len(left) > limit
+        return Page(
+            jobs=tuple(left[:limit]),
+            position=left[limit - 1].job_id if more else None,
+            is_complete=position is None and not more,
+        )
+
+    def parked_on(self, day: str, *, limit: int) -> list[ParkedEvent]:
+        """Read up to `limit` parked events of all providers that came on a UTC day."""
+        oldest = self._clock.now() - PARKED_FOR
+        found = [
+            event
+            for events in self._parked.values()
+            for event in events.values()
+            if f"{event.received_at:%Y-%m-%d}" == day and event.received_at > oldest
+        ]
+        return sorted(found, key=lambda event: (event.received_at, event.key))[:limit]
 
     def tally(self, scope_name: str, bucket: str) -> Tally:
         """Sum one counter."""

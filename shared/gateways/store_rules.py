@@ -5,7 +5,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from shared.domain.errors import ConflictError, IdempotencyKeyReusedError, LinkTakenError
+from shared.domain.errors import (
+    BudgetExceededError,
+    ConflictError,
+    IdempotencyKeyReusedError,
+    LinkTakenError,
+)
 from shared.domain.events import Link
 from shared.domain.ids import instant, milliseconds_up
 from shared.domain.job import Job
@@ -19,6 +24,8 @@ NAMES_PER_DAY = 20  # tools, and types, that a day counts apart
 BODY_KEPT_FOR = timedelta(days=30)
 PARKED_FOR = timedelta(days=7)
 IDEMPOTENT_FOR = timedelta(hours=24)
+# The API's function ends after 28 s: whoever began a call longer ago than this has died.
+ONE_CALL_TAKES = timedelta(seconds=60)
 
 
 def stored_form(job: Job) -> Job:
@@ -114,3 +121,20 @@ def key_reused() -> IdempotencyKeyReusedError:
 def made_and_deleted() -> ConflictError:
     """Make the error for a repeated creation whose job was deleted meanwhile."""
     return ConflictError("The job made with this Idempotency-Key has been deleted.")
+
+
+def budget_exceeded() -> BudgetExceededError:
+    """Make the error for an attempt that the month's budget does not allow."""
+    return BudgetExceededError(
+        "This would cost more than is left of the shop's budget for this month."
+    )
+
+
+def answered_now() -> ConflictError:
+    """Make the error for a call with an Idempotency-Key whose twin is still being answered."""
+    return ConflictError("The same call is being answered right now.", code="already_running")
+
+
+def too_many(what: str, most: int) -> ConflictError:
+    """Make the error for a shop that has all it may have of something."""
+    return ConflictError(f"A shop has at most {most} {what}.")

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from shared.domain.budget import Budget, Spending
 from shared.domain.events import Link, LogEntry, ParkedEvent
 from shared.domain.filters import JobFilter
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
+from shared.domain.keys import Agent, KeyHolder, ShopKey
 from shared.domain.shop import Shop
 from shared.domain.statistics import Tally
 from shared.providers.base import Reply, Request
@@ -109,14 +111,20 @@ class JobStore(Protocol):
         ...
 
     def create(
-        self, job: Job, *, entry: LogEntry | None = None, idempotency: Idempotency | None = None
+        self,
+        job: Job,
+        *,
+        entry: LogEntry | None = None,
+        idempotency: Idempotency | None = None,
+        ceiling: Budget | None = None,
     ) -> Job:
         """Write a new job: with its link, if its provider's id is known, in one transaction.
 
         Returns the job; or, when the same idempotency key came with the same body within
         24 hours, the job made then. Raises LinkTakenError, IdempotencyKeyReusedError,
         ConflictError `already_running` (details: the running job's id) for an exclusive job
-        of a type that is running in this shop.
+        of a type that is running in this shop; BudgetExceededError when what the job sets
+        aside is more than the `ceiling` leaves of the month (no ceiling: counted only).
         """
         ...
 
@@ -127,6 +135,7 @@ class JobStore(Protocol):
         *,
         entry: LogEntry | None = None,
         take_links: bool = False,
+        ceiling: Budget | None = None,
     ) -> Job:
         """Write `after` over `before`; returns it with the new version.
 
@@ -135,7 +144,8 @@ class JobStore(Protocol):
 
         One plain conditional update, or one transaction where a link is learnt, the
         statistics change (difference of contributions), or a log entry belongs to it.
-        Raises VersionConflictError (read again, decide again), LinkTakenError.
+        Raises VersionConflictError (read again, decide again), LinkTakenError,
+        BudgetExceededError (see `create`).
         """
         ...
 
@@ -202,6 +212,29 @@ class JobStore(Protocol):
 
     def days(self, shop: str, first: str, last: str) -> list[DayTally]:
         """Sum the shop's days from `first` to `last` (both inclusive, `yyyy-mm-dd`)."""
+        ...
+
+    def spent(self, shop: str, month: str) -> Spending:
+        """Read what is spent and set aside of a month (`yyyy-mm`) by attempts with a budget."""
+        ...
+
+    def last_price(self, shop: str, provider: str, tool_id: str) -> int | None:
+        """Read the credits that a tool cost this shop last, None while nobody knows."""
+        ...
+
+    def find_job(self, job_id: str) -> JobRef | None:
+        """Find whose job that is (administrators; on the index of days, which may lag)."""
+        ...
+
+    def list_day(self, day: str, *, limit: int, position: str | None = None) -> Page:
+        """Read the jobs of all shops that were created on a UTC day, newest first.
+
+        limit: at most 100. Our own bulk jobs are among them.
+        """
+        ...
+
+    def parked_on(self, day: str, *, limit: int) -> list[ParkedEvent]:
+        """Read up to `limit` parked events of all providers that came on a UTC day."""
         ...
 
     def failed_pushes(self, shop: str, *, limit: int, position: str | None = None) -> Page:
@@ -345,6 +378,13 @@ class Files(Protocol):
     def get(self, key: str) -> bytes:
         """Read bytes. Raises NotFoundError."""
         ...
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkRequest:
+    """Do the next chunk of this bulk job. A hint: the job's own cursor says where it is."""
+
+    ref: JobRef
+
+
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete; keys that do not exist are no error."""
@@ -359,6 +399,10 @@ class ProviderApi(Protocol):
     """HTTP towards one provider."""
 
     def call(self, request: Request) -> Reply:
+    def send_bulk(self, requests: Sequence[BulkRequest], *, delay_s: int = 0) -> None:
+        """Send to the bulk queue (group = shop), delayed by up to 900 s."""
+        ...
+
         """Make one call, within 30 s. Any HTTP status is an answer.
 
         Raises ProviderUnreachableError (no connection was made: nothing was executed),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.domain.budget import Budget
 from shared.domain.errors import QueueUnavailableError, StoreUnavailableError, VersionConflictError
 from shared.domain.events import LogEntry, Proof, ProviderEvent, Source
 from shared.domain.ids import JobRef, uuid7
@@ -19,6 +20,7 @@ from shared.domain.references import read_reference
 from shared.domain.status import Outcome
 from shared.providers.base import ProviderAdapter
 from shared.usecases.ports import (
+    BulkRequest,
     Clock,
     DispatchRequest,
     JobStore,
@@ -26,6 +28,7 @@ from shared.usecases.ports import (
     PushRequest,
     Randomness,
     Secrets,
+    ShopStore,
 )
 
 log = logging.getLogger(__name__)
@@ -54,7 +57,8 @@ class Tracker:
     """What every use-case that changes jobs works with.
 
     adapters: by provider name (the worker has none). secrets: needed only where providers'
-    events are applied, to verify the references that they echo.
+    events are applied, to verify the references that they echo. shops: needed only where
+    attempts are begun, for the shop's budget.
     """
 
     store: JobStore
@@ -63,6 +67,7 @@ class Tracker:
     random: Randomness
     adapters: Mapping[str, ProviderAdapter]
     secrets: Secrets | None = None
+    shops: ShopStore | None = None
 
     def now(self) -> datetime:
         """Return the present instant."""
@@ -114,20 +119,29 @@ class Tracker:
             body_sha256=hashlib.sha256(note.body).hexdigest() if note.body is not None else None,
         )
 
-    def write(self, before: Job, after: Job, note: Note | None, *, take_links: bool = False) -> Job:
+    def write(
+        self,
+        before: Job,
+        after: Job,
+        note: Note | None,
+        *,
+        take_links: bool = False,
+        ceiling: Budget | None = None,
+    ) -> Job:
         """Write `after` over `before`, then send the message it owes.
 
         Parameters
             note: what the timeline says; None for steps that nobody needs to read about
                 (a log entry makes the write a transaction, at twice the price).
 
-        Raises VersionConflictError, LinkTakenError, StoreUnavailableError: nothing was
-        written. A message that cannot be sent is no error: it is due, and the sweep sends it.
+        Raises VersionConflictError, LinkTakenError, BudgetExceededError,
+        StoreUnavailableError: nothing was written. A message that cannot be sent is no error:
+        it is due, and the sweep sends it.
         """
         now = self.now()
         after = schedule(after, now, self.patience(after))
         entry = self.entry(note, before, after, now) if note else None
-        saved = self.store.save(before, after, entry=entry, take_links=take_links)
+        saved = self.store.save(before, after, entry=entry, take_links=take_links, ceiling=ceiling)
         self.send_owed(before, saved, now)
         return saved
 
@@ -143,6 +157,8 @@ class Tracker:
         try:
             if (is_new_step and step in _SENT_AT_ONCE) or is_new_result:
                 self.outbox.send_dispatch([DispatchRequest(ref=after.ref)])
+            if is_new_step and step is Step.BULK:
+                self.outbox.send_bulk([BulkRequest(ref=after.ref)])
             if is_new_step and step is Step.PUSH:
                 self.outbox.send_push([PushRequest(ref=after.ref, number=after.push.number)])
         except QueueUnavailableError as error:
@@ -154,6 +170,7 @@ class Tracker:
         decide: Callable[[Job, datetime], tuple[Job, Note | None]],
         *,
         take_links: bool = False,
+        ceiling: Budget | None = None,
     ) -> Job:
         """Read, decide and write, again if somebody else was faster.
 
@@ -171,7 +188,7 @@ class Tracker:
                     self.store.note(ref, self.entry(note, before, after, self.now()))
                 return before
             try:
-                return self.write(before, after, note, take_links=take_links)
+                return self.write(before, after, note, take_links=take_links, ceiling=ceiling)
             except VersionConflictError:
                 continue
         raise StoreUnavailableError("The job is being changed by too many at once; try again.")
