@@ -254,6 +254,69 @@ class ShopStore(Protocol):
         ...
 
 
+class KeyStore(Protocol):
+    """Who may call with which key. All methods may raise StoreUnavailableError."""
+
+    def find_key(self, key_id: str) -> KeyHolder | None:
+        """Read consistently whose key that is (one read); None for a revoked one too."""
+        ...
+
+    def touch_key(self, key_id: str, at: datetime) -> None:
+        """Note that the key was used; nothing happens when it is gone."""
+        ...
+
+    def add_key(self, key: ShopKey) -> None:
+        """Store a shop's key. Raises ConflictError when it has 20 of them."""
+        ...
+
+    def shop_keys(self, shop: str) -> list[ShopKey]:
+        """Read the shop's keys, the oldest first."""
+        ...
+
+    def remove_key(self, shop: str, key_id: str) -> bool:
+        """Revoke a shop's key; False when it has no such key."""
+        ...
+
+    def add_agent(self, agent: Agent) -> None:
+        """Store an agent with its key. Raises ConflictError when the shop has 100 of them."""
+        ...
+
+    def agents(self, shop: str) -> list[Agent]:
+        """Read the shop's agents, the oldest first."""
+        ...
+
+    def get_agent(self, shop: str, agent_id: str) -> Agent | None:
+        """Read an agent consistently; None when the shop has no such agent."""
+        ...
+
+    def save_agent(self, before: Agent, after: Agent) -> Agent:
+        """Write on condition of the version; its key works only while it is active.
+
+        Raises VersionConflictError.
+        """
+        ...
+
+
+class Receipts(Protocol):
+    """What was answered to calls with an Idempotency-Key, for 24 hours."""
+
+    def begin(self, shop: str, idempotency: Idempotency) -> str | None:
+        """Begin a call; or return the answer that it got before.
+
+        Raises IdempotencyKeyReusedError when the key came with another body,
+        ConflictError `already_running` while the same call is being answered.
+        """
+        ...
+
+    def finish(self, shop: str, idempotency: Idempotency, answer: str) -> None:
+        """Keep the answer of a call that was begun."""
+        ...
+
+    def forget(self, shop: str, idempotency: Idempotency) -> None:
+        """Let a call be made anew: it was refused, nothing was done."""
+        ...
+
+
 class Limiter(Protocol):
     """Our share of a provider's rate limit, over all functions."""
 
