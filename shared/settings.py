@@ -76,6 +76,18 @@ class SweepSettings(_Settings):
     table_name: str
     dispatch_queue_url: str
     push_queue_url: str
+    bulk_queue_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkSettings(_Settings):
+    """functions/bulk."""
+
+    table_name: str
+    bulk_queue_url: str
+    dispatch_queue_url: str
+    push_queue_url: str
+    output_bucket: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +97,7 @@ class ApiSettings(_Settings):
     table_name: str
     dispatch_queue_url: str
     push_queue_url: str
+    bulk_queue_url: str
     output_bucket: str
     shopify_api_version: str
     shopify_base_url: str

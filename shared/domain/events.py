@@ -16,6 +16,7 @@ class Source(StrEnum):
     DISPATCH = "dispatch"
     PUSH = "push"
     SWEEP = "sweep"
+    BULK = "bulk"
     USER = "user"
     ADMIN = "admin"
     WORKER = "worker"

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.domain.job import Job
+from shared.domain.statistics import is_uncounted
 from shared.domain.status import JobState, JobStatus
 
 
@@ -24,6 +25,7 @@ class Step(StrEnum):
     TIME_OUT = "time_out"  # the provider or worker has been silent too long
     KEEP = "keep"  # fetch the result before its link dies
     PUSH = "push"  # bring the kept result to the product, or take it off
+    BULK = "bulk"  # do the next chunk of a bulk job
 
 
 DISPATCH_STEPS = frozenset({Step.CREATE, Step.LOOK_UP, Step.POLL, Step.KEEP})
@@ -114,6 +116,9 @@ def _look_at_attempt(job: Job, now: datetime, patience: Patience) -> tuple[Step,
         return _act(Step.POLL, None, now, patience)
     if not job.status.is_active:
         return Step.NOTHING, None
+    if is_uncounted(job):
+        # Ours, and without a heartbeat: a lost message is sent again until it is done.
+        return Step.BULK, now + timedelta(seconds=keep_wait_s(job.due_tries, patience))
     if job.is_worker_job:
         return _look_at_worker(job, now, patience)
     if job.attempt.provider_job_id is None:

@@ -12,6 +12,7 @@ A row's sum over its shards is what counts: one shard may well be negative.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from shared.domain.job import Job
@@ -23,6 +24,7 @@ from shared.domain.statistics import (
     contribution,
     scopes,
 )
+from shared.gateways.dynamo_items import from_microseconds, microseconds
 from shared.gateways.dynamo_table import (
     Role,
     Row,
@@ -38,6 +40,7 @@ from shared.usecases.ports import DayTally
 
 SHARDS = 8
 DAY = "DAY#"
+BATCH = "BATCH#"
 TOOL = "tool"
 TYPE = "type"
 SHORT_NAMES = {
@@ -60,11 +63,13 @@ class CounterChange:
     """What a change of a job does to one counter.
 
     names: the same by tool and by type (days only). claimed: names that need room on the day.
+    ended_at: when the job ended that this is about (batches only): the newest is kept.
     """
 
     delta: Tally = field(default_factory=Tally)
     names: dict[_Name, Tally] = field(default_factory=dict)
     claimed: list[_Name] = field(default_factory=list)
+    ended_at: datetime | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -80,6 +85,9 @@ def counter_changes(before: Job | None, after: Job | None) -> dict[Scope, Counte
     if after is not None:
         _book(changes, after, contribution(after))
         _claim(changes, before, after)
+        for scope in scopes(after):
+            if scope.name.startswith(BATCH):
+                changes[scope].ended_at = after.completed_at
     return {scope: change for scope, change in changes.items() if not change.is_empty}
 
 
@@ -127,7 +135,9 @@ def counter_row(scope: Scope, change: CounterChange, shard: int) -> Row:
     request: dict[str, Any] = {
         "Key": key(f"COUNT#{scope.name}", f"{scope.bucket}#{shard}"),
         "UpdateExpression": update_expression(
-            terms, add=add | {f"{family}_names": {"SS": names} for family, names in sets.items()}
+            terms,
+            put={"ended_at": number(microseconds(change.ended_at))} if change.ended_at else {},
+            add=add | {f"{family}_names": {"SS": names} for family, names in sets.items()},
         ),
     }
     if change.claimed:
@@ -178,6 +188,12 @@ class Counters:
     def tally(self, scope_name: str, bucket: str) -> Tally:
         """Sum one counter."""
         return self._sum(scope_name, f"{bucket}#", f"{bucket}#9").get(bucket, Tally())
+
+    def newest_end(self, scope_name: str, bucket: str) -> datetime | None:
+        """Return when the newest end that a batch's counter was told of was."""
+        rows = self._rows(scope_name, f"{bucket}#", f"{bucket}#9")
+        known = [int(item["ended_at"]["N"]) for _, item in rows if "ended_at" in item]
+        return from_microseconds(max(known)) if known else None
 
     def tallies(self, scope_name: str) -> dict[str, Tally]:
         """Sum every bucket of a family."""

@@ -203,6 +203,9 @@ _FLAG = _Kind(flag, lambda value: value["BOOL"])
 _INSTANT = _Kind(
     lambda at: number(microseconds(at)), lambda value: from_microseconds(int(value["N"]))
 )
+_TEXTS = _Kind(
+    lambda texts: text(to_json(texts)), lambda value: tuple(json.loads(value["S"]))
+)
 _DOCUMENT = _Kind(lambda document: text(to_json(document)), lambda value: json.loads(value["S"]))
 
 
@@ -383,6 +386,8 @@ _JOB_KINDS: Mapping[str, _Kind] = {
     "due_tries": _NUMBER,
     "counted_tool": _TEXT,
     "counted_type": _TEXT,
+    "bulk_marks": _TEXTS,
+    "bulk_cursor": _TEXT,
 }
 _JOB_DEFAULTS: Mapping[str, object] = {
     **{name: value for name, value in _defaults(Job).items() if name not in _ALWAYS},

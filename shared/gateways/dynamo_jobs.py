@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shared.domain.budget import Budget, Spending, learnt_price, spending_changes
+from shared.domain.batch import BatchSums
 from shared.domain.errors import (
     LinkTakenError,
     NotFoundError,
@@ -543,6 +544,15 @@ class DynamoJobStore:
     def count_processing(self, shop: str) -> int:
         """Count the shop's processing jobs on the status index."""
         return self._listing.count(shop, JobStatus.PROCESSING)
+
+    def batch_sums(self, shop: str, batch_id: str) -> BatchSums:
+        """Sum a batch's counter, and count its jobs on the index."""
+        name = f"BATCH#{shop}"
+        return BatchSums(
+            tally=self._counters.tally(name, batch_id),
+            jobs=self._listing.count_batch(shop, batch_id),
+            ended_at=self._counters.newest_end(name, batch_id),
+        )
 
     def failed_pushes(self, shop: str, *, limit: int, position: str | None = None) -> Page:
         """Read the shop's jobs whose push failed."""

@@ -159,6 +159,14 @@ class Listing:
         """Count on the status index."""
         return self._table.count(_status_request(shop, status))
 
+    def count_batch(self, shop: str, batch_id: str) -> int:
+        """Count on the batch index."""
+        terms = Terms()
+        partition = text(index_value(shop, "BATCH", batch_id))
+        condition = terms.equals("batch_pk", partition)
+        request = {"IndexName": "by_batch", "KeyConditionExpression": condition}
+        return self._table.count(terms.attach(request))
+
     def active_jobs(self, shop: str, job_type: str) -> Iterable[Job]:
         """Read the shop's active jobs of a type, by status: there are few active ones.
 

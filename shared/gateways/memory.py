@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from shared.domain.batch import Batch, BatchSums
 from shared.domain.errors import NotFoundError, VersionConflictError
 from shared.domain.events import Link, LogEntry, ParkedEvent
 from shared.domain.budget import Budget, Spending, learnt_price, spending_changes
@@ -282,6 +283,14 @@ class InMemoryJobStore:
         return sum(
             (job.shop, job.status) == (shop, status) and not is_uncounted(job)
             for job in self._jobs.values()
+        )
+
+    def batch_sums(self, shop: str, batch_id: str) -> BatchSums:
+        """Sum a batch's jobs."""
+        jobs = [job for job in self._jobs.values() if (job.shop, job.batch_id) == (shop, batch_id)]
+        ends = [job.completed_at for job in jobs if job.completed_at and scopes(job)]
+        return BatchSums(
+            tally=total(map(contribution, jobs)), jobs=len(jobs), ended_at=max(ends, default=None)
         )
 
     def failed_pushes(self, shop: str, *, limit: int, position: str | None = None) -> Page:

@@ -1,9 +1,10 @@
-"""The two queues as an outbox.
+"""The queues as an outbox.
 
 Messages, JSON:
     dispatch  {"shop", "jobId", "poll"?: true}  or  {"resumePushes": shop, "position"?}
               or  {"pollMany": provider, "jobs": [[shop, jobId], …]}
     push      {"shop", "jobId", "n"}
+    bulk      {"shop", "jobId"}
 """
 
 import json
@@ -16,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from shared.domain.errors import QueueUnavailableError
 from shared.domain.ids import JobRef
 from shared.usecases.ports import (
+    BulkRequest,
     DispatchMessage,
     DispatchRequest,
     PollManyRequest,
@@ -38,10 +40,17 @@ class MalformedMessageError(ValueError):
 class SqsOutbox:
     """Sends to the queues. A queue that a function may not send to is given as None."""
 
-    def __init__(self, client: "SQSClient", dispatch_url: str | None, push_url: str | None) -> None:
+    def __init__(
+        self,
+        client: "SQSClient",
+        dispatch_url: str | None,
+        push_url: str | None,
+        bulk_url: str | None = None,
+    ) -> None:
         self._client = client
         self._dispatch_url = dispatch_url
         self._push_url = push_url
+        self._bulk_url = bulk_url
 
     def send_dispatch(self, requests: Sequence[DispatchMessage], *, delay_s: int = 0) -> None:
         """Send to the dispatch queue. The group names the shop, so that a busy one does not
@@ -73,6 +82,21 @@ class SqsOutbox:
                     "MessageBody": write_push(request),
                     "MessageGroupId": request.ref.shop,
                     "MessageDeduplicationId": f"{request.ref.job_id}:{request.number}",
+                }
+                for number, request in enumerate(requests)
+            ],
+        )
+
+    def send_bulk(self, requests: Sequence[BulkRequest], *, delay_s: int = 0) -> None:
+        """Send to the bulk queue (group = shop: fair). Raises QueueUnavailableError."""
+        self._send(
+            self._bulk_url,
+            [
+                {
+                    "Id": str(number),
+                    "MessageBody": write_bulk(request),
+                    "MessageGroupId": request.ref.shop,
+                    "DelaySeconds": min(max(delay_s, 0), MAX_DELAY_S),
                 }
                 for number, request in enumerate(requests)
             ],
@@ -163,6 +187,19 @@ def read_push(text: str) -> PushRequest:
         case {"shop": str(shop), "jobId": str(job_id), "n": int(number)}:
             return PushRequest(ref=JobRef(shop, job_id), number=number)
     raise MalformedMessageError("not a push message")
+
+
+def write_bulk(request: BulkRequest) -> str:
+    """Write a bulk message."""
+    return json.dumps({"shop": request.ref.shop, "jobId": request.ref.job_id})
+
+
+def read_bulk(text: str) -> BulkRequest:
+    """Read a bulk message. Raises MalformedMessageError."""
+    match _object(text):
+        case {"shop": str(shop), "jobId": str(job_id)}:
+            return BulkRequest(ref=JobRef(shop, job_id))
+    raise MalformedMessageError("not a bulk message")
 
 
 def _object(text: str) -> object:

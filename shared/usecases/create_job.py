@@ -57,6 +57,14 @@ class NewJob:
     exclusive: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """The id and instant of a job that must be the same at every try to make it."""
+
+    job_id: str
+    created_at: datetime
+
+
 def create_job(
     tracker: Tracker,
     shops: ShopStore,
@@ -65,12 +73,14 @@ def create_job(
     *,
     idempotency: Idempotency | None,
     is_allowed_http: Callable[[str], bool],
+    identity: Identity | None = None,
 ) -> Job:
     """Create a job for the caller's shop; returns it as it then is.
 
     Parameters
         idempotency: the same key with the same body gives the job made then, and no second one.
         is_allowed_http: whether a `host[:port]` may be plain http (a laptop's own hosts).
+        identity: given, a second try raises VersionConflictError: the job was made by the first.
 
     Raises InvalidRequestError; LinkTakenError when the provider's id belongs to a job already
     (whose, is not said); IdempotencyKeyReusedError; ConflictError `already_running`.
@@ -85,8 +95,8 @@ def create_job(
     shop = caller.require_shop()
     job = Job(
         shop=shop,
-        job_id=tracker.new_id(now),
-        created_at=now,
+        job_id=identity.job_id if identity else tracker.new_id(now),
+        created_at=identity.created_at if identity else now,
         updated_at=now,
         provider=provider,
         type=wish.type or (TASK_TYPE if provider == WORKER else IMAGE_TYPE),
@@ -165,7 +175,7 @@ def _check(
             faults["inputImageUrl"] = "is required for a job that is created at the provider"
     if is_registered and wish.scheduled_at is not None:
         faults["scheduledAt"] = "makes no sense for a job that the provider has already"
-    if wish.input_image_url is not None and not _is_fetchable(
+    if wish.input_image_url is not None and not is_fetchable(
         wish.input_image_url, is_allowed_http
     ):
         faults["inputImageUrl"] = "must be an https address"
@@ -178,7 +188,8 @@ def _check(
         )
 
 
-def _is_fetchable(url: str, is_allowed_http: Callable[[str], bool]) -> bool:
+def is_fetchable(url: str, is_allowed_http: Callable[[str], bool]) -> bool:
+    """Whether an address is one that may be handed to a provider."""
     if any(character <= " " or character in '\x7f\\"<>' for character in url):
         return False
     try:

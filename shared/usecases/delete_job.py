@@ -2,6 +2,7 @@
 
 from shared.domain.errors import ConflictError, StoreUnavailableError, VersionConflictError
 from shared.domain.ids import JobRef
+from shared.domain.job import Job
 from shared.usecases.ports import Files
 from shared.usecases.tracker import CONFLICT_TRIES, Tracker
 
@@ -16,15 +17,7 @@ def delete_job(tracker: Tracker, files: Files, ref: JobRef) -> None:
     """
     for _ in range(CONFLICT_TRIES):
         job = tracker.store.get(ref)
-        if job.status.is_active:
-            raise ConflictError(
-                f"This job is {job.status}; cancel it before deleting it.", code="job_active"
-            )
-        if job.push.status.is_active or job.push.undo:
-            raise ConflictError(
-                "This job is on its way to or from Shopify; delete it when that has ended.",
-                code="job_active",
-            )
+        check_deletable(job)
         keys = [output.key for output in job.outputs if output.key is not None]
         if keys:
             files.delete(keys)
@@ -34,3 +27,16 @@ def delete_job(tracker: Tracker, files: Files, ref: JobRef) -> None:
             continue
         return
     raise StoreUnavailableError("The job is being changed by too many at once; try again.")
+
+
+def check_deletable(job: Job) -> None:
+    """Raise ConflictError `job_active` while somebody still works on the job."""
+    if job.status.is_active:
+        raise ConflictError(
+            f"This job is {job.status}; cancel it before deleting it.", code="job_active"
+        )
+    if job.push.status.is_active or job.push.undo:
+        raise ConflictError(
+            "This job is on its way to or from Shopify; delete it when that has ended.",
+            code="job_active",
+        )

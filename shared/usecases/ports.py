@@ -7,9 +7,10 @@ same contract suite. Implementations raise errors of `shared.domain.errors` only
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from shared.domain.budget import Budget, Spending
+from shared.domain.batch import Batch, BatchSums
 from shared.domain.events import Link, LogEntry, ParkedEvent
 from shared.domain.filters import JobFilter
 from shared.domain.ids import JobRef
@@ -237,6 +238,10 @@ class JobStore(Protocol):
         """Read up to `limit` parked events of all providers that came on a UTC day."""
         ...
 
+    def batch_sums(self, shop: str, batch_id: str) -> BatchSums:
+        """Sum a batch's counter, and count its jobs on the index."""
+        ...
+
     def failed_pushes(self, shop: str, *, limit: int, position: str | None = None) -> Page:
         """Read the shop's jobs whose push failed."""
         ...
@@ -317,6 +322,35 @@ class Receipts(Protocol):
         ...
 
 
+class WorkStore(Protocol):
+    """What a bulk job is about: too large, and too dull, for the job itself; and batches."""
+
+    def put_work(self, ref: JobRef, work: Mapping[str, Any], until: datetime) -> None:
+        """Keep a document of JSON for a bulk job, until then at least.
+
+        Raises InvalidRequestError when it is larger than an item can be.
+        """
+        ...
+
+    def get_work(self, ref: JobRef) -> Mapping[str, Any] | None:
+        """Read it consistently; None when there is none (any more)."""
+        ...
+
+    def put_batch(self, batch: Batch) -> None:
+        """Keep what a batch was asked for."""
+        ...
+
+    def get_batch(self, shop: str, batch_id: str) -> Batch | None:
+        """Read it consistently; None when the shop has no such batch."""
+        ...
+
+    def list_batches(
+        self, shop: str, *, limit: int, position: str | None = None
+    ) -> tuple[list[Batch], str | None]:
+        """Read a page, newest first, and where the next one starts (None at the end)."""
+        ...
+
+
 class Limiter(Protocol):
     """Our share of a provider's rate limit, over all functions."""
 
@@ -363,6 +397,13 @@ class PollManyRequest:
     refs: tuple[JobRef, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkRequest:
+    """Do the next chunk of this bulk job. A hint: the job's own cursor says where it is."""
+
+    ref: JobRef
+
+
 type DispatchMessage = DispatchRequest | ResumePushesRequest | PollManyRequest
 
 
@@ -375,6 +416,10 @@ class Outbox(Protocol):
 
     def send_push(self, requests: Sequence[PushRequest]) -> None:
         """Send to the push queue: FIFO, group = shop, deduplication id `{job_id}:{n}`."""
+        ...
+
+    def send_bulk(self, requests: Sequence[BulkRequest], *, delay_s: int = 0) -> None:
+        """Send to the bulk queue (group = shop), delayed by up to 900 s."""
         ...
 
 

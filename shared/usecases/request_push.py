@@ -19,6 +19,13 @@ def request_push(tracker: Tracker, caller: Caller, ref: JobRef) -> Job:
 
     Raises NotFoundError; ConflictError `wrong_status` when there is no kept result or product.
     """
+    wait_until(tracker, tracker.store.get(ref), lambda job: not _is_being_kept(job))
+    job = queue_push(tracker, caller, ref)
+    return wait_until(tracker, job, lambda seen: not seen.push.status.is_active)
+
+
+def queue_push(tracker: Tracker, caller: Caller, ref: JobRef) -> Job:
+    """Queue a push, unless one is under way; returns the job. Raises as `request_push`."""
 
     def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
         if job.push.status.is_active and not job.push.undo:
@@ -30,9 +37,7 @@ def request_push(tracker: Tracker, caller: Caller, ref: JobRef) -> Job:
             message="Push to Shopify requested.",
         )
 
-    wait_until(tracker, tracker.store.get(ref), lambda job: not _is_being_kept(job))
-    job = tracker.change(ref, decide)
-    return wait_until(tracker, job, lambda seen: not seen.push.status.is_active)
+    return tracker.change(ref, decide)
 
 
 def _is_being_kept(job: Job) -> bool:

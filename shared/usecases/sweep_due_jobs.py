@@ -19,7 +19,13 @@ from shared.domain.job import DISPATCH_UNKNOWN, TIMED_OUT, Job
 from shared.domain.plan import DISPATCH_STEPS, SWEEP_STEPS, Step, next_look, owed_results
 from shared.domain.status import Outcome
 from shared.usecases.keep_outputs import give_up_outputs, is_overdue
-from shared.usecases.ports import DispatchMessage, DispatchRequest, PollManyRequest, PushRequest
+from shared.usecases.ports import (
+    BulkRequest,
+    DispatchMessage,
+    DispatchRequest,
+    PollManyRequest,
+    PushRequest,
+)
 from shared.usecases.tracker import Note, Tracker
 
 log = logging.getLogger(__name__)
@@ -37,6 +43,11 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 120.0, 1800.0
 MAX_PUSH_LOOKS = 16
 MAX_KEEP_LOOKS = 12
 PUSH_STUCK = "push_stuck"
+# Some four hours of chunks that never came to their end.
+MAX_BULK_LOOKS = 12
+BULK_STUCK = "bulk_stuck"
+# Steps without a deadline of their own: their tries are counted.
+_BOUNDED = (Step.KEEP, Step.PUSH, Step.BULK)
 # The table is out, it is not one job's trouble.
 FAILURES_IN_A_ROW = 5
 
@@ -131,7 +142,7 @@ class _Sweep:
         if step in SWEEP_STEPS:
             after, note = _end(job, step, now)
             claimed = self._tracker.write(job, after, note)
-        elif step in (Step.KEEP, Step.PUSH) and _is_hopeless(job, step, now):
+        elif step in _BOUNDED and _is_hopeless(job, step, now):
             after, note = _give_up(job, step, now)
             claimed = self._tracker.write(job, after, note)
             self._report.given_up += 1
@@ -144,12 +155,12 @@ class _Sweep:
     def _moved(self, job: Job, step: Step, now: datetime) -> Job:
         """Move `due_at` on, so that the next run leaves the job alone while it is seen to."""
         moved = replace(job, due_at=next_look(job, now, self._tracker.patience(job)))
-        if step not in (Step.KEEP, Step.PUSH):
+        if step not in _BOUNDED:
             # Deadlines and tries of their own bound these.
             return moved
         # The lanes set it back to 0 whenever they get to see the job in earnest.
         moved = replace(moved, due_tries=job.due_tries + 1)
-        if step is Step.KEEP:
+        if step is not Step.PUSH:
             return moved
         wait_s = min(FIRST_WAIT_S * 2.0 ** min(job.due_tries, 20), LONGEST_WAIT_S)
         # The queue swallows equal numbers for five minutes.
@@ -174,6 +185,12 @@ class _Sweep:
                 outbox.send_push(pushes)
         except QueueUnavailableError:
             self._report.unsent += len(pushes)
+        bulk = [BulkRequest(ref=job.ref) for step, job in claimed if step is Step.BULK]
+        try:
+            if bulk:
+                outbox.send_bulk(bulk)
+        except QueueUnavailableError:
+            self._report.unsent += len(bulk)
 
 
 def _dispatches(claimed: Sequence[tuple[Step, Job]]) -> list[DispatchMessage]:
@@ -199,6 +216,8 @@ def _dispatches(claimed: Sequence[tuple[Step, Job]]) -> list[DispatchMessage]:
 def _is_hopeless(job: Job, step: Step, now: datetime) -> bool:
     if step is Step.PUSH:
         return job.due_tries >= MAX_PUSH_LOOKS
+    if step is Step.BULK:
+        return job.due_tries >= MAX_BULK_LOOKS
     return job.due_tries >= MAX_KEEP_LOOKS and is_overdue(job, now)
 
 
@@ -207,6 +226,10 @@ def _give_up(job: Job, step: Step, now: datetime) -> tuple[Job, Note]:
         wanted = "Taking the image off" if job.push.undo else "Putting the image on"
         sentence = f"{wanted} the product was tried many times without success. Please try again."
         after = lifecycle.fail_push(job, PUSH_STUCK, sentence, now)
+        return after, Note(source=Source.SWEEP, outcome=Outcome.APPLIED, message=sentence)
+    if step is Step.BULK:
+        sentence = "This bulk job could not go on for hours, and is given up. Retry goes on with it."
+        after = lifecycle.fail_dispatch(job, BULK_STUCK, sentence, now)
         return after, Note(source=Source.SWEEP, outcome=Outcome.APPLIED, message=sentence)
     sentence = "The result could not be fetched for a day, and is given up."
     after = give_up_outputs(job, now)

@@ -28,7 +28,7 @@ def sync_job(tracker: Tracker, ref: JobRef) -> Job:
     def decide(job: Job, now: datetime) -> tuple[Job, None]:
         nonlocal asked_before, is_asked
         asked_before = job.polled_at
-        is_asked = _is_worth_asking(job, now)
+        is_asked = can_be_asked(job) and not is_fresh(job, now)
         if not is_asked or job.poll_wanted:
             return job, None
         return replace(job, poll_wanted=True), None
@@ -37,16 +37,17 @@ def sync_job(tracker: Tracker, ref: JobRef) -> Job:
     if not is_asked:
         return job
     return wait_until(
-        tracker, job, lambda seen: seen.polled_at != asked_before or not _can_be_asked(seen)
+        tracker, job, lambda seen: seen.polled_at != asked_before or not can_be_asked(seen)
     )
 
 
-def _is_worth_asking(job: Job, now: datetime) -> bool:
-    is_fresh = job.polled_at is not None and now - job.polled_at < FRESH_FOR
-    return _can_be_asked(job) and not is_fresh
+def is_fresh(job: Job, now: datetime) -> bool:
+    """Whether the provider was asked just now."""
+    return job.polled_at is not None and now - job.polled_at < FRESH_FOR
 
 
-def _can_be_asked(job: Job) -> bool:
+def can_be_asked(job: Job) -> bool:
+    """Whether there is somebody who may know more of the job."""
     if job.is_worker_job or job.provider_job_id is None:
         return False
     return job.status.is_active or job.state is JobState.PRESUMED

@@ -16,6 +16,12 @@ def undo_push(tracker: Tracker, caller: Caller, ref: JobRef) -> Job:
 
     Raises NotFoundError; ConflictError `wrong_status` when nothing of the job can be on a product.
     """
+    job = queue_undo(tracker, caller, ref)
+    return wait_until(tracker, job, lambda seen: not seen.push.undo)
+
+
+def queue_undo(tracker: Tracker, caller: Caller, ref: JobRef) -> Job:
+    """Queue the removal, unless it is under way; returns the job. Raises as `undo_push`."""
 
     def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
         if job.push.undo:
@@ -27,5 +33,4 @@ def undo_push(tracker: Tracker, caller: Caller, ref: JobRef) -> Job:
             message="Removal from the product requested.",
         )
 
-    job = tracker.change(ref, decide)
-    return wait_until(tracker, job, lambda seen: not seen.push.undo)
+    return tracker.change(ref, decide)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from shared.domain.errors import QueueUnavailableError
 from shared.domain.ids import JobRef
-from shared.usecases.ports import DispatchMessage, DispatchRequest, PushRequest
+from shared.usecases.ports import BulkRequest, DispatchMessage, DispatchRequest, PushRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +19,13 @@ class SentDispatch:
 class FakeOutbox:
     """Implements Outbox.
 
-    dispatches, pushes: what was sent, in order. broken: sending fails, nothing is kept.
+    dispatches, pushes, bulks: what was sent, in order. broken: sending fails, nothing is kept.
     """
 
     def __init__(self) -> None:
         self.dispatches: list[SentDispatch] = []
         self.pushes: list[PushRequest] = []
+        self.bulks: list[tuple[BulkRequest, int]] = []
         self.broken = False
         self.calls = 0
 
@@ -40,6 +41,11 @@ class FakeOutbox:
         self._check()
         self.pushes += requests
 
+    def send_bulk(self, requests: Sequence[BulkRequest], *, delay_s: int = 0) -> None:
+        """Keep what is sent, with its delay."""
+        self._check()
+        self.bulks += [(request, delay_s) for request in requests]
+
     @property
     def dispatched_refs(self) -> list[JobRef]:
         """Whose jobs the dispatch lane was asked to look at, in order."""
@@ -53,6 +59,7 @@ class FakeOutbox:
         """Forget what was sent."""
         self.dispatches.clear()
         self.pushes.clear()
+        self.bulks.clear()
 
     def _check(self) -> None:
         self.calls += 1

@@ -1,0 +1,97 @@
+"""The `WorkStore` on DynamoDB: pk `SHOP#{shop}`, sk `BULK#{job_id}` and `BATCH#{batch_id}`.
+
+Shape of work: `work` is the JSON text; `expires_at` clears away what nobody will ask for any
+more. Shape of a batch: `batch` is the JSON text of its fields; the jobs are not in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from shared.domain.batch import Batch
+from shared.domain.ids import JobRef
+from shared.gateways.dynamo_items import (
+    expiry,
+    from_microseconds,
+    microseconds,
+    shop_pk,
+    to_json,
+)
+from shared.gateways.dynamo_table import Item, Table, Terms, check_size, key, text
+from shared.usecases.ports import Clock
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
+
+class DynamoWorkStore:
+    """What bulk jobs are about."""
+
+    def __init__(self, client: DynamoDBClient, table_name: str, *, clock: Clock) -> None:
+        self._table = Table(client, table_name, clock)
+
+    def put_work(self, ref: JobRef, work: Mapping[str, Any], until: datetime) -> None:
+        """Keep a document for a bulk job; see `WorkStore.put_work`."""
+        item = _key(ref) | {"work": text(to_json(work)), "expires_at": expiry(until)}
+        check_size(item)
+        self._table.put({"Item": item})
+
+    def get_work(self, ref: JobRef) -> Mapping[str, Any] | None:
+        """Read it consistently; None when there is none (any more)."""
+        item = self._table.get(_key(ref))
+        if item is None:
+            return None
+        work: dict[str, Any] = json.loads(item["work"]["S"])
+        return work
+
+    def put_batch(self, batch: Batch) -> None:
+        """Keep what a batch was asked for."""
+        values = {name: getattr(batch, name) for name in _BATCH_FIELDS}
+        values["created_at"] = microseconds(batch.created_at)
+        item = _batch_key(batch.shop, batch.batch_id) | {"batch": text(to_json(values))}
+        check_size(item)
+        self._table.put({"Item": item})
+
+    def get_batch(self, shop: str, batch_id: str) -> Batch | None:
+        """Read it consistently; None when the shop has no such batch."""
+        item = self._table.get(_batch_key(shop, batch_id))
+        return _read_batch(shop, item) if item is not None else None
+
+    def list_batches(
+        self, shop: str, *, limit: int, position: str | None = None
+    ) -> tuple[list[Batch], str | None]:
+        """Read a page, newest first (ids are time-ordered): one Query."""
+        terms = Terms()
+        partition = terms.equals("pk", text(shop_pk(shop)))
+        prefix = terms.value(text(_BATCH))
+        request: dict[str, Any] = {
+            "KeyConditionExpression": f"{partition} AND begins_with({terms.name('sk')}, {prefix})",
+            "ScanIndexForward": False,
+            "Limit": limit + 1,
+        }
+        if position is not None:
+            request["ExclusiveStartKey"] = _batch_key(shop, position)
+        items = self._table.query_page(terms.attach(request))["Items"]
+        found = [_read_batch(shop, item) for item in items]
+        return found[:limit], found[limit - 1].batch_id if len(found) > limit else None
+
+
+_BATCH = "BATCH#"
+_BATCH_FIELDS = ("created_at", "tool_id", "total", "name", "parameters")
+
+
+def _batch_key(shop: str, batch_id: str) -> Item:
+    return key(shop_pk(shop), _BATCH + batch_id)
+
+
+def _read_batch(shop: str, item: Mapping[str, Any]) -> Batch:
+    values = json.loads(item["batch"]["S"])
+    values["created_at"] = from_microseconds(values["created_at"])
+    return Batch(shop=shop, batch_id=item["sk"]["S"].removeprefix(_BATCH), **values)
+
+
+def _key(ref: JobRef) -> Item:
+    return key(shop_pk(ref.shop), f"BULK#{ref.job_id}")

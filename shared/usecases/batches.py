@@ -1,0 +1,152 @@
+"""Batches: take them, look at them, cancel them, retry what failed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from shared.domain.batch import Batch, BatchView
+from shared.domain.bulk import BulkAction
+from shared.domain.cursors import make_cursor, read_cursor
+from shared.domain.errors import ConflictError, InvalidRequestError, NotFoundError
+from shared.domain.filters import JobFilter
+from shared.domain.ids import JobRef
+from shared.domain.job import Job
+from shared.domain.status import JobStatus
+from shared.usecases.cancel_job import cancel_job
+from shared.usecases.create_job import is_fetchable
+from shared.usecases.identify_caller import Caller
+from shared.usecases.ports import WorkStore
+from shared.usecases.start_bulk import Selection, create_bulk_job, start_bulk
+from shared.usecases.tracker import Tracker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBatch:
+    """What is asked for.
+
+    common: fields of NewJob that all jobs share (`tool_id`, `parameters`, …); images: those
+    that each has of its own (`input_image_url`, `product_id`, …), as JSON.
+    """
+
+    name: str | None
+    common: Mapping[str, Any]
+    images: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchList:
+    """A page of batches, newest first."""
+
+    batches: tuple[BatchView, ...]
+    next_cursor: str | None
+
+
+def create_batch(
+    tracker: Tracker,
+    works: WorkStore,
+    caller: Caller,
+    wish: NewBatch,
+    *,
+    is_allowed_http: Callable[[str], bool],
+) -> BatchView:
+    """Take a batch; its jobs are made by a bulk job of the same id.
+
+    Raises InvalidRequestError naming every image at fault.
+    """
+    faults = [
+        {"field": f"images.{index}.inputImageUrl", "message": "must be an https address"}
+        for index, image in enumerate(wish.images)
+        if not is_fetchable(image["input_image_url"], is_allowed_http)
+    ]
+    if faults:
+        raise InvalidRequestError(
+            f"{len(faults)} of these images have no https address.", details=faults[:20]
+        )
+    now = tracker.now()
+    batch = Batch(
+        shop=caller.require_shop(),
+        batch_id=tracker.new_id(now),
+        created_at=now,
+        tool_id=wish.common["tool_id"],
+        total=len(wish.images),
+        name=wish.name,
+        parameters=wish.common.get("parameters", {}),
+    )
+    works.put_batch(batch)
+    work = {"common": dict(wish.common), "images": [dict(image) for image in wish.images]}
+    create_bulk_job(
+        tracker,
+        works,
+        caller,
+        BulkAction.EXPAND,
+        work,
+        total=batch.total,
+        job_id=batch.batch_id,
+        name=wish.name,
+    )
+    return read_batch(tracker, works, batch.shop, batch.batch_id)
+
+
+def read_batch(tracker: Tracker, works: WorkStore, shop: str, batch_id: str) -> BatchView:
+    """Return a batch as it now is. Raises NotFoundError."""
+    batch = works.get_batch(shop, batch_id)
+    if batch is None:
+        raise NotFoundError("There is no such batch.")
+    return _views(tracker, [batch])[0]
+
+
+def list_batches(
+    tracker: Tracker,
+    works: WorkStore,
+    shop: str,
+    *,
+    limit: int,
+    cursor: str | None,
+    cursor_secrets: Sequence[str],
+) -> BatchList:
+    """Return a page of the shop's batches. Raises InvalidRequestError for another's cursor."""
+    scope = f"batches\n{shop}"
+    position = read_cursor(scope, cursor, cursor_secrets) if cursor is not None else None
+    found, last = works.list_batches(shop, limit=limit, position=position)
+    more = make_cursor(scope, last, cursor_secrets) if last is not None else None
+    return BatchList(batches=tuple(_views(tracker, found)), next_cursor=more)
+
+
+def _views(tracker: Tracker, batches: Sequence[Batch]) -> list[BatchView]:
+    refs = [JobRef(batch.shop, batch.batch_id) for batch in batches]
+    expansions = {job.job_id: job for job in tracker.store.get_many(refs)} if refs else {}
+    return [
+        BatchView(
+            batch=batch,
+            sums=tracker.store.batch_sums(batch.shop, batch.batch_id),
+            expansion=expansions.get(batch.batch_id),
+        )
+        for batch in batches
+    ]
+
+
+def cancel_batch(tracker: Tracker, works: WorkStore, caller: Caller, batch_id: str) -> Job:
+    """Stop making jobs, and cancel those that are there, by the bulk job that is returned.
+
+    Raises NotFoundError; ConflictError `wrong_status` when everything has ended.
+    """
+    shop = caller.require_shop()
+    if read_batch(tracker, works, shop, batch_id).is_over:
+        raise ConflictError("This batch has ended already and cannot be cancelled.")
+    with suppress(ConflictError, NotFoundError):  # all jobs were made
+        cancel_job(tracker, caller, JobRef(shop, batch_id))
+    wanted = Selection(wanted=JobFilter(shop=shop, batch_id=batch_id))
+    return start_bulk(tracker, works, caller, BulkAction.CANCEL, wanted)
+
+
+def retry_batch(tracker: Tracker, works: WorkStore, caller: Caller, batch_id: str) -> Job:
+    """Retry the failed jobs of a batch, by the bulk job that is returned.
+
+    Raises NotFoundError; ConflictError `wrong_status` when none failed.
+    """
+    shop = caller.require_shop()
+    if not read_batch(tracker, works, shop, batch_id).sums.tally.failed:
+        raise ConflictError("No job of this batch has failed.")
+    failed = JobFilter(shop=shop, batch_id=batch_id, status=JobStatus.FAILED)
+    return start_bulk(tracker, works, caller, BulkAction.RETRY, Selection(wanted=failed))
