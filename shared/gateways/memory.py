@@ -4,15 +4,17 @@ Statistics are recounted from the jobs on every question: they cannot drift here
 """
 
 import gzip
+import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from shared.domain.batch import Batch, BatchSums
+from shared.domain.budget import Budget, Spending, learnt_price, spending_changes
 from shared.domain.errors import NotFoundError, VersionConflictError
 from shared.domain.events import Link, LogEntry, ParkedEvent
-from shared.domain.budget import Budget, Spending, learnt_price, spending_changes
 from shared.domain.filters import JobFilter
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
@@ -25,9 +27,9 @@ from shared.gateways.store_rules import (
     MAX_LOG_ENTRIES,
     PARKED_FOR,
     already_running,
+    budget_exceeded,
     key_reused,
     limit_names,
-    budget_exceeded,
     link_taken,
     links,
     made_and_deleted,
@@ -64,10 +66,10 @@ class InMemoryJobStore:
         self._links: dict[_LinkKey, Link] = {}
         self._parked: defaultdict[_LinkKey, dict[str, ParkedEvent]] = defaultdict(dict)
         self._made: dict[tuple[str, str], tuple[datetime, str, JobRef]] = {}
-
-    # --- one job ---------------------------------------------------------------------
         self._spent: defaultdict[tuple[str, str], Spending] = defaultdict(Spending)
         self._prices: dict[tuple[str, str, str], int] = {}
+
+    # --- one job ---------------------------------------------------------------------
 
     def get(self, ref: JobRef) -> Job:
         """Read one job. Raises NotFoundError."""
@@ -98,9 +100,9 @@ class InMemoryJobStore:
         if job.exclusive:
             self._check_nothing_runs(job)
         self._check_links(new_links(None, job))
+        self._check_budget(None, job, ceiling)
         job = settle_counted_names(None, stored_form(job))
         self._put(None, job)
-        self._check_budget(None, job, ceiling)
         self._enter(job.ref, entry)
         if idempotency is not None:
             until = self._clock.now() + IDEMPOTENT_FOR
@@ -114,15 +116,15 @@ class InMemoryJobStore:
         *,
         entry: LogEntry | None = None,
         take_links: bool = False,
+        ceiling: Budget | None = None,
     ) -> Job:
         """Write `after` over `before`; see `JobStore.save`."""
-        ceiling: Budget | None = None,
         self._check_version(before)
         if not take_links:
             self._check_links(new_links(before, after))
+        self._check_budget(before, after, ceiling)
         after = replace(settle_counted_names(before, after), version=before.version + 1)
         after = stored_form(after)
-        self._check_budget(before, after, ceiling)
         self._put(before, after)
         self._enter(after.ref, entry)
         return after
@@ -140,15 +142,13 @@ class InMemoryJobStore:
     def _put(self, before: Job | None, after: Job) -> None:
         for link in new_links(before, after):
             self._links[_link_key(link)] = link
-        self._jobs[after.ref] = after
-
         for month, change in spending_changes(before, after).items():
             self._spent[after.shop, month] += change
         price = learnt_price(before, after)
         if price is not None and after.tool_id is not None:
             self._prices[after.shop, after.provider, after.tool_id] = price
-    def _check_version(self, job: Job) -> None:
-        stored = self._jobs.get(job.ref)
+        self._jobs[after.ref] = after
+
     def _check_budget(self, before: Job | None, after: Job, ceiling: Budget | None) -> None:
         changes = spending_changes(before, after).items()
         used = self._spent
@@ -157,6 +157,8 @@ class InMemoryJobStore:
         ):
             raise budget_exceeded()
 
+    def _check_version(self, job: Job) -> None:
+        stored = self._jobs.get(job.ref)
         if stored is None or stored.version != job.version:
             raise VersionConflictError("The job was changed meanwhile.")
 
@@ -298,8 +300,6 @@ class InMemoryJobStore:
         wanted = JobFilter(shop=shop, push_status=PushStatus.FAILED)
         return self.list_jobs(wanted, limit=limit, position=position)
 
-    # --- statistics ------------------------------------------------------------------
-
     # --- budgets and administrators --------------------------------------------------
 
     def spent(self, shop: str, month: str) -> Spending:
@@ -339,6 +339,8 @@ class InMemoryJobStore:
             if f"{event.received_at:%Y-%m-%d}" == day and event.received_at > oldest
         ]
         return sorted(found, key=lambda event: (event.received_at, event.key))[:limit]
+
+    # --- statistics ------------------------------------------------------------------
 
     def tally(self, scope_name: str, bucket: str) -> Tally:
         """Sum one counter."""
@@ -424,3 +426,38 @@ class InMemoryLimiter:
             return False
         self._used[minute] += 1
         return True
+
+
+class InMemoryWorkStore:
+    """A `WorkStore` without a table."""
+
+    def __init__(self) -> None:
+        self._works: dict[JobRef, str] = {}
+        self._batches: dict[JobRef, Batch] = {}
+
+    def put_batch(self, batch: Batch) -> None:
+        """Keep a batch."""
+        self._batches[JobRef(batch.shop, batch.batch_id)] = batch
+
+    def get_batch(self, shop: str, batch_id: str) -> Batch | None:
+        """Read a batch; None when the shop has no such."""
+        return self._batches.get(JobRef(shop, batch_id))
+
+    def list_batches(
+        self, shop: str, *, limit: int, position: str | None = None
+    ) -> tuple[list[Batch], str | None]:
+        """Read a page, newest first."""
+        mine = [batch for ref, batch in self._batches.items() if ref.shop == shop]
+        left = sorted(mine, key=lambda batch: batch.batch_id, reverse=True)
+        left = [batch for batch in left if position is None or batch.batch_id < position]
+        page = left[:limit]
+        return page, page[-1].batch_id if len(left) > limit else None
+
+    def put_work(self, ref: JobRef, work: Mapping[str, Any], until: datetime) -> None:
+        """Keep a document for a bulk job (as text: nobody changes it afterwards)."""
+        self._works[ref] = json.dumps(work)
+
+    def get_work(self, ref: JobRef) -> Mapping[str, Any] | None:
+        """Read it; None when there is none."""
+        work = self._works.get(ref)
+        return json.loads(work) if work is not None else None
