@@ -203,9 +203,7 @@ _FLAG = _Kind(flag, lambda value: value["BOOL"])
 _INSTANT = _Kind(
     lambda at: number(microseconds(at)), lambda value: from_microseconds(int(value["N"]))
 )
-_TEXTS = _Kind(
-    lambda texts: text(to_json(texts)), lambda value: tuple(json.loads(value["S"]))
-)
+_TEXTS = _Kind(lambda texts: text(to_json(texts)), lambda value: tuple(json.loads(value["S"])))
 _DOCUMENT = _Kind(lambda document: text(to_json(document)), lambda value: json.loads(value["S"]))
 
 
@@ -279,9 +277,9 @@ ATTEMPT_NAMES = {
     "credits": "cr",
     "cost_micros": "cost",
     "processing_ms": "ms",
-}
     "reserved_credits": "rcr",
     "reserved_cost_micros": "rcost",
+}
 OUTPUT_NAMES = {
     "index": "i",
     "attempt": "n",
@@ -459,12 +457,12 @@ _SHOP_KINDS: Mapping[str, _Kind] = {
     "exchange_until": _INSTANT,
     "resume_owed": _FLAG,
     "auto_push": _FLAG,
-}
-
-
     "budget_credits": _NUMBER,
     "budget_cost_micros": _NUMBER,
     "retention_days": _NUMBER,
+}
+
+
 def _write(kinds: Mapping[str, _Kind], record: object) -> Item:
     values = ((name, kind, getattr(record, name)) for name, kind in kinds.items())
     return {name: kind.write(value) for name, kind, value in values if value is not None}
@@ -513,12 +511,12 @@ def read_link(provider: str, provider_job_id: str, item: Mapping[str, Value]) ->
 def parked_item(event: ParkedEvent, packed: bytes, until: datetime) -> Item:
     """Return the item of a parked event; its body is gzipped."""
     return parked_key(event) | {
-        "event_key": text(event.key),
-        "received_at": number(microseconds(event.received_at)),
-        "proof": text(event.proof.value),
         "provider": text(event.provider),
         "provider_job_id": text(event.provider_job_id),
         "day_pk": text(parked_day_pk(f"{event.received_at.astimezone(UTC):%Y-%m-%d}")),
+        "event_key": text(event.key),
+        "received_at": number(microseconds(event.received_at)),
+        "proof": text(event.proof.value),
         "body": {"B": packed},
         "expires_at": expiry(until),
     }

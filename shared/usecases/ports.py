@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from shared.domain.budget import Budget, Spending
 from shared.domain.batch import Batch, BatchSums
+from shared.domain.budget import Budget, Spending
 from shared.domain.events import Link, LogEntry, ParkedEvent
 from shared.domain.filters import JobFilter
 from shared.domain.ids import JobRef
@@ -486,13 +486,6 @@ class Files(Protocol):
     def get(self, key: str) -> bytes:
         """Read bytes. Raises NotFoundError."""
         ...
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BulkRequest:
-    """Do the next chunk of this bulk job. A hint: the job's own cursor says where it is."""
-
-    ref: JobRef
-
-
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete; keys that do not exist are no error."""
@@ -507,10 +500,6 @@ class ProviderApi(Protocol):
     """HTTP towards one provider."""
 
     def call(self, request: Request) -> Reply:
-    def send_bulk(self, requests: Sequence[BulkRequest], *, delay_s: int = 0) -> None:
-        """Send to the bulk queue (group = shop), delayed by up to 900 s."""
-        ...
-
         """Make one call, within 30 s. Any HTTP status is an answer.
 
         Raises ProviderUnreachableError (no connection was made: nothing was executed),
