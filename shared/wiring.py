@@ -18,6 +18,7 @@ from shared.gateways.system import SystemClock, SystemRandomness
 from shared.providers.pikcel import PikcelAdapter
 from shared.settings import (
     ApiSettings,
+    BulkSettings,
     DispatchSettings,
     PushSettings,
     SweepSettings,
@@ -33,8 +34,19 @@ if TYPE_CHECKING:
 
     from shared.providers.base import ProviderAdapter
     from shared.usecases.dispatch_lane import DispatchLane
+    from shared.usecases.identify_caller import Doors
     from shared.usecases.install_shop import ShopInstaller
-    from shared.usecases.ports import Grant, PushRequest, ReceivedMessages, TokenService
+    from shared.usecases.ports import (
+        BulkRequest,
+        Grant,
+        KeyStore,
+        PushRequest,
+        Receipts,
+        ReceivedMessages,
+        TokenBox,
+        TokenService,
+        WorkStore,
+    )
     from shared.usecases.push_lane import PushLane
 
 
@@ -77,6 +89,7 @@ def _tracker(
     )
 
 
+        shops=DynamoShopStore(clients().client("dynamodb"), table_name, clock=SystemClock()),
 def _secrets(**secret_ids: str) -> SecretsManagerSecrets:
     return SecretsManagerSecrets(clients().client("secretsmanager"), secret_ids, SystemClock())
 
@@ -105,7 +118,8 @@ class ApiApp:
 
     is_allowed_http: whether a `host[:port]` may be plain http (a laptop's own, never on AWS).
     needed_secrets: audience → a secret that must be set. queue_checks: name → a call that
-    raises QueueUnavailableError.
+    raises QueueUnavailableError. doors: what callers are checked with. receipts, box: what was
+    answered to calls with an Idempotency-Key, sealed.
     """
 
     tracker: Tracker
@@ -113,6 +127,10 @@ class ApiApp:
     files: Files
     secrets: Secrets
     clock: Clock
+    keys: "KeyStore"
+    doors: "Doors"
+    receipts: "Receipts"
+    box: "TokenBox"
     installer: "ShopInstaller"
     is_allowed_http: "Callable[[str], bool]"
     needed_secrets: "Mapping[str, str]"
@@ -151,9 +169,13 @@ def api_app() -> ApiApp:
     from shared.gateways.files import S3Files
     from shared.gateways.token_box import SecretTokenBox
     from shared.usecases.install_shop import ShopInstaller
+    from shared.gateways.dynamo_keys import DynamoKeyStore
+    from shared.gateways.dynamo_receipts import DynamoReceipts
 
     settings = ApiSettings.load()
+    from shared.usecases.identify_caller import Doors
     secrets = _secrets(
+    from shared.usecases.key_ring import KeyRing
         shopify=settings.shopify_secret_id,
         admin=settings.admin_secret_id,
         app=settings.app_secret_id,
@@ -188,6 +210,14 @@ def api_app() -> ApiApp:
 
 def _shopify_app(secrets: Secrets) -> tuple[str, str]:
     """Return the app's client id and (newest) secret."""
+        keys=keys,
+        doors=Doors(
+            secrets=secrets,
+            clock=tracker.clock,
+            ring=KeyRing(store=keys, clock=tracker.clock),
+        ),
+        receipts=DynamoReceipts(dynamo, settings.table_name, clock=tracker.clock),
+        box=installer.box,
     ids = secrets.get("shopify", "SHOPIFY_API_KEY")
     keys = secrets.get("shopify", "SHOPIFY_API_SECRET")
     if not ids or not keys:

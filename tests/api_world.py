@@ -22,8 +22,11 @@ from shared import wiring
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.gateways.memory import InMemoryJobStore, InMemoryShopStore
+from shared.gateways.memory_keys import InMemoryKeyStore, InMemoryReceipts
 from shared.providers.pikcel import PikcelAdapter
+from shared.usecases.identify_caller import Doors
 from shared.usecases.install_shop import ShopInstaller
+from shared.usecases.key_ring import KeyRing
 from shared.usecases.tracker import Tracker
 from tests.builders import SHOP
 from tests.fakes.clock import FakeClock
@@ -86,6 +89,14 @@ class World:
             random=OtherChance(),
             adapters={"pikcel": PikcelAdapter()},
             secrets=self.secrets,
+            shops=self.shops,
+        )
+        self.keys = InMemoryKeyStore()
+        self.receipts = InMemoryReceipts(self.clock)
+        self.doors = Doors(
+            secrets=self.secrets,
+            clock=self.clock,
+            ring=KeyRing(store=self.keys, clock=self.clock),
         )
         self.installer = ShopInstaller(
             shops=self.shops,
@@ -100,6 +111,10 @@ class World:
         return wiring.ApiApp(
             tracker=self.tracker,
             shops=self.shops,
+            keys=self.keys,
+            doors=self.doors,
+            receipts=self.receipts,
+            box=self.installer.box,
             files=self.files,
             secrets=self.secrets,
             clock=self.clock,

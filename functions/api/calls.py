@@ -26,12 +26,15 @@ class Call:
     headers: Mapping[str, str] = field(repr=False)
 
     def ref(self, job_id: str) -> JobRef:
-        """Name a job of the caller's shop. Raises NotFoundError for what cannot be one."""
-        shop = self.caller.require_shop()
-        name = job_id.strip().lower()
-        if not is_job_id(name):
+        """Name a job of the caller's shop.
+
+        Raises NotFoundError for what cannot be one, and for an agent that it is not
+        assigned to (which costs agents a read; everybody else none).
+        """
+        ref = JobRef(self.caller.require_shop(), job_id_in(job_id))
+        if self.caller.is_agent and not self.caller.may_see(self.app.tracker.store.get(ref)):
             raise NotFoundError("There is no such job.")
-        return JobRef(shop, name)
+        return ref
 
     def link(self, key: str) -> str:
         """Make a presigned link to a kept output."""
@@ -47,6 +50,14 @@ class Call:
         if not secrets:
             raise SecretUnavailableError("APP_SECRET is not set.")
         return secrets
+
+
+def job_id_in(text: str) -> str:
+    """Read a job's id. Raises NotFoundError for what cannot be one."""
+    name = text.strip().lower()
+    if not is_job_id(name):
+        raise NotFoundError("There is no such job.")
+    return name
 
 
 # For routes that anybody may call: identifies the caller only when it is called.
@@ -67,8 +78,11 @@ class Route:
     """One route: what it does, and all that the OpenAPI document says of it.
 
     path: as in the template, `{jobId}` for a parameter. action: gets the Call, and by keyword
-    `query`, `body` and `job_id` where they are declared. takes_forms: form data too.
-    is_open: anybody may call it (its action gets an OpenCall).
+    `query`, `body` and the path's parameters (`job_id`) where they are declared. takes_forms:
+    form data too. is_open: anybody may call it (its action gets an OpenCall).
+    for_agents: agents may call it; what they see is up to the action (`Call.ref` checks it).
+    for_admins: nobody but administrators may.
+    once: with an Idempotency-Key it is done once in 24 hours, and answered the same again.
     answers: status → name of the model in shared/bodies/answers.py (None: no body).
     errors: the statuses of refusals that are particular to it.
     """
@@ -83,8 +97,16 @@ class Route:
     body: type[BaseModel] | None = None
     takes_forms: bool = False
     is_open: bool = False
+    for_agents: bool = False
+    for_admins: bool = False
+    once: bool = False
     errors: tuple[int, ...] = ()
     headers: tuple[str, ...] = ()
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the path's parameters."""
+        return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
 
     @property
     def rule(self) -> str:

@@ -9,16 +9,15 @@ from pydantic.json_schema import models_json_schema
 from functions.api.calls import Route
 from functions.api.version import VERSION
 from shared.bodies import answers
-from shared.bodies.requests import CreateBody, JobIdBody
 
 _REFERENCE = "#/components/schemas/{model}"
-_BODIES: tuple[type[BaseModel], ...] = (CreateBody, JobIdBody)
 
 # Status → what its codes mean.
 ERRORS = {
     400: "`invalid_request`: what is wrong is in `details`",
     401: "`unauthorized`: no credential, or a wrong one",
-    403: "`forbidden`: a login for another shop, or not an administrator",
+    402: "`budget_exceeded`: the shop's budget of the month does not allow it",
+    403: "`forbidden`: another shop's login, or nobody who may do this",
     404: "`not_found`: no such thing, or another shop's",
     409: "`wrong_status`, `job_active`, `provider_job_taken` or `already_running`",
     413: "`too_large`",
@@ -35,7 +34,7 @@ _WITHOUT_BODY: dict[int, dict[str, Any]] = {
     304: {"description": "It is as you know it."},
 }
 _HEADERS = {
-    "Idempotency-Key": "The same key and body within 24 hours give the same job, not a second one.",
+    "Idempotency-Key": "The same key and body within 24 hours give the same answer, once done.",
     "If-None-Match": "An ETag: 304 if the job is still as it was.",
 }
 
@@ -43,7 +42,7 @@ _HEADERS = {
 def document(routes: Sequence[Route]) -> dict[str, Any]:
     """Write the document of these routes."""
     _, schemas = models_json_schema(
-        [(model, "validation") for model in (*_BODIES, *_answer_models(routes))],
+        [(model, "validation") for model in (*_bodies(routes), *_answer_models(routes))],
         ref_template=_REFERENCE,
     )
     paths: dict[str, dict[str, Any]] = {}
@@ -66,6 +65,12 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
                     "bearerFormat": "JWT",
                     "description": "An ID token of the embedded app: acts for its own shop.",
                 },
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A key of a shop (jts_…) or of an agent (jta_…): acts for its "
+                    "own shop; an agent for its own jobs only.",
+                },
                 "administratorKey": {
                     "type": "http",
                     "scheme": "bearer",
@@ -73,8 +78,12 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
                 },
             },
         },
-        "security": [{"shopifyIdToken": []}, {"administratorKey": []}],
+        "security": [{"shopifyIdToken": []}, {"key": []}, {"administratorKey": []}],
     }
+
+
+def _bodies(routes: Sequence[Route]) -> list[type[BaseModel]]:
+    return list(dict.fromkeys(route.body for route in routes if route.body is not None))
 
 
 def _answer_models(routes: Sequence[Route]) -> list[type[BaseModel]]:
@@ -94,6 +103,8 @@ def _operation(route: Route) -> dict[str, Any]:
     }
     if route.is_open:
         operation["security"] = [{}, {"administratorKey": []}]
+    elif route.for_admins:
+        operation["security"] = [{"administratorKey": []}]
     if route.body is not None:
         schema = {"$ref": _REFERENCE.format(model=route.body.__name__)}
         types = ["application/json"]
@@ -105,17 +116,22 @@ def _operation(route: Route) -> dict[str, Any]:
 
 
 def _errors(route: Route) -> set[int]:
-    return {*route.errors, 400, 500} if route.is_open else {*route.errors, *_ALWAYS}
+    if route.is_open:
+        return {*route.errors, 400, 500}
+    return {*route.errors, *_ALWAYS, *((409, 422) if route.once else ())}
 
 
 def _path_parameters(route: Route) -> list[dict[str, Any]]:
-    if "{jobId}" not in route.path:
-        return []
-    return [{"name": "jobId", "in": "path", "required": True, "schema": {"type": "string"}}]
+    text = {"type": "string"}
+    return [
+        {"name": name, "in": "path", "required": True, "schema": text} for name in route.parameters
+    ]
 
 
 def _headers(route: Route) -> list[dict[str, Any]]:
-    named = list(route.headers) if route.is_open else [*route.headers, "X-Shop"]
+    named = [*route.headers, *(["Idempotency-Key"] if route.once else [])]
+    if not route.is_open:
+        named.append("X-Shop")
     shop = {"X-Shop": "Administrators: the shop to act for."}
     return [
         {

@@ -4,9 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from functions.api.calls import Answer, Call, Route
+from functions.api.once import answer_once
 from functions.api.reading import read_body, read_query, validate
 from shared import wiring
-from shared.domain.errors import InvalidRequestError, JobTrackerError, SecretUnavailableError
+from shared.domain.errors import (
+    ForbiddenError,
+    InvalidRequestError,
+    JobTrackerError,
+    SecretUnavailableError,
+)
 from shared.observability import count, logger
 from shared.responses import HttpResponse, error_response, error_status, json_response
 from shared.usecases.identify_caller import Caller, WrongIdTokenError, identify_caller
@@ -22,15 +28,20 @@ def serve(route: Route, event: Mapping[str, Any], path: Mapping[str, str]) -> Ht
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     opened = None if route.is_open else _open(event, headers)
     arguments: dict[str, Any] = {}
-    if "jobId" in path:
-        arguments["job_id"] = path["jobId"]
+    if opened is not None:
+        _check_may_call(route, opened.caller)
+    for name in route.parameters:
+        arguments[_snake(name)] = path[name]
     if route.query is not None:
         arguments["query"] = validate(route.query, read_query(event))
     if route.body is not None:
         content_type = headers.get("content-type", "")
         data = read_body(event, content_type, takes_forms=route.takes_forms)
         arguments["body"] = validate(route.body, data)
-    answer = route.action(opened or (lambda: _open(event, headers)), **arguments)
+    if opened is not None and route.once:
+        answer = answer_once(route, opened, arguments)
+    else:
+        answer = route.action(opened or (lambda: _open(event, headers)), **arguments)
     return _answer(answer, route, event, opened.caller if opened else None)
 
 
@@ -52,11 +63,20 @@ def refuse(error: JobTrackerError, event: Mapping[str, Any], route: str) -> Http
     return error_response(error, _request_id(event), headers)
 
 
+def _check_may_call(route: Route, caller: Caller) -> None:
+    if route.for_admins and not caller.is_admin:
+        raise ForbiddenError("This is for administrators only.")
+    if caller.is_agent and not route.for_agents:
+        raise ForbiddenError("Agents may create, read and report on their own jobs only.")
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
+
+
 def _open(event: Mapping[str, Any], headers: Mapping[str, str]) -> Call:
     app = wiring.api_app()
-    caller = identify_caller(
-        headers.get("authorization"), _named_shop(event, headers), app.secrets, app.clock
-    )
+    caller = identify_caller(headers.get("authorization"), _named_shop(event, headers), app.doors)
     if caller.shop is not None and caller.id_token is not None:
         installed = app.installer.install(caller.shop, caller.id_token)
         if installed.installation is Installation.INSTALLED:

@@ -1,7 +1,9 @@
 """How a job moves: pure functions from a job and an event to the job afterwards."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from shared.domain.errors import ConflictError
 from shared.domain.events import ProviderEvent
@@ -212,6 +214,31 @@ def cancel(job: Job, now: datetime) -> Job:
         completed_at=now,
         samples=(),
         cancel_requested=True,
+        updated_at=now,
+        due_tries=0,
+    )
+
+
+def force_complete(job: Job, result: Mapping[str, Any], now: datetime) -> Job:
+    """End the job as completed with a result that an administrator gives.
+
+    Nothing is booked: nobody said what it cost. Raises ConflictError `wrong_status` when it
+    is completed already.
+    """
+    row = TRANSITIONS[job.state][JobEvent.FORCE_COMPLETE]
+    if row.outcome is not Outcome.APPLIED:
+        raise ConflictError(f"This job is {job.status} already.")
+    return replace(
+        job,
+        status=row.to.status,
+        result=result,
+        progress=100,
+        started_at=job.started_at or now,
+        completed_at=now,
+        error_code=None,
+        error_message=None,
+        cancel_requested=False,
+        poll_wanted=False,
         updated_at=now,
         due_tries=0,
     )

@@ -1,19 +1,21 @@
 """Create a job at its provider, or register one that was made elsewhere."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from shared.domain.errors import InvalidRequestError
+from shared.domain.errors import ForbiddenError, InvalidRequestError
 from shared.domain.job import PIKCEL, WORKER, Attempt, Job, Priority
 from shared.domain.plan import schedule
+from shared.domain.shop import Shop
 from shared.domain.statistics import BULK_TYPE_PREFIX
 from shared.domain.status import Outcome
 from shared.usecases.apply_event import adopt_parked
 from shared.usecases.identify_caller import Caller
 from shared.usecases.ports import Idempotency, ShopStore
+from shared.usecases.reserve_budget import budget_of, set_aside
 from shared.usecases.tracker import Note, Tracker
 
 IMAGE_TYPE = "image"
@@ -83,16 +85,20 @@ def create_job(
         identity: given, a second try raises VersionConflictError: the job was made by the first.
 
     Raises InvalidRequestError; LinkTakenError when the provider's id belongs to a job already
-    (whose, is not said); IdempotencyKeyReusedError; ConflictError `already_running`.
+    (whose, is not said); IdempotencyKeyReusedError; ConflictError `already_running`;
+    BudgetExceededError; ForbiddenError for an agent that asks for more than its own work.
 
     Guarantees
         Job, link and timeline are one transaction. Events that came before the job are applied
         before it is returned.
     """
     now = tracker.now()
+    wish = _own_wish(caller, wish)
     provider = _provider(wish)
     _check(wish, provider, tracker, is_allowed_http)
     shop = caller.require_shop()
+    settings = shops.get_shop(shop)
+    budget = budget_of(settings)
     job = Job(
         shop=shop,
         job_id=identity.job_id if identity else tracker.new_id(now),
@@ -118,7 +124,7 @@ def create_job(
         name=wish.name,
         description=wish.description,
         acceptance_criteria=wish.acceptance_criteria,
-        auto_push=_auto_push(wish, shops, shop),
+        auto_push=_auto_push(wish, settings),
         alt_text=wish.alt_text,
         scheduled_at=wish.scheduled_at,
         exclusive=wish.exclusive,
@@ -134,9 +140,12 @@ def create_job(
             ),
         ),
     )
+    job = set_aside(tracker, job, budget)
     job = schedule(job, now, tracker.patience(job))
     entry = tracker.entry(_note(caller, job), None, job, now)
-    created = tracker.store.create(job, entry=entry, idempotency=idempotency)
+    # A job made elsewhere is being paid for already: it is counted, never refused.
+    ceiling = budget if wish.provider_job_id is None else None
+    created = tracker.store.create(job, entry=entry, idempotency=idempotency, ceiling=ceiling)
     if created.job_id == job.job_id:
         tracker.send_owed(None, created, now)
     if created.provider_job_id is None:
@@ -152,10 +161,21 @@ def _provider(wish: NewJob) -> str:
     return PIKCEL if wish.tool_id is not None else WORKER
 
 
-def _auto_push(wish: NewJob, shops: ShopStore, name: str) -> bool:
+def _own_wish(caller: Caller, wish: NewJob) -> NewJob:
+    """Return what an agent may ask for: a worker's job, assigned to itself."""
+    if not caller.is_agent:
+        return wish
+    if wish.agent_id not in (None, caller.agent_id):
+        raise ForbiddenError("An agent creates jobs for itself only.")
+    wish = replace(wish, agent_id=caller.agent_id)
+    if _provider(wish) != WORKER:
+        raise ForbiddenError("An agent creates worker jobs only.")
+    return wish
+
+
+def _auto_push(wish: NewJob, shop: Shop | None) -> bool:
     if wish.auto_push is not None:
         return wish.auto_push
-    shop = shops.get_shop(name)
     return shop.auto_push if shop else False
 
 
@@ -175,9 +195,7 @@ def _check(
             faults["inputImageUrl"] = "is required for a job that is created at the provider"
     if is_registered and wish.scheduled_at is not None:
         faults["scheduledAt"] = "makes no sense for a job that the provider has already"
-    if wish.input_image_url is not None and not is_fetchable(
-        wish.input_image_url, is_allowed_http
-    ):
+    if wish.input_image_url is not None and not is_fetchable(wish.input_image_url, is_allowed_http):
         faults["inputImageUrl"] = "must be an https address"
     if wish.type is not None and wish.type.startswith(BULK_TYPE_PREFIX):
         faults["type"] = f"must not begin with {BULK_TYPE_PREFIX!r}"

@@ -8,18 +8,21 @@ from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.status import Outcome
 from shared.usecases.identify_caller import Caller
+from shared.usecases.reserve_budget import read_budget, set_aside
 from shared.usecases.tracker import Note, Tracker
 
 
 def retry_job(tracker: Tracker, caller: Caller, ref: JobRef) -> Job:
     """Retry a failed or cancelled job; returns it, pending again.
 
-    Raises NotFoundError; ConflictError `wrong_status` when it did not end without success, or
-    was made elsewhere and lacks what a provider needs to be asked again.
+    Raises NotFoundError; BudgetExceededError; ConflictError `wrong_status` when it did not end
+    without success, or was made elsewhere and lacks what a provider needs to be asked again.
     """
 
+    budget = read_budget(tracker, ref.shop)
+
     def decide(job: Job, now: datetime) -> tuple[Job, Note]:
-        after = lifecycle.retry(job, now)
+        after = set_aside(tracker, lifecycle.retry(job, now), budget)
         if not job.is_worker_job and (job.tool_id is None or job.input_image_url is None):
             raise ConflictError(
                 "This job was made elsewhere, without its tool or its input image here: "
@@ -33,4 +36,4 @@ def retry_job(tracker: Tracker, caller: Caller, ref: JobRef) -> Job:
             message=f"Retried: attempt {number} begins.",
         )
 
-    return tracker.change(ref, decide)
+    return tracker.change(ref, decide, ceiling=budget)

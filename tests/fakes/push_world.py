@@ -15,6 +15,7 @@ from PIL import Image
 
 from local.shopify_simulator import Simulator
 from shared.domain import lifecycle
+from shared.domain.budget import Budget
 from shared.domain.events import LogEntry
 from shared.domain.ids import JobRef
 from shared.domain.job import Job, Output
@@ -61,10 +62,11 @@ class CrashingStore(InMemoryJobStore):
         *,
         entry: LogEntry | None = None,
         take_links: bool = False,
+        ceiling: Budget | None = None,
     ) -> Job:
         """Write, and tell about it."""
         self._tell("before")
-        saved = super().save(before, after, entry=entry, take_links=take_links)
+        saved = super().save(before, after, entry=entry, take_links=take_links, ceiling=ceiling)
         self.saves += 1
         self._tell("after")
         return saved

@@ -57,8 +57,15 @@ def _route(path: str, name: str, summary: str, action: object, answer: str = "Jo
         body=JobIdBody,
         takes_forms=True,
         answers={200: answer},
-        errors=(404, 409, 413) if action is not sync else (404, 413),
+        errors=_errors(action),
+        once=action in (retry, push, undo),
     )
+
+
+def _errors(action: object) -> tuple[int, ...]:
+    if action is sync:
+        return (404, 413)
+    return (402, 404, 409, 413) if action is retry else (404, 409, 413)
 
 
 ROUTES = (

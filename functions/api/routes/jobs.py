@@ -1,24 +1,23 @@
 """Routes about jobs as such: create, list, read, delete."""
 
-import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 from functions.api.calls import Answer, Call, Route
+from functions.api.once import idempotency_of
 from shared.bodies.requests import CreateBody, ListQuery, LogQuery, OutputQuery, ShopQuery
-from shared.domain.errors import InvalidRequestError, NotFoundError, TooLargeError
+from shared.domain.errors import ForbiddenError, InvalidRequestError, NotFoundError, TooLargeError
 from shared.domain.filters import JobFilter
 from shared.domain.job import PIKCEL, Job, Priority
 from shared.representation import etag, job_json, log_json
 from shared.usecases.create_job import NewJob, create_job
 from shared.usecases.delete_job import delete_job
 from shared.usecases.list_jobs import JobList, list_jobs, list_jobs_by_id
-from shared.usecases.ports import Idempotency
 from shared.usecases.read_log import read_log
 
 # Lambda answers with at most 6 MB.
 MAX_ANSWER_BYTES = 5_000_000
-MAX_IDEMPOTENCY_KEY = 255
 
 
 def create(call: Call, query: ShopQuery, body: CreateBody) -> Answer:
@@ -28,7 +27,7 @@ def create(call: Call, query: ShopQuery, body: CreateBody) -> Answer:
         call.app.shops,
         call.caller,
         _wish(body),
-        idempotency=_idempotency(call, body),
+        idempotency=idempotency_of(call, body.model_dump(mode="json", exclude_none=True)),
         is_allowed_http=call.app.is_allowed_http,
     )
     location = {"location": f"/api/jobs/{job.job_id}"}
@@ -38,6 +37,10 @@ def create(call: Call, query: ShopQuery, body: CreateBody) -> Answer:
 def list_(call: Call, query: ListQuery) -> Answer:
     """List jobs."""
     wanted = _filter(call.caller.require_shop(), query)
+    if call.caller.is_agent:
+        if wanted.agent_id not in (None, call.caller.agent_id):
+            raise ForbiddenError("An agent lists its own jobs only.")
+        wanted = replace(wanted, agent_id=call.caller.agent_id)
     store = call.app.tracker.store
     if query.ids is not None:
         if query.cursor is not None:
@@ -131,19 +134,6 @@ def _wish(body: CreateBody) -> NewJob:
     return NewJob(**given)
 
 
-def _idempotency(call: Call, body: CreateBody) -> Idempotency | None:
-    key = call.headers.get("idempotency-key")
-    if key is None:
-        return None
-    if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY or not key.isprintable() or not key.isascii():
-        raise InvalidRequestError(
-            f"An Idempotency-Key is 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters.",
-            details=[{"field": "Idempotency-Key", "message": "is not valid"}],
-        )
-    same = json.dumps(body.model_dump(mode="json", exclude_none=True), sort_keys=True)
-    return Idempotency(key=key, body_sha256=hashlib.sha256(same.encode()).hexdigest())
-
-
 def _filter(shop: str, query: ListQuery) -> JobFilter:
     return JobFilter(
         shop=shop,
@@ -200,8 +190,9 @@ ROUTES = (
         query=ShopQuery,
         body=CreateBody,
         answers={202: "JobAnswer"},
-        errors=(409, 413, 422),
+        errors=(402, 409, 413, 422),
         headers=("Idempotency-Key",),
+        for_agents=True,
     ),
     Route(
         method="GET",
@@ -212,6 +203,7 @@ ROUTES = (
         query=ListQuery,
         answers={200: "JobListAnswer"},
         errors=(413,),
+        for_agents=True,
     ),
     Route(
         method="GET",
@@ -223,6 +215,7 @@ ROUTES = (
         answers={200: "JobAnswer", 304: None},
         errors=(404,),
         headers=("If-None-Match",),
+        for_agents=True,
     ),
     Route(
         method="DELETE",
@@ -243,6 +236,7 @@ ROUTES = (
         query=LogQuery,
         answers={200: "LogsAnswer"},
         errors=(404,),
+        for_agents=True,
     ),
     Route(
         method="GET",
@@ -253,5 +247,6 @@ ROUTES = (
         query=OutputQuery,
         answers={302: None},
         errors=(404,),
+        for_agents=True,
     ),
 )

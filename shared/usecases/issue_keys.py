@@ -1,0 +1,111 @@
+"""Issue and revoke the keys of a shop, and look after its agents."""
+
+from dataclasses import dataclass, field, replace
+
+from shared.domain.errors import NotFoundError, VersionConflictError
+from shared.domain.keys import (
+    AGENT_PREFIX,
+    KEY_ID_BYTES,
+    SECRET_BYTES,
+    SHOP_PREFIX,
+    Agent,
+    ShopKey,
+    key_digest,
+    write_key,
+)
+from shared.usecases.identify_caller import Caller
+from shared.usecases.ports import KeyStore
+from shared.usecases.tracker import CONFLICT_TRIES, Tracker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued[Record]:
+    """What was made, and its key, which nobody can read again."""
+
+    record: Record
+    key: str = field(repr=False)
+
+
+def issue_shop_key(tracker: Tracker, keys: KeyStore, caller: Caller, name: str) -> Issued[ShopKey]:
+    """Make a key of the caller's shop. Raises ConflictError when it has 20 of them."""
+    key_id, key = _new_key(tracker, SHOP_PREFIX)
+    made = ShopKey(
+        shop=caller.require_shop(),
+        key_id=key_id,
+        digest=key_digest(key),
+        name=name,
+        created_at=tracker.now(),
+        created_by=caller.actor,
+    )
+    keys.add_key(made)
+    return Issued(record=made, key=key)
+
+
+def revoke_shop_key(keys: KeyStore, caller: Caller, key_id: str) -> None:
+    """Revoke a key of the caller's shop. Raises NotFoundError."""
+    if not keys.remove_key(caller.require_shop(), key_id):
+        raise NotFoundError("This shop has no such key.")
+
+
+def add_agent(
+    tracker: Tracker, keys: KeyStore, shop: str, name: str, description: str | None
+) -> Issued[Agent]:
+    """Make an agent of a shop, with its key. Raises ConflictError when it has 100 of them."""
+    now = tracker.now()
+    key_id, key = _new_key(tracker, AGENT_PREFIX)
+    agent = Agent(
+        shop=shop,
+        agent_id=tracker.new_id(now),
+        key_id=key_id,
+        digest=key_digest(key),
+        name=name,
+        description=description,
+        created_at=now,
+        updated_at=now,
+    )
+    keys.add_agent(agent)
+    return Issued(record=agent, key=key)
+
+
+def find_agent(keys: KeyStore, shop: str, agent_id: str) -> Agent:
+    """Read an agent of a shop. Raises NotFoundError."""
+    agent = keys.get_agent(shop, agent_id)
+    if agent is None:
+        raise NotFoundError("This shop has no such agent.")
+    return agent
+
+
+def change_agent(
+    tracker: Tracker,
+    keys: KeyStore,
+    shop: str,
+    agent_id: str,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    is_active: bool | None = None,
+) -> Agent:
+    """Change what is given of an agent; its key works only while it is active.
+
+    Raises NotFoundError, VersionConflictError.
+    """
+    for _ in range(CONFLICT_TRIES):
+        before = find_agent(keys, shop, agent_id)
+        after = replace(
+            before,
+            name=before.name if name is None else name,
+            description=before.description if description is None else description,
+            is_active=before.is_active if is_active is None else is_active,
+        )
+        if after == before:
+            return before
+        try:
+            return keys.save_agent(before, replace(after, updated_at=tracker.now()))
+        except VersionConflictError:
+            continue
+    raise VersionConflictError("The agent is being changed by too many at once.")
+
+
+def _new_key(tracker: Tracker, prefix: str) -> tuple[str, str]:
+    key_id = tracker.random.token_bytes(KEY_ID_BYTES).hex()
+    return key_id, write_key(prefix, key_id, tracker.random.token_bytes(SECRET_BYTES))

@@ -1,0 +1,68 @@
+"""What a shop has set, and in what state its installation is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from shared.domain.budget import Spending, month_of
+from shared.domain.errors import VersionConflictError
+from shared.domain.shop import Shop
+from shared.usecases.install_shop import has_working_token
+from shared.usecases.ports import ShopStore
+from shared.usecases.tracker import CONFLICT_TRIES, Tracker
+
+
+class TokenState(StrEnum):
+    """What we have to call Shopify with. The token itself is never shown."""
+
+    OK = "ok"
+    MISSING = "missing"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShopView:
+    """A shop as its owner sees it. month, spent: what its budget of this UTC month took."""
+
+    shop: Shop
+    token: TokenState
+    month: str
+    spent: Spending
+
+
+def read_shop(tracker: Tracker, shops: ShopStore, name: str, *, has_own_token: bool) -> ShopView:
+    """Read a shop; one that was never seen has the defaults.
+
+    has_own_token: a token was given to us for every shop (a custom app of one merchant).
+    """
+    shop = shops.get_shop(name) or Shop(shop=name)
+    month = month_of(tracker.now())
+    return ShopView(
+        shop=shop,
+        token=_state(tracker, shop, has_own_token),
+        month=month,
+        spent=tracker.store.spent(name, month),
+    )
+
+
+def change_shop(shops: ShopStore, name: str, changes: Mapping[str, object]) -> Shop:
+    """Change settings (fields of `Shop`). Raises VersionConflictError after many tries."""
+    for _ in range(CONFLICT_TRIES):
+        before = shops.get_shop(name)
+        shop = before or Shop(shop=name)
+        after = replace(shop, **changes)  # type: ignore[arg-type]  # the API's model names them
+        if after == shop:
+            return shop
+        try:
+            return shops.save_shop(before, after)
+        except VersionConflictError:
+            continue
+    raise VersionConflictError("The shop is being changed by too many at once.")
+
+
+def _state(tracker: Tracker, shop: Shop, has_own_token: bool) -> TokenState:
+    if has_own_token:
+        return TokenState.OK
+    if shop.token is None:
+        return TokenState.MISSING
+    return TokenState.OK if has_working_token(shop, tracker.now()) else TokenState.DEAD
