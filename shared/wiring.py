@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         WorkStore,
     )
     from shared.usecases.push_lane import PushLane
+    from shared.usecases.run_bulk import BulkLane
 
 
 @cache
@@ -64,7 +65,7 @@ def clients() -> AwsClients:
 
 def reset() -> None:
     """Forget everything made so far (tests change the environment)."""
-    for made in (clients, webhook_app, api_app, dispatch_app, push_app, sweep_app):
+    for made in (clients, webhook_app, api_app, dispatch_app, push_app, sweep_app, bulk_app):
         made.cache_clear()
 
 
@@ -73,6 +74,8 @@ def _tracker(
     dispatch_url: str | None,
     push_url: str | None,
     secrets: Secrets | None = None,
+    *,
+    bulk_url: str | None = None,
 ) -> Tracker:
     return Tracker(
         store=DynamoJobStore(
@@ -81,7 +84,7 @@ def _tracker(
             clock=SystemClock(),
             random=SystemRandomness(),
         ),
-        outbox=SqsOutbox(clients().client("sqs"), dispatch_url, push_url),
+        outbox=SqsOutbox(clients().client("sqs"), dispatch_url, push_url, bulk_url),
         clock=SystemClock(),
         random=SystemRandomness(),
         adapters=adapters(),
@@ -171,6 +174,7 @@ def api_app() -> ApiApp:
     from shared.usecases.install_shop import ShopInstaller
     from shared.gateways.dynamo_keys import DynamoKeyStore
     from shared.gateways.dynamo_receipts import DynamoReceipts
+    from shared.gateways.dynamo_works import DynamoWorkStore
 
     settings = ApiSettings.load()
     from shared.usecases.identify_caller import Doors
@@ -181,7 +185,11 @@ def api_app() -> ApiApp:
         app=settings.app_secret_id,
     )
     tracker = _tracker(
-        settings.table_name, settings.dispatch_queue_url, settings.push_queue_url, secrets
+        settings.table_name,
+        settings.dispatch_queue_url,
+        settings.push_queue_url,
+        secrets,
+        bulk_url=settings.bulk_queue_url,
     )
     shops = DynamoShopStore(clients().client("dynamodb"), settings.table_name, clock=tracker.clock)
     installer = ShopInstaller(
@@ -194,7 +202,11 @@ def api_app() -> ApiApp:
     )
     plain_hosts = frozenset(split_hosts(settings.result_hosts)) if is_laptop() else frozenset()
     sqs = clients().client("sqs")
-    queues = {"dispatch": settings.dispatch_queue_url, "push": settings.push_queue_url}
+    queues = {
+        "dispatch": settings.dispatch_queue_url,
+        "push": settings.push_queue_url,
+        "bulk": settings.bulk_queue_url,
+    }
     return ApiApp(
         tracker=tracker,
         shops=shops,
@@ -218,6 +230,7 @@ def _shopify_app(secrets: Secrets) -> tuple[str, str]:
         ),
         receipts=DynamoReceipts(dynamo, settings.table_name, clock=tracker.clock),
         box=installer.box,
+        works=DynamoWorkStore(dynamo, settings.table_name, clock=tracker.clock),
     ids = secrets.get("shopify", "SHOPIFY_API_KEY")
     keys = secrets.get("shopify", "SHOPIFY_API_SECRET")
     if not ids or not keys:
@@ -334,5 +347,43 @@ def sweep_app() -> SweepApp:
     """Put functions/sweep together. Raises SettingsError."""
     settings = SweepSettings.load()
     return SweepApp(
-        tracker=_tracker(settings.table_name, settings.dispatch_queue_url, settings.push_queue_url)
+        tracker=_tracker(
+            settings.table_name,
+            settings.dispatch_queue_url,
+            settings.push_queue_url,
+            bulk_url=settings.bulk_queue_url,
+        )
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkApp:
+    """What functions/bulk works with. read: reads a message, or raises ValueError."""
+
+    lane: "BulkLane"
+    read: "Callable[[str], BulkRequest]"
+
+
+@cache
+def bulk_app() -> BulkApp:
+    """Put functions/bulk together. Raises SettingsError."""
+    from shared.gateways.dynamo_works import DynamoWorkStore
+    from shared.gateways.files import S3Files
+    from shared.gateways.queues import read_bulk
+    from shared.usecases.run_bulk import BulkLane
+
+    settings = BulkSettings.load()
+    tracker = _tracker(
+        settings.table_name,
+        settings.dispatch_queue_url,
+        settings.push_queue_url,
+        bulk_url=settings.bulk_queue_url,
+    )
+    dynamo = clients().client("dynamodb")
+    lane = BulkLane(
+        tracker=tracker,
+        works=DynamoWorkStore(dynamo, settings.table_name, clock=tracker.clock),
+        shops=DynamoShopStore(dynamo, settings.table_name, clock=tracker.clock),
+        files=S3Files(clients().client("s3"), settings.output_bucket),
+    )
+    return BulkApp(lane=lane, read=read_bulk)

@@ -21,7 +21,7 @@ from functions.api.routes import ROUTES
 from shared import wiring
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
-from shared.gateways.memory import InMemoryJobStore, InMemoryShopStore
+from shared.gateways.memory import InMemoryJobStore, InMemoryShopStore, InMemoryWorkStore
 from shared.gateways.memory_keys import InMemoryKeyStore, InMemoryReceipts
 from shared.providers.pikcel import PikcelAdapter
 from shared.usecases.identify_caller import Doors
@@ -76,6 +76,7 @@ class World:
         self.clock = FakeClock()
         self.store = InMemoryJobStore(self.clock)
         self.shops = InMemoryShopStore()
+        self.works = InMemoryWorkStore()
         self.outbox = FakeOutbox()
         self.files = FakeFiles()
         self.secrets = FakeSecrets()
@@ -115,6 +116,7 @@ class World:
             doors=self.doors,
             receipts=self.receipts,
             box=self.installer.box,
+            works=self.works,
             files=self.files,
             secrets=self.secrets,
             clock=self.clock,

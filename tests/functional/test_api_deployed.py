@@ -38,6 +38,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsClients]:
             "OUTPUT_BUCKET": "outputs",
             "DISPATCH_QUEUE_URL": sqs.create_queue(QueueName="dispatch")["QueueUrl"],
             "PUSH_QUEUE_URL": push["QueueUrl"],
+            "BULK_QUEUE_URL": sqs.create_queue(QueueName="bulk")["QueueUrl"],
             "SHOPIFY_API_VERSION": "2026-10",
             "SHOPIFY_BASE_URL": "https://{shop}",
             "RESULT_HOSTS": "127.0.0.1:8790",

@@ -37,6 +37,8 @@ def test_functions_are_called_after_their_folders() -> None:
 
 def test_a_dead_letter_queue_is_called_after_the_queue_it_serves() -> None:
     assert TEMPLATE.queue_names == {
+        "bulk": "BulkQueue",
+        "bulk-dlq": "BulkDeadLetterQueue",
         "dispatch": "DispatchQueue",
         "dispatch-dlq": "DispatchDeadLetterQueue",
         "push": "PushQueue",

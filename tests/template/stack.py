@@ -12,8 +12,8 @@ from samtranslator.yaml_helper import yaml_parse
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
-FUNCTIONS: Final = ("api", "dispatch", "push", "sweep", "webhook")
-CONSUMERS: Final = {"dispatch": "DispatchQueue", "push": "PushQueue"}
+FUNCTIONS: Final = ("api", "bulk", "dispatch", "push", "sweep", "webhook")
+CONSUMERS: Final = {"bulk": "BulkQueue", "dispatch": "DispatchQueue", "push": "PushQueue"}
 
 
 @cache

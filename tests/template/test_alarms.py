@@ -27,7 +27,9 @@ def test_every_alarm_says_what_is_wrong(alarm: str) -> None:
     assert len(properties(alarm)["AlarmDescription"].split()) >= 6
 
 
-@pytest.mark.parametrize("queue", ["DispatchDeadLetterQueue", "PushDeadLetterQueue"])
+@pytest.mark.parametrize(
+    "queue", ["BulkDeadLetterQueue", "DispatchDeadLetterQueue", "PushDeadLetterQueue"]
+)
 def test_one_dead_letter_is_enough(queue: str) -> None:
     name = {"Fn::GetAtt": [queue, "QueueName"]}
     (alarm,) = (

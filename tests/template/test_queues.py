@@ -8,8 +8,8 @@ import pytest
 
 from tests.template.stack import CONSUMERS, function, ids_of_type, properties
 
-QUEUES = ("DispatchQueue", "PushQueue")
-DEAD_LETTER_QUEUES = ("DispatchDeadLetterQueue", "PushDeadLetterQueue")
+QUEUES = ("BulkQueue", "DispatchQueue", "PushQueue")
+DEAD_LETTER_QUEUES = ("BulkDeadLetterQueue", "DispatchDeadLetterQueue", "PushDeadLetterQueue")
 FOURTEEN_DAYS_S = 14 * 24 * 60 * 60
 
 
@@ -42,9 +42,10 @@ def test_dead_letters_are_kept_as_long_as_they_can_be(queue: str) -> None:
     assert properties(queue)["MessageRetentionPeriod"] == FOURTEEN_DAYS_S
 
 
-def test_a_dispatch_message_stays_invisible_for_six_timeouts() -> None:
-    visibility_s = properties("DispatchQueue")["VisibilityTimeout"]
-    assert visibility_s >= 6 * function("dispatch")["Timeout"]
+@pytest.mark.parametrize("name", ["bulk", "dispatch"])
+def test_a_message_stays_invisible_for_six_timeouts(name: str) -> None:
+    visibility_s = properties(f"{name.capitalize()}Queue")["VisibilityTimeout"]
+    assert visibility_s >= 6 * function(name)["Timeout"]
 
 
 def test_a_crashed_push_silences_its_shop_for_a_minute_and_a_half_only() -> None:
@@ -70,6 +71,7 @@ def test_a_consumer_reports_single_failures_and_is_bounded(name: str) -> None:
     assert 2 <= mapping(name)["ScalingConfig"]["MaximumConcurrency"] <= 50
 
 
-def test_ten_pushes_of_a_shop_come_together_and_dispatches_come_alone() -> None:
+def test_ten_pushes_of_a_shop_come_together_and_the_others_come_alone() -> None:
     assert mapping("push")["BatchSize"] == 10
+    assert mapping("bulk")["BatchSize"] == 1
     assert mapping("dispatch")["BatchSize"] == 1

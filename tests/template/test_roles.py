@@ -12,6 +12,7 @@ TABLE = {"Fn::GetAtt": ["Table", "Arn"]}
 ANY_INDEX = {"Fn::Sub": "${Table.Arn}/index/*"}
 PUSH_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_push"}
 DUE_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_due"}
+BULK = {"Fn::GetAtt": ["BulkQueue", "Arn"]}
 DISPATCH = {"Fn::GetAtt": ["DispatchQueue", "Arn"]}
 PUSH = {"Fn::GetAtt": ["PushQueue", "Arn"]}
 OBJECTS = {"Fn::Sub": "${OutputBucket.Arn}/*"}
@@ -61,12 +62,19 @@ ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
     "sweep": [
         (items("BatchGetItem", *WRITE), [TABLE]),
         ({"dynamodb:Query"}, [DUE_INDEX]),
-        ({"sqs:SendMessage"}, [DISPATCH, PUSH]),
+        ({"sqs:SendMessage"}, [DISPATCH, PUSH, BULK]),
+    ],
+    "bulk": [
+        (items("BatchGetItem", "BatchWriteItem", "DeleteItem", "Query", *WRITE), [TABLE]),
+        ({"dynamodb:Query"}, [ANY_INDEX]),
+        (CONSUME, [BULK]),
+        ({"sqs:SendMessage"}, [BULK, DISPATCH, PUSH]),
+        ({"s3:DeleteObject"}, [OBJECTS]),
     ],
     "api": [
         (items("BatchGetItem", "BatchWriteItem", "DeleteItem", "Query", *WRITE), [TABLE]),
         ({"dynamodb:Query"}, [ANY_INDEX]),
-        ({"sqs:GetQueueAttributes", "sqs:SendMessage"}, [DISPATCH, PUSH]),
+        ({"sqs:GetQueueAttributes", "sqs:SendMessage"}, [DISPATCH, PUSH, BULK]),
         ({"s3:DeleteObject", "s3:GetObject"}, [OBJECTS]),
         (
             {"secretsmanager:GetSecretValue"},

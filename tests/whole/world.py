@@ -210,6 +210,7 @@ class World:
         self.failed_runs: list[str] = []
         self.dispatch = queue_of("DispatchQueue", "dispatch", batch_size=1)
         self.push = queue_of("PushQueue", "push", batch_size=10)
+        self.bulk = queue_of("BulkQueue", "bulk", batch_size=1)
         self._keys = iter(range(1, 1000))
         self._swept_at = START
         self._seen_at: int | None = None
@@ -280,7 +281,7 @@ class World:
     def _wire(self, patch: pytest.MonkeyPatch, engine: Engine) -> None:
         """Put our own edges under the product's wiring, and nothing else."""
         made: dict[str, Any] = {
-            "sqs": QueueService([self.dispatch, self.push], self.our_clock.now),
+            "sqs": QueueService([self.dispatch, self.push, self.bulk], self.our_clock.now),
             "secretsmanager": _Secrets(),
             "s3": _Bucket(),
             "dynamodb": self._dynamo,
@@ -342,6 +343,7 @@ class World:
             "OUTPUT_BUCKET": BUCKET,
             "DISPATCH_QUEUE_URL": self.dispatch.url,
             "PUSH_QUEUE_URL": self.push.url,
+            "BULK_QUEUE_URL": self.bulk.url,
             "PUBLIC_URL": PUBLIC_URL,
             "PIKCEL_API_URL": PIKCEL_URL,
             "SHOPIFY_API_VERSION": "2026-10",
