@@ -89,10 +89,10 @@ def _tracker(
         random=SystemRandomness(),
         adapters=adapters(),
         secrets=secrets,
+        shops=DynamoShopStore(clients().client("dynamodb"), table_name, clock=SystemClock()),
     )
 
 
-        shops=DynamoShopStore(clients().client("dynamodb"), table_name, clock=SystemClock()),
 def _secrets(**secret_ids: str) -> SecretsManagerSecrets:
     return SecretsManagerSecrets(clients().client("secretsmanager"), secret_ids, SystemClock())
 
@@ -127,13 +127,14 @@ class ApiApp:
 
     tracker: Tracker
     shops: ShopStore
-    files: Files
-    secrets: Secrets
-    clock: Clock
     keys: "KeyStore"
     doors: "Doors"
     receipts: "Receipts"
     box: "TokenBox"
+    works: "WorkStore"
+    files: Files
+    secrets: Secrets
+    clock: Clock
     installer: "ShopInstaller"
     is_allowed_http: "Callable[[str], bool]"
     needed_secrets: "Mapping[str, str]"
@@ -169,17 +170,17 @@ class _TokensOnDemand:
 @cache
 def api_app() -> ApiApp:
     """Put functions/api together. Raises SettingsError."""
-    from shared.gateways.files import S3Files
-    from shared.gateways.token_box import SecretTokenBox
-    from shared.usecases.install_shop import ShopInstaller
     from shared.gateways.dynamo_keys import DynamoKeyStore
     from shared.gateways.dynamo_receipts import DynamoReceipts
     from shared.gateways.dynamo_works import DynamoWorkStore
+    from shared.gateways.files import S3Files
+    from shared.gateways.token_box import SecretTokenBox
+    from shared.usecases.identify_caller import Doors
+    from shared.usecases.install_shop import ShopInstaller
+    from shared.usecases.key_ring import KeyRing
 
     settings = ApiSettings.load()
-    from shared.usecases.identify_caller import Doors
     secrets = _secrets(
-    from shared.usecases.key_ring import KeyRing
         shopify=settings.shopify_secret_id,
         admin=settings.admin_secret_id,
         app=settings.app_secret_id,
@@ -201,7 +202,8 @@ def api_app() -> ApiApp:
         clock=tracker.clock,
     )
     plain_hosts = frozenset(split_hosts(settings.result_hosts)) if is_laptop() else frozenset()
-    sqs = clients().client("sqs")
+    dynamo, sqs = clients().client("dynamodb"), clients().client("sqs")
+    keys = DynamoKeyStore(dynamo, settings.table_name, clock=tracker.clock)
     queues = {
         "dispatch": settings.dispatch_queue_url,
         "push": settings.push_queue_url,
@@ -210,6 +212,15 @@ def api_app() -> ApiApp:
     return ApiApp(
         tracker=tracker,
         shops=shops,
+        keys=keys,
+        doors=Doors(
+            secrets=secrets,
+            clock=tracker.clock,
+            ring=KeyRing(store=keys, clock=tracker.clock),
+        ),
+        receipts=DynamoReceipts(dynamo, settings.table_name, clock=tracker.clock),
+        box=installer.box,
+        works=DynamoWorkStore(dynamo, settings.table_name, clock=tracker.clock),
         files=S3Files(clients().client("s3"), settings.output_bucket),
         secrets=secrets,
         clock=tracker.clock,
@@ -222,15 +233,6 @@ def api_app() -> ApiApp:
 
 def _shopify_app(secrets: Secrets) -> tuple[str, str]:
     """Return the app's client id and (newest) secret."""
-        keys=keys,
-        doors=Doors(
-            secrets=secrets,
-            clock=tracker.clock,
-            ring=KeyRing(store=keys, clock=tracker.clock),
-        ),
-        receipts=DynamoReceipts(dynamo, settings.table_name, clock=tracker.clock),
-        box=installer.box,
-        works=DynamoWorkStore(dynamo, settings.table_name, clock=tracker.clock),
     ids = secrets.get("shopify", "SHOPIFY_API_KEY")
     keys = secrets.get("shopify", "SHOPIFY_API_SECRET")
     if not ids or not keys:

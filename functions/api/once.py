@@ -50,12 +50,7 @@ def answer_once(route: Route, call: Call, arguments: Mapping[str, Any]) -> Answe
     A refused call is forgotten: nothing was done, it may be made again with the same key.
     Answers are kept sealed: links and new keys are in them.
     """
-    said = {
-        name: value.model_dump(mode="json", by_alias=True)
-        if isinstance(value, BaseModel)
-        else value
-        for name, value in arguments.items()
-    }
+    said = {name: _plain(value) for name, value in arguments.items()}
     idempotency = idempotency_of(call, [route.method, route.path, said])
     if idempotency is None:
         return route.action(call, **arguments)
@@ -72,6 +67,10 @@ def answer_once(route: Route, call: Call, arguments: Mapping[str, Any]) -> Answe
     if len(kept) <= MAX_ANSWER_CHARACTERS:
         receipts.finish(shop, idempotency, call.app.box.seal(kept))
     return answer
+
+
+def _plain(value: object) -> object:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
 
 
 def _owned(caller: Caller, key: str) -> str:
