@@ -8,8 +8,9 @@ from pydantic.json_schema import models_json_schema
 
 from functions.api.calls import Route
 from functions.api.version import VERSION
-from shared.bodies import answers
+from shared.bodies import access_answers, answers
 
+_ANSWERS = (answers, access_answers)
 _REFERENCE = "#/components/schemas/{model}"
 
 # Status → what its codes mean.
@@ -88,7 +89,14 @@ def _bodies(routes: Sequence[Route]) -> list[type[BaseModel]]:
 
 def _answer_models(routes: Sequence[Route]) -> list[type[BaseModel]]:
     names = {name for route in routes for name in route.answers.values() if name}
-    return [getattr(answers, name) for name in sorted({*names, "ErrorAnswer"})]
+    return [_model(name) for name in sorted({*names, "ErrorAnswer"})]
+
+
+def _model(name: str) -> type[BaseModel]:
+    found: type[BaseModel] = next(
+        getattr(module, name) for module in _ANSWERS if hasattr(module, name)
+    )
+    return found
 
 
 def _operation(route: Route) -> dict[str, Any]:
@@ -177,7 +185,7 @@ def _inlined(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, An
 def _answer(status: int, name: str | None) -> dict[str, Any]:
     if name is None:
         return _WITHOUT_BODY[status]
-    model: type[BaseModel] = getattr(answers, name)
+    model = _model(name)
     schema = {"$ref": _REFERENCE.format(model=name)}
     return {
         "description": (model.__doc__ or name).partition("\n")[0],

@@ -5,7 +5,7 @@ read it from here.
 """
 
 from functions.api.calls import Route
-from functions.api.routes import actions, jobs, service, statistics
+from functions.api.routes import actions, admin, jobs, service, shop, statistics
 from functions.api.routes.description import describe
 
 # Literal paths before those with parameters: `stats` is not a job's id.
@@ -13,6 +13,8 @@ _ACTIONS: tuple[Route, ...] = (
     *statistics.ROUTES,
     *actions.ROUTES,
     *jobs.ROUTES,
+    *shop.ROUTES,
+    *admin.ROUTES,
     *service.ROUTES,
 )
 ROUTES: tuple[Route, ...] = (*_ACTIONS, describe(_ACTIONS))

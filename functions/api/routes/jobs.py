@@ -26,7 +26,7 @@ def create(call: Call, query: ShopQuery, body: CreateBody) -> Answer:
         call.app.tracker,
         call.app.shops,
         call.caller,
-        _wish(body),
+        wish(body.model_dump(exclude_none=True)),
         idempotency=idempotency_of(call, body.model_dump(mode="json", exclude_none=True)),
         is_allowed_http=call.app.is_allowed_http,
     )
@@ -119,8 +119,8 @@ def output(call: Call, job_id: str, query: OutputQuery) -> Answer:
     return Answer(status=302, body=None, headers={"location": url, "cache-control": "no-store"})
 
 
-def _wish(body: CreateBody) -> NewJob:
-    given: dict[str, Any] = body.model_dump(exclude_none=True)
+def wish(given: dict[str, Any]) -> NewJob:
+    """Return what a body's fields ask for."""
     pikcel_job_id = given.pop("pikcel_job_id", None)
     if pikcel_job_id is not None:
         is_same = given.setdefault("provider_job_id", pikcel_job_id) == pikcel_job_id

@@ -1,0 +1,288 @@
+"""Routes of administrators: jobs of all shops, agents, and what came without a job."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC
+from typing import Any
+
+from functions.api.calls import Answer, Call, Route, job_id_in
+from functions.api.routes.jobs import list_, wish
+from shared.bodies.access import (
+    AdminListQuery,
+    AdoptBody,
+    AgentBody,
+    CompleteBody,
+    NewAgentBody,
+    ParkedQuery,
+    ReassignBody,
+)
+from shared.bodies.requests import ShopQuery
+from shared.domain.errors import InvalidRequestError
+from shared.domain.ids import JobRef, is_shop
+from shared.domain.job import Job
+from shared.domain.keys import Agent
+from shared.representation import instant
+from shared.usecases.administer_jobs import (
+    complete_job,
+    find_job,
+    list_jobs_of_day,
+    list_parked,
+    reassign_job,
+)
+from shared.usecases.create_job import create_job
+from shared.usecases.issue_keys import add_agent, change_agent
+from shared.usecases.retry_job import retry_job
+
+
+def jobs(call: Call, query: AdminListQuery) -> Answer:
+    """List a shop's jobs with all filters, or all shops' jobs of a day."""
+    if call.caller.shop is not None:
+        found = list_(call, query)
+        names = ("success", "jobs", "nextCursor")
+        return Answer(body={name: (found.body or {})[name] for name in names} | {"day": None})
+    given = query.model_fields_set - {"day", "limit", "cursor", "shop"}
+    if given:
+        raise InvalidRequestError(
+            "Filters need a shop; of all shops there is the list of a day.",
+            details=[{"field": name, "message": "needs a shop"} for name in sorted(given)],
+        )
+    page = list_jobs_of_day(
+        call.app.tracker.store,
+        query.day or f"{call.app.clock.now().astimezone(UTC):%Y-%m-%d}",
+        limit=query.limit,
+        cursor=query.cursor,
+        cursor_secrets=call.cursor_secrets(),
+    )
+    return Answer(
+        body={
+            "success": True,
+            "jobs": [call.describe(job) for job in page.jobs],
+            "nextCursor": page.next_cursor,
+            "day": page.day,
+        }
+    )
+
+
+def job(call: Call, job_id: str, query: ShopQuery) -> Answer:
+    """Read a job of any shop."""
+    return _job(call, call.app.tracker.store.get(_ref(call, job_id)))
+
+
+def resubmit(call: Call, job_id: str, query: ShopQuery) -> Answer:
+    """Open a new attempt."""
+    return _job(call, retry_job(call.app.tracker, call.caller, _ref(call, job_id)))
+
+
+def complete(call: Call, job_id: str, query: ShopQuery, body: CompleteBody) -> Answer:
+    """End a job as completed."""
+    ref = _ref(call, job_id)
+    return _job(call, complete_job(call.app.tracker, call.caller, ref, body.result))
+
+
+def reassign(call: Call, job_id: str, query: ShopQuery, body: ReassignBody) -> Answer:
+    """Give a job to an agent."""
+    app = call.app
+    ref = _ref(call, job_id)
+    return _job(call, reassign_job(app.tracker, app.keys, call.caller, ref, body.agent_id))
+
+
+def parked(call: Call, query: ParkedQuery) -> Answer:
+    """List deliveries without a job."""
+    found = list_parked(call.app.tracker.store, call.app.clock.now(), limit=query.limit)
+    shown = [
+        {
+            "provider": event.provider,
+            "providerJobId": event.provider_job_id,
+            "receivedAt": instant(event.received_at),
+            "proof": event.proof.value,
+        }
+        for event in found
+    ]
+    return Answer(body={"success": True, "parked": shown})
+
+
+def adopt(call: Call, query: ShopQuery, body: AdoptBody) -> Answer:
+    """Register the job of a delivery for a shop."""
+    if not is_shop(body.shop) or call.caller.shop not in (None, body.shop):
+        raise InvalidRequestError(
+            "This is not a shop, or another one than the request names.",
+            details=[{"field": "shop", "message": "must look like name.myshopify.com"}],
+        )
+    made = create_job(
+        call.app.tracker,
+        call.app.shops,
+        replace(call.caller, shop=body.shop),
+        wish(body.model_dump(exclude_none=True, exclude={"shop"})),
+        idempotency=None,
+        is_allowed_http=call.app.is_allowed_http,
+    )
+    return Answer(status=202, body={"success": True, "job": call.describe(made)})
+
+
+def agents(call: Call, query: ShopQuery) -> Answer:
+    """List a shop's agents."""
+    found = call.app.keys.agents(call.caller.require_shop())
+    return Answer(body={"success": True, "agents": [_agent(agent) for agent in found]})
+
+
+def new_agent(call: Call, query: ShopQuery, body: NewAgentBody) -> Answer:
+    """Make an agent."""
+    app, shop = call.app, call.caller.require_shop()
+    made = add_agent(app.tracker, app.keys, shop, body.name, body.description)
+    answer = {"success": True, "agent": _agent(made.record), "secret": made.key}
+    return Answer(status=201, body=answer)
+
+
+def edit_agent(call: Call, agent_id: str, query: ShopQuery, body: AgentBody) -> Answer:
+    """Change an agent."""
+    changes = body.model_dump(exclude_none=True)
+    return _changed(call, agent_id, changes)
+
+
+def remove_agent(call: Call, agent_id: str, query: ShopQuery) -> Answer:
+    """Deactivate an agent."""
+    return _changed(call, agent_id, {"is_active": False})
+
+
+def _changed(call: Call, agent_id: str, changes: Mapping[str, Any]) -> Answer:
+    app, shop = call.app, call.caller.require_shop()
+    agent = change_agent(app.tracker, app.keys, shop, agent_id, **changes)
+    return Answer(body={"success": True, "agent": _agent(agent)})
+
+
+def _ref(call: Call, job_id: str) -> JobRef:
+    return find_job(call.app.tracker.store, job_id_in(job_id), call.caller.shop)
+
+
+def _job(call: Call, found: Job) -> Answer:
+    return Answer(body={"success": True, "job": call.describe(found)})
+
+
+def _agent(agent: Agent) -> dict[str, Any]:
+    return {
+        "id": agent.agent_id,
+        "shop": agent.shop,
+        "name": agent.name,
+        "description": agent.description,
+        "isActive": agent.is_active,
+        "createdAt": instant(agent.created_at),
+        "updatedAt": instant(agent.updated_at),
+    }
+
+
+def _route(
+    method: str,
+    path: str,
+    name: str,
+    summary: str,
+    action: Callable[..., Answer],
+    answer: str = "JobAnswer",
+    **more: Any,
+) -> Route:
+    status = more.pop("status", 200)
+    values: dict[str, Any] = {"query": ShopQuery, "once": method == "POST"} | more
+    return Route(
+        method=method,
+        path=f"/api/admin/{path}",
+        name=name,
+        summary=summary,
+        action=action,
+        answers={status: answer},
+        for_admins=True,
+        **values,
+    )
+
+
+_CHANGE = (404, 409, 413)
+
+ROUTES = (
+    _route(
+        "GET",
+        "jobs",
+        "listJobsAsAdmin",
+        "List the named shop's jobs with all filters, or all shops' jobs of a UTC day.",
+        jobs,
+        "DayOfJobsAnswer",
+        query=AdminListQuery,
+        errors=(413,),
+    ),
+    _route(
+        "GET", "jobs/{jobId}", "readAnyJob", "Read a job of whichever shop.", job, errors=(404,)
+    ),
+    _route(
+        "POST",
+        "jobs/{jobId}/resubmit",
+        "resubmitJob",
+        "Try a failed, cancelled, rejected or to-be-resubmitted job again.",
+        resubmit,
+        errors=(402, 404, 409),
+    ),
+    _route(
+        "POST",
+        "jobs/{jobId}/complete",
+        "completeJob",
+        "End a job as completed, with this result.",
+        complete,
+        body=CompleteBody,
+        errors=_CHANGE,
+    ),
+    _route(
+        "POST",
+        "jobs/{jobId}/reassign",
+        "reassignJob",
+        "Give a worker's job to an agent, who finds it pending (`assigned`).",
+        reassign,
+        body=ReassignBody,
+        errors=(402, *_CHANGE),
+    ),
+    _route(
+        "GET",
+        "parked",
+        "listParked",
+        "List deliveries of the last seven days whose job nobody here knows.",
+        parked,
+        "ParkedAnswer",
+        query=ParkedQuery,
+    ),
+    _route(
+        "POST",
+        "parked/adopt",
+        "adoptParked",
+        "Register a provider's job for a shop, and apply what was delivered for it.",
+        adopt,
+        body=AdoptBody,
+        status=202,
+        errors=(409, 413),
+    ),
+    _route("GET", "agents", "listAgents", "List the named shop's agents.", agents, "AgentsAnswer"),
+    _route(
+        "POST",
+        "agents",
+        "addAgent",
+        "Make an agent of the named shop (at most 100); its key is shown once.",
+        new_agent,
+        "NewAgentAnswer",
+        body=NewAgentBody,
+        status=201,
+        errors=(409, 413),
+    ),
+    _route(
+        "PATCH",
+        "agents/{agentId}",
+        "changeAgent",
+        "Change an agent; an inactive one's key opens nothing within 30 seconds.",
+        edit_agent,
+        "AgentAnswer",
+        body=AgentBody,
+        errors=(404, 413),
+    ),
+    _route(
+        "DELETE",
+        "agents/{agentId}",
+        "deactivateAgent",
+        "Deactivate an agent; its jobs stay.",
+        remove_agent,
+        "AgentAnswer",
+        errors=(404,),
+    ),
+)

@@ -1,0 +1,122 @@
+"""What is answered about keys, agents, a shop's settings, and to administrators.
+
+Imported for the OpenAPI document only.
+"""
+
+from pydantic import Field
+
+from shared.bodies.answers import BigInteger, Instant, JobJson, _Answer, _Success
+from shared.domain.events import Proof
+from shared.usecases.shop_settings import TokenState
+
+
+class KeyJson(_Answer):
+    """A key of the shop, without the key itself. lastUsedAt: to the hour."""
+
+    id: str
+    name: str
+    created_at: Instant
+    created_by: str
+    last_used_at: Instant | None
+
+
+class KeysAnswer(_Success):
+    """The shop's keys."""
+
+    keys: list[KeyJson]
+
+
+class NewKeyAnswer(_Success):
+    """A new key. secret is shown this once."""
+
+    key: KeyJson
+    secret: str = Field(description="Send it as `Authorization: Bearer …`.")
+
+
+class AgentJson(_Answer):
+    """An agent of a shop."""
+
+    id: str
+    shop: str
+    name: str
+    description: str | None
+    is_active: bool
+    created_at: Instant
+    updated_at: Instant
+
+
+class AgentsAnswer(_Success):
+    """The shop's agents."""
+
+    agents: list[AgentJson]
+
+
+class AgentAnswer(_Success):
+    """The agent as it now is."""
+
+    agent: AgentJson
+
+
+class NewAgentAnswer(AgentAnswer):
+    """A new agent. secret, its key, is shown this once."""
+
+    secret: str = Field(description="Send it as `Authorization: Bearer …`.")
+
+
+class BudgetJson(_Answer):
+    """Limits of a UTC month; null: none."""
+
+    credits: BigInteger | None
+    cost_micros: BigInteger | None
+
+
+class SpentJson(_Answer):
+    """What this UTC month took of the budget: booked charges, and what is set aside for
+    attempts under way. Attempts begun while there was no budget are not in it."""
+
+    month: str
+    credits: BigInteger
+    cost_micros: BigInteger
+
+
+class ShopJson(_Answer):
+    """A shop. token: what we have to call Shopify with; dead: the app must be opened once."""
+
+    shop: str
+    installed: bool
+    installed_at: Instant | None
+    scopes: list[str]
+    token: TokenState
+    auto_push: bool
+    monthly_budget: BudgetJson
+    spent: SpentJson
+    retention_days: int | None
+
+
+class ShopAnswer(_Success):
+    """The shop as it now is."""
+
+    shop: ShopJson
+
+
+class DayOfJobsAnswer(_Success):
+    """A page of jobs, of one shop or of all of a day. day: null for a shop's own list."""
+
+    jobs: list[JobJson]
+    next_cursor: str | None = Field(description="null at the end.")
+    day: str | None
+
+
+class ParkedJson(_Answer):
+    """A delivery whose job nobody here knows. It is kept for seven days."""
+
+    provider: str
+    provider_job_id: str
+    received_at: Instant
+    proof: Proof
+
+
+class ParkedAnswer(_Success):
+    """Deliveries without a job, the newest first."""
+
+    parked: list[ParkedJson]
