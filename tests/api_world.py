@@ -16,6 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from openapi_schema_validator import OAS31Validator
 
 from functions.api.app import handler
+from functions.api.calls import Route
 from functions.api.openapi import document
 from functions.api.routes import ROUTES
 from shared import wiring
@@ -244,6 +245,11 @@ def digest(text: str) -> str:
 def logged(caplog: pytest.LogCaptureFixture) -> str:
     """Return all that was logged, extra fields included."""
     return "\n".join(str(vars(record)) for record in caplog.records)
+
+
+def path_of(route: Route, value: str) -> str:
+    """Return a route's path with every parameter filled in."""
+    return "/".join(value if part.startswith("{") else part for part in route.path.split("/"))
 
 
 def template_path(method: str, path: str) -> str | None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from functions.api.routes import ROUTES
 from shared import wiring
-from tests.api_world import World, check_documented, request
+from tests.api_world import World, check_documented, path_of, request
 from tests.builders import SHOP, a_completed_job, a_dispatched_job, a_kept_job
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=40)  # lone surrogates and controls too
@@ -149,7 +149,7 @@ def test_no_request_of_an_administrator_breaks_a_route(
     form: str,
 ) -> None:
     world = fresh()
-    path = route.path.replace("{jobId}", job_id)
+    path = path_of(route, job_id)
     known = {
         "authorization": "Bearer admin-key-1",
         "x-shop": SHOP,
