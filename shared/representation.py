@@ -7,12 +7,13 @@ milliseconds and `Z`; integers beyond 2^53 are strings, because JavaScript would
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from shared.domain.events import LogEntry
 from shared.domain.job import PIKCEL, Job, Output
-from shared.domain.status import JobStatus, PushStatus
+from shared.domain.reports import duration_ms, eta_s, speed
+from shared.domain.status import PushStatus
 
 MAX_SAFE_INTEGER = 2**53
 
@@ -146,7 +147,6 @@ def _who_for(job: Job) -> dict[str, Any]:
 
 
 def _progress(job: Job) -> dict[str, Any]:
-    speed = _speed(job)
     return {
         "status": job.status.value,
         "nativeStatus": job.native_status,
@@ -157,13 +157,17 @@ def _progress(job: Job) -> dict[str, Any]:
         "processed": safe(job.counts.processed),
         "successful": safe(job.counts.successful),
         "failed": safe(job.counts.failed),
-        "speed": speed,
-        "etaSeconds": _eta_s(job, speed),
+        "created": safe(job.counts.created),
+        "updated": safe(job.counts.updated),
+        "skipped": safe(job.counts.skipped),
+        "message": job.message,
+        "speed": speed(job),
+        "etaSeconds": eta_s(job),
         "cancelRequested": job.cancel_requested,
         "errorCode": job.error_code,
         "errorMessage": job.error_message,
         "processingTimeMs": safe(job.processing_ms),
-        "durationMs": _duration_ms(job),
+        "durationMs": duration_ms(job),
         "startedAt": instant(job.started_at),
         "completedAt": instant(job.completed_at),
     }
@@ -187,25 +191,3 @@ def _output_json(output: Output, link: LinkMaker) -> dict[str, Any]:
         "mediaId": output.media_id,
         "pushStatus": output.push_status.value,
     }
-
-
-def _speed(job: Job) -> float | None:
-    """Items a second from the start to the last report."""
-    if job.counts.processed is None or job.started_at is None or job.reported_at is None:
-        return None
-    seconds = (job.reported_at - job.started_at) / timedelta(seconds=1)
-    return round(job.counts.processed / seconds, 3) if seconds > 0 else None
-
-
-def _eta_s(job: Job, speed: float | None) -> int | None:
-    """Seconds left at the last report, if it goes on like that."""
-    counts = job.counts
-    if job.status is not JobStatus.PROCESSING or not speed or counts.total is None:
-        return None
-    return max(0, round((counts.total - (counts.processed or 0)) / speed))
-
-
-def _duration_ms(job: Job) -> int | None:
-    if job.started_at is None or job.completed_at is None:
-        return None
-    return max(0, (job.completed_at - job.started_at) // timedelta(milliseconds=1))

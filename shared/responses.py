@@ -1,7 +1,7 @@
 """Answers in API Gateway's payload format 2.0, and the one shape of every error.
 
 Error shape: `{"success": false, "error": "<sentence>", "code": "<snake_case>",
-"requestId": "…", "details": […]?}`.
+"requestId": "…", "details": […]?}`; `already_running` also has `runningJobId`.
 """
 
 import json
@@ -37,6 +37,10 @@ def error_body(error: JobTrackerError, request_id: str) -> dict[str, Any]:
     }
     if isinstance(error, RejectedError) and error.details:
         body["details"] = list(error.details)
+        # Asked for so often that it has a place of its own.
+        for detail in error.details:
+            if isinstance(detail, dict) and "runningJobId" in detail:
+                body["runningJobId"] = detail["runningJobId"]
     return body
 
 

@@ -20,7 +20,8 @@ ERRORS = {
     402: "`budget_exceeded`: the shop's budget of the month does not allow it",
     403: "`forbidden`: another shop's login, or nobody who may do this",
     404: "`not_found`: no such thing, or another shop's",
-    409: "`wrong_status`, `job_active`, `provider_job_taken` or `already_running`",
+    409: "`wrong_status`, `job_active`, `provider_job_taken`, `already_running` or "
+    "`not_a_worker_job`",
     413: "`too_large`",
     422: "`idempotency_key_reused`: the key came with another body before",
     500: "`internal_error`: our fault",

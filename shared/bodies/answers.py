@@ -96,7 +96,11 @@ class JobJson(_Answer):
     processed: BigInteger | None
     successful: BigInteger | None
     failed: BigInteger | None
-    speed: float | None = Field(description="Items a second.")
+    created: BigInteger | None
+    updated: BigInteger | None
+    skipped: BigInteger | None
+    message: str | None = Field(description="What the worker said last.")
+    speed: float | None = Field(description="Items a second, over the last reports.")
     eta_seconds: int | None
     cancel_requested: bool
     error_code: str | None
@@ -198,6 +202,92 @@ class JobListAnswer(_Success):
     running_count: int | None
 
 
+class SyncJobJson(_Answer):
+    """A job as the sync app knows it, and what its jobs lacked."""
+
+    id: str
+    created_at: Instant
+    updated_at: Instant
+    type: str
+    status: Literal["PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
+    total: BigInteger
+    processed: BigInteger
+    successful: BigInteger
+    failed: BigInteger
+    started_at: Instant | None
+    completed_at: Instant | None
+    error: str | None
+    metadata: dict[str, Any]
+    store_id: str
+    created: BigInteger
+    updated: BigInteger
+    skipped: BigInteger
+    progress: Annotated[int, Field(ge=0, le=100)]
+    speed: float | None
+    eta_seconds: int | None
+    duration_ms: int | None
+    cancel_requested: bool
+
+
+class _TypeCount(_Answer):
+    type: str
+    count: dict[Literal["id"], int] = Field(alias="_count")
+
+
+class _SyncPage(_Answer):
+    jobs: list[SyncJobJson]
+    total_count: int
+    running_count: int
+    current_page: int
+    total_pages: int
+    stats: list[_TypeCount] = Field(description="Jobs created in the last 24 hours.")
+
+
+class _SyncLatest(_Answer):
+    latest_job: SyncJobJson | None
+    has_running_job: bool
+
+
+class SyncJobAnswer(_Success):
+    """The job as it now is. After a cancel, cancelRequested tells the worker to stop."""
+
+    data: SyncJobJson
+
+
+class SyncAnswer(_Success):
+    """A page (all=true), one job (jobId), or the latest of a type."""
+
+    data: _SyncPage | SyncJobJson | _SyncLatest
+
+
+class SyncExportAnswer(_Success):
+    """Rows under their column titles. total: exact, or null where nobody counted."""
+
+    data: list[dict[str, Any]]
+    total: int | None
+
+
+class _SyncLog(_Answer):
+    id: str
+    timestamp: Instant
+    level: Literal["error", "info", "debug"]
+    message: str
+    source: str
+    metadata: dict[str, Any]
+    error: str | None
+
+
+class _SyncLogs(_Answer):
+    logs: list[_SyncLog]
+    total: int | None
+
+
+class SyncLogsAnswer(_Success):
+    """One line for each job. total: exact, or null where nobody counted."""
+
+    data: _SyncLogs
+
+
 class LogsAnswer(_Success):
     """A page of a timeline. dropped: lines beyond those that are kept."""
 
@@ -253,3 +343,4 @@ class ErrorAnswer(_Answer):
     code: str
     request_id: str
     details: list[Any] = Field(default=[], description="What exactly is wrong, where known.")
+    running_job_id: str = Field(default="", description="With `already_running`: which job.")

@@ -110,7 +110,8 @@ def _status(value: object) -> JobStatus:
     return status
 
 
-def _whole_number(value: object) -> object:
+def whole_number(value: object) -> object:
+    """Read the digits of a query parameter."""
     if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,6}", value, re.ASCII):
         raise ValueError("must be a whole number")
     return int(value) if isinstance(value, str) else value
@@ -161,7 +162,7 @@ StatusWord = Annotated[
     BeforeValidator(_status),
     WithJsonSchema({"type": "string", "examples": sorted(SPELLINGS)}),
 ]
-PageSize = Annotated[int, BeforeValidator(_whole_number), Field(ge=1, le=100)]
+PageSize = Annotated[int, BeforeValidator(whole_number), Field(ge=1, le=100)]
 
 
 class _Input(BaseModel):
@@ -221,13 +222,13 @@ class LogQuery(ShopQuery):
 class OutputQuery(ShopQuery):
     """Which result."""
 
-    index: Annotated[int, BeforeValidator(_whole_number), Field(ge=0, le=99)] = 0
+    index: Annotated[int, BeforeValidator(whole_number), Field(ge=0, le=99)] = 0
 
 
 class StatisticsQuery(ShopQuery):
     """What is wanted beside the sums."""
 
-    days: Annotated[int, BeforeValidator(_whole_number), Field(ge=1, le=366)] | None = Field(
+    days: Annotated[int, BeforeValidator(whole_number), Field(ge=1, le=366)] | None = Field(
         None, description="Adds the last so many UTC days, today included."
     )
     group_by: GroupBy | None = Field(
@@ -277,6 +278,9 @@ class CreateBody(_Input):
     auto_push: bool | None = Field(None, description="Else the shop's setting, else false.")
     alt_text: AltText | None = None
     scheduled_at: Annotated[Instant, AfterValidator(_soon)] | None = None
+    total: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
+        None, description="How many items a worker's job is about."
+    )
     exclusive: bool | None = Field(
         None, description="409 already_running if a job of the type is active in the shop."
     )

@@ -164,7 +164,8 @@ def _progress(job: Job, counts: Counts, told: float | None) -> int:
 def _sampled(job: Job, processed: int | None, now: datetime) -> tuple[Sample, ...]:
     """Add a count to the window. The last one is replaced while it is close to the one before:
     a worker that reports every 10 ms has its speed measured over half a minute all the same."""
-    if processed is None or processed == job.counts.processed:
+    is_news = processed is not None and processed != job.counts.processed
+    if processed is None or not is_news or job.status is not JobStatus.PROCESSING:
         return job.samples
     kept = job.samples
     if not kept and job.started_at is not None and job.started_at < now:
@@ -230,11 +231,10 @@ def speed(job: Job) -> float | None:
         return None
     if job.completed_at is not None:
         return _rate(processed, job.completed_at - job.started_at)
-    if not job.samples:
-        return None
-    first, last = job.samples[0], job.samples[-1]
+    begun = Sample(at=job.started_at, processed=0)
+    first, last = (job.samples or (begun,))[0], (job.samples or (begun,))[-1]
     until = max(last.at, job.reported_at or last.at)
-    return _rate(last.processed - first.processed, until - first.at)
+    return _rate(max(processed - first.processed, 0), until - first.at)
 
 
 def eta_s(job: Job) -> int | None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from shared.domain.budget import Budget, Spending, learnt_price, spending_changes
 from shared.domain.batch import BatchSums
+from shared.domain.budget import Budget, Spending, learnt_price, spending_changes
 from shared.domain.errors import (
     LinkTakenError,
     NotFoundError,
@@ -553,6 +553,10 @@ class DynamoJobStore:
             jobs=self._listing.count_batch(shop, batch_id),
             ended_at=self._counters.newest_end(name, batch_id),
         )
+
+    def active_jobs(self, shop: str, job_type: str) -> Sequence[Job]:
+        """Read the shop's active jobs of a type, by the status index."""
+        return tuple(self._listing.active_jobs(shop, job_type))
 
     def failed_pushes(self, shop: str, *, limit: int, position: str | None = None) -> Page:
         """Read the shop's jobs whose push failed."""

@@ -295,6 +295,14 @@ class InMemoryJobStore:
             tally=total(map(contribution, jobs)), jobs=len(jobs), ended_at=max(ends, default=None)
         )
 
+    def active_jobs(self, shop: str, job_type: str) -> Sequence[Job]:
+        """Read the shop's active jobs of a type."""
+        return tuple(
+            job
+            for job in self._jobs.values()
+            if (job.shop, job.type) == (shop, job_type) and job.status.is_active
+        )
+
     def failed_pushes(self, shop: str, *, limit: int, position: str | None = None) -> Page:
         """Read the shop's jobs whose push failed."""
         wanted = JobFilter(shop=shop, push_status=PushStatus.FAILED)

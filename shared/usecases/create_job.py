@@ -7,11 +7,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from shared.domain.errors import ForbiddenError, InvalidRequestError
-from shared.domain.job import PIKCEL, WORKER, Attempt, Job, Priority
+from shared.domain.job import PIKCEL, WORKER, Attempt, Counts, Job, Priority
 from shared.domain.plan import schedule
+from shared.domain.reports import Report, apply_report
 from shared.domain.shop import Shop
 from shared.domain.statistics import BULK_TYPE_PREFIX
-from shared.domain.status import Outcome
+from shared.domain.status import JobStatus, Outcome
 from shared.usecases.apply_event import adopt_parked
 from shared.usecases.identify_caller import Caller
 from shared.usecases.ports import Idempotency, ShopStore
@@ -29,6 +30,8 @@ class NewJob:
     provider_job_id: the provider's id of a job made elsewhere, which is then only followed.
     product_id, variant_id: Shopify's global ids. parameters, metadata: at most 64 KB of JSON
     each (they are stored with the job, and an item of the table ends at 400 KB).
+    total: how many items a worker's job is about. starts_as: the worker's word for a job that
+    is at work from the beginning.
     """
 
     tool_id: str | None = None
@@ -57,6 +60,8 @@ class NewJob:
     alt_text: str | None = None
     scheduled_at: datetime | None = None
     exclusive: bool = False
+    total: int | None = None
+    starts_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +134,7 @@ def create_job(
         scheduled_at=wish.scheduled_at,
         exclusive=wish.exclusive,
         unit_cost_micros=wish.cost_micros,
+        counts=Counts(total=wish.total),
         # A registered job may have ended long ago: its provider is asked at once.
         poll_wanted=wish.provider_job_id is not None and provider != WORKER,
         attempts=(
@@ -141,6 +147,9 @@ def create_job(
         ),
     )
     job = set_aside(tracker, job, budget)
+    if wish.starts_as is not None:
+        start = Report(status=JobStatus.PROCESSING, native=wish.starts_as)
+        job = apply_report(job, start, now).job
     job = schedule(job, now, tracker.patience(job))
     entry = tracker.entry(_note(caller, job), None, job, now)
     # A job made elsewhere is being paid for already: it is counted, never refused.
@@ -193,6 +202,8 @@ def _check(
             faults["toolId"] = "is required for a job that is created at the provider"
         if wish.input_image_url is None:
             faults["inputImageUrl"] = "is required for a job that is created at the provider"
+    if not is_ours and wish.total is not None:
+        faults["total"] = "is only for jobs that a program of yours does"
     if is_registered and wish.scheduled_at is not None:
         faults["scheduledAt"] = "makes no sense for a job that the provider has already"
     if wish.input_image_url is not None and not is_fetchable(wish.input_image_url, is_allowed_http):

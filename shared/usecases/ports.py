@@ -203,6 +203,10 @@ class JobStore(Protocol):
         """Count the shop's processing jobs on the status index."""
         ...
 
+    def active_jobs(self, shop: str, job_type: str) -> Sequence[Job]:
+        """Read the shop's active jobs of a type: as many reads as there are active jobs."""
+        ...
+
     def tally(self, scope_name: str, bucket: str) -> Tally:
         """Sum one counter (one Query)."""
         ...

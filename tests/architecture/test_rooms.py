@@ -33,6 +33,7 @@ FUNCTIONS_MAY_IMPORT = (
     "shared.domain",
     "shared.providers.base",
     "shared.representation",
+    "shared.sync_representation",
     "shared.responses",
     "shared.observability",
     "aws_lambda_powertools",
@@ -98,6 +99,7 @@ def test_only_wiring_and_settings_stand_outside_the_rooms() -> None:
         "representation.py",
         "responses.py",
         "settings.py",
+        "sync_representation.py",
         "wiring.py",
     }
 

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
         ("GET", "/api/jobs/"),
         ("POST", "/api/jobs/x/logs"),
         ("PUT", "/api/jobs"),
-        ("PATCH", "/api/jobs/sync"),
+        ("PUT", "/api/jobs/sync"),
         ("HEAD", "/health"),
         ("GET", "/api/jobs/a/b/c"),
         ("GET", "/webhooks/pikcel"),

@@ -5,7 +5,7 @@ read it from here.
 """
 
 from functions.api.calls import Route
-from functions.api.routes import actions, admin, jobs, service, shop, statistics
+from functions.api.routes import actions, admin, jobs, service, shop, statistics, work
 from functions.api.routes.description import describe
 
 # Literal paths before those with parameters: `stats` is not a job's id.
@@ -15,6 +15,7 @@ _ACTIONS: tuple[Route, ...] = (
     *jobs.ROUTES,
     *shop.ROUTES,
     *admin.ROUTES,
+    *work.ROUTES,
     *service.ROUTES,
 )
 ROUTES: tuple[Route, ...] = (*_ACTIONS, describe(_ACTIONS))

@@ -1,0 +1,249 @@
+"""Routes for work that other programs do: reports, and the sync app's own API."""
+
+import json
+from typing import Any
+
+from functions.api.calls import Answer, Call, Route, job_id_in
+from functions.api.once import idempotency_of
+from functions.api.routes.jobs import MAX_ANSWER_BYTES
+from shared.bodies.requests import ShopQuery
+from shared.bodies.work import (
+    PatchBody,
+    ReportFields,
+    SyncCreateBody,
+    SyncExportQuery,
+    SyncLogQuery,
+    SyncQuery,
+    SyncReportBody,
+)
+from shared.domain.errors import InvalidRequestError, TooLargeError
+from shared.domain.filters import JobFilter
+from shared.domain.ids import JobRef
+from shared.domain.job import WORKER, Counts, Job, Priority
+from shared.domain.reports import Edit, Report
+from shared.domain.status import read_status
+from shared.sync_representation import LEVELS, export_row, log_line, sync_job
+from shared.usecases.create_job import NewJob, create_job
+from shared.usecases.read_work import find_work, read_latest, read_work_page
+from shared.usecases.report_progress import report_progress
+
+_COUNTS = ("total", "processed", "successful", "failed", "created", "updated", "skipped")
+_EDITABLE = ("name", "description", "acceptance_criteria", "priority")
+
+
+def patch(call: Call, job_id: str, query: ShopQuery, body: PatchBody) -> Answer:
+    """Take a worker's report, or an owner's edit."""
+    edit = _edit(body)
+    # Nothing at all is a heartbeat; an edit alone is none.
+    is_report = edit is None or bool(body.model_fields_set - set(_EDITABLE))
+    job = report_progress(
+        call.app.tracker,
+        call.caller,
+        _ref(call, job_id),
+        _report(body) if is_report else None,
+        edit=edit,
+    )
+    return Answer(body={"success": True, "job": call.describe(job)})
+
+
+def sync_read(call: Call, query: SyncQuery) -> Answer:
+    """Read jobs in the sync app's shape."""
+    store, shop = call.app.tracker.store, call.caller.require_shop()
+    if query.job_id is not None:
+        return _data(sync_job(store.get(call.ref(query.job_id))))
+    if query.all == "true":
+        now = call.app.clock.now()
+        found = read_work_page(store, shop, now, page=query.page, limit=query.limit)
+        return _data(
+            {
+                "jobs": [sync_job(job) for job in found.jobs],
+                "totalCount": found.total,
+                "runningCount": found.running,
+                "currentPage": query.page,
+                "totalPages": -(-found.total // query.limit),
+                "stats": [
+                    {"type": name, "_count": {"id": count}}
+                    for name, count in sorted(found.by_type.items())
+                ],
+            }
+        )
+    if query.type is not None:
+        latest, is_running = read_latest(store, shop, query.type)
+        described = sync_job(latest) if latest is not None else None
+        return _data({"latestJob": described, "hasRunningJob": is_running})
+    raise InvalidRequestError(
+        "Say which jobs: all=true, jobId or type.",
+        details=[{"field": "query", "message": "must name all, jobId or type"}],
+    )
+
+
+def sync_create(call: Call, query: ShopQuery, body: SyncCreateBody) -> Answer:
+    """Create a job that begins now. Earlier ones of its type go on."""
+    wish = NewJob(
+        provider=WORKER,
+        type=body.type,
+        total=body.total,
+        metadata=body.metadata or {},
+        exclusive=bool(body.exclusive),
+        starts_as="RUNNING",
+    )
+    job = create_job(
+        call.app.tracker,
+        call.app.shops,
+        call.caller,
+        wish,
+        idempotency=idempotency_of(call, ["sync", body.model_dump(mode="json", exclude_none=True)]),
+        is_allowed_http=call.app.is_allowed_http,
+    )
+    return _data(sync_job(job))
+
+
+def sync_report(call: Call, query: ShopQuery, body: SyncReportBody) -> Answer:
+    """Take a worker's report."""
+    job = report_progress(call.app.tracker, call.caller, _ref(call, body.job_id), _report(body))
+    return _data(sync_job(job))
+
+
+def export(call: Call, query: SyncExportQuery) -> Answer:
+    """List jobs as rows."""
+    shop, wanted = call.caller.require_shop(), query.filter
+    status = read_status(wanted)
+    job_type = wanted if status is None and wanted != "all" else None
+    found = find_work(
+        call.app.tracker.store,
+        JobFilter(shop=shop, status=status, type=job_type),
+        limit=query.limit,
+    )
+    now = call.app.clock.now()
+    rows = [export_row(job, now) for job in found.jobs]
+    return _checked({"success": True, "data": rows, "total": found.total})
+
+
+def logs(call: Call, query: SyncLogQuery) -> Answer:
+    """List jobs as log lines."""
+    shop, level, search = call.caller.require_shop(), query.level, query.search
+    statuses = {name: status for status, name in LEVELS.items()}
+    wanted = JobFilter(shop=shop, status=statuses.get(level) if level else None, type=query.source)
+
+    def is_meant(job: Job) -> bool:
+        line = log_line(job)
+        text = f"{line['message']} {line['error'] or ''}".casefold()
+        return level in (None, line["level"]) and (search or "").casefold() in text
+
+    is_indexed = search is None and (level is None or level in statuses)
+    found = find_work(
+        call.app.tracker.store,
+        wanted,
+        limit=query.limit,
+        is_meant=None if is_indexed else is_meant,
+    )
+    lines = [log_line(job) for job in found.jobs]
+    return _data({"logs": lines, "total": found.total})
+
+
+def _data(data: dict[str, Any]) -> Answer:
+    return _checked({"success": True, "data": data})
+
+
+def _checked(body: dict[str, Any]) -> Answer:
+    if len(json.dumps(body, ensure_ascii=False).encode()) > MAX_ANSWER_BYTES:
+        raise TooLargeError("These jobs are too large for one answer; ask for fewer at a time.")
+    return Answer(body=body)
+
+
+def _ref(call: Call, job_id: str) -> JobRef:
+    """Name a job; whether an agent may see it is found out by the one read of a report."""
+    return JobRef(call.caller.require_shop(), job_id_in(job_id))
+
+
+def _report(body: ReportFields) -> Report:
+    return Report(
+        status=read_status(body.status) if body.status is not None else None,
+        native=body.status,
+        attempt=body.attempt,
+        counts=Counts(**{name: getattr(body, name) for name in _COUNTS}),
+        progress=body.progress,
+        message=body.message,
+        metadata=body.metadata or {},
+        result=body.result,
+        error=body.error or None,
+    )
+
+
+def _edit(body: PatchBody) -> Edit | None:
+    changes = {name: getattr(body, name) for name in _EDITABLE if name in body.model_fields_set}
+    if "priority" in changes:
+        word = changes.pop("priority")
+        changes |= {"priority": Priority(word)} if word is not None else {}
+    return Edit(changes=changes) if changes else None
+
+
+ROUTES = (
+    Route(
+        method="PATCH",
+        path="/api/jobs/{jobId}",
+        name="reportJob",
+        summary="A worker's report on its job (an empty one is a heartbeat), or an owner's edit.",
+        action=patch,
+        query=ShopQuery,
+        body=PatchBody,
+        answers={200: "JobAnswer"},
+        errors=(404, 409, 413),
+        for_agents=True,
+    ),
+    Route(
+        method="GET",
+        path="/api/sync/job-progress",
+        name="readSyncJobs",
+        summary="The sync app's API: a page, one job, or the latest of a type.",
+        action=sync_read,
+        query=SyncQuery,
+        answers={200: "SyncAnswer"},
+        errors=(404, 413),
+    ),
+    Route(
+        method="POST",
+        path="/api/sync/job-progress",
+        name="createSyncJob",
+        summary="The sync app's API: create a job that begins now; cancels no other.",
+        action=sync_create,
+        query=ShopQuery,
+        body=SyncCreateBody,
+        answers={200: "SyncJobAnswer"},
+        errors=(402, 409, 413, 422),
+        headers=("Idempotency-Key",),
+        for_agents=True,
+    ),
+    Route(
+        method="PATCH",
+        path="/api/sync/job-progress",
+        name="reportSyncJob",
+        summary="The sync app's API: a worker's report. metadata is merged, counts are absolute.",
+        action=sync_report,
+        query=ShopQuery,
+        body=SyncReportBody,
+        answers={200: "SyncJobAnswer"},
+        errors=(404, 409, 413),
+        for_agents=True,
+    ),
+    Route(
+        method="GET",
+        path="/api/export/jobs",
+        name="exportSyncJobs",
+        summary="The sync app's API: jobs as rows under column titles.",
+        action=export,
+        query=SyncExportQuery,
+        answers={200: "SyncExportAnswer"},
+        errors=(413,),
+    ),
+    Route(
+        method="GET",
+        path="/api/logs",
+        name="readSyncLogs",
+        summary="The sync app's API: one line for each job; filters come before the limit.",
+        action=logs,
+        query=SyncLogQuery,
+        answers={200: "SyncLogsAnswer"},
+        errors=(413,),
+    ),
+)

@@ -1,0 +1,133 @@
+"""What people and programs may send about work that other programs do."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+from pydantic.alias_generators import to_camel
+
+from shared.bodies.requests import Id, Object, Prose, ShopQuery, Title, whole_number
+from shared.domain.status import read_status
+
+MAX_MESSAGE = 1_000
+MAX_ERROR = 5_000
+_CONTROL_BUT_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def _cut(limit: int) -> AfterValidator:
+    """Shorten what is only for people: a stack trace must not keep a job from ending."""
+
+    def cut(text: str) -> str:
+        clean = _CONTROL_BUT_LINES.sub("", text).strip()
+        return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+    return AfterValidator(cut)
+
+
+def _known_status(word: str) -> str:
+    if read_status(word) is None:
+        raise ValueError("must be pending, processing, completed, failed or cancelled")
+    return word.strip()
+
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""Items, as far as JavaScript counts exactly."""
+
+
+class ReportFields(BaseModel):
+    """What a worker says of its job. Counts are absolute; nothing at all is a heartbeat."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        alias_generator=to_camel,
+        validate_by_name=False,
+        validate_by_alias=True,
+    )
+
+    status: (
+        Annotated[str, StringConstraints(max_length=60), AfterValidator(_known_status)] | None
+    ) = Field(None, description="Any accepted spelling.")
+    attempt: Annotated[int, Field(ge=1, le=10**6)] | None = Field(
+        None,
+        description="Which attempt this is about; about an earlier one it has no effect.",
+    )
+    total: Count | None = None
+    processed: Count | None = None
+    successful: Count | None = None
+    failed: Count | None = None
+    created: Count | None = None
+    updated: Count | None = None
+    skipped: Count | None = None
+    progress: Annotated[float, Field(ge=-(10**9), le=10**9)] | None = Field(
+        None, description="Percent, where there is no total; clamped, and never falls."
+    )
+    message: Annotated[str, _cut(MAX_MESSAGE)] | None = None
+    metadata: Object | None = Field(None, description="Added to what there is, by key.")
+    result: Object | None = None
+    error: Annotated[str, _cut(MAX_ERROR)] | None = None
+
+
+class PatchBody(ReportFields):
+    """A worker's report, or (while the job is pending) its owner's edit."""
+
+    name: Title | None = None
+    description: Prose | None = None
+    acceptance_criteria: Prose | None = None
+    priority: Literal["low", "normal", "high", "urgent"] | None = None
+
+
+class SyncReportBody(ReportFields):
+    """A worker's report, in the sync app's shape."""
+
+    job_id: Id
+
+
+class SyncCreateBody(BaseModel):
+    """A job that begins now, in the sync app's shape."""
+
+    model_config = ReportFields.model_config
+
+    type: Id
+    total: Count
+    metadata: Object | None = Field(None, description="At most 64 KB of JSON.")
+    exclusive: bool | None = Field(
+        None, description="409 already_running if a job of the type is active in the shop."
+    )
+
+
+class SyncQuery(ShopQuery):
+    """Which jobs: `all=true`, or one by `jobId`, or the latest of a `type`."""
+
+    all: Literal["true", "false"] | None = None
+    job_id: Id | None = None
+    type: Id | None = None
+    limit: Annotated[int, BeforeValidator(whole_number), Field(ge=1, le=1000)] = 50
+    page: Annotated[int, BeforeValidator(whole_number), Field(ge=1, le=1000)] = Field(
+        1, description="With all=true; page × limit is at most 1,000."
+    )
+
+
+class SyncExportQuery(ShopQuery):
+    """Which rows."""
+
+    filter: Id = Field(
+        "all", description="all, pending, running, completed, failed, cancelled, or a type."
+    )
+    limit: Annotated[int, BeforeValidator(whole_number), Field(ge=1, le=1000)] = 1000
+
+
+class SyncLogQuery(ShopQuery):
+    """Which lines. Every filter is applied before the limit."""
+
+    limit: Annotated[int, BeforeValidator(whole_number), Field(ge=1, le=1000)] = 100
+    level: Literal["error", "warn", "info", "debug"] | None = None
+    source: Id | None = None
+    search: Annotated[str, StringConstraints(max_length=200)] | None = None

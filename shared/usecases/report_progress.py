@@ -1,0 +1,102 @@
+"""Take a program's report on its own job, and an owner's edit of one that nobody has begun."""
+
+import json
+from datetime import datetime
+
+from shared.domain import reports
+from shared.domain.errors import ForbiddenError, NotFoundError, TooLargeError
+from shared.domain.events import Source
+from shared.domain.ids import JobRef
+from shared.domain.job import Job
+from shared.domain.reports import Edit, Report
+from shared.domain.status import Outcome
+from shared.usecases.identify_caller import Caller
+from shared.usecases.tracker import Note, Tracker
+
+# What metadata may have grown to: the job is one item of the table, and is read as a whole.
+MAX_METADATA_BYTES = 64 * 1024
+
+# What changes no status is on the job itself; the timeline has only 500 lines.
+_SILENT = frozenset({Outcome.PROGRESSED, Outcome.DUPLICATE})
+
+
+def report_progress(
+    tracker: Tracker,
+    caller: Caller,
+    ref: JobRef,
+    report: Report | None,
+    *,
+    edit: Edit | None = None,
+) -> Job:
+    """Apply an edit, if there is one, then a report; returns the job as it then is.
+
+    One read and one write; a report that moves no status is a plain update. After the job's
+    end a report has no effect and is no error: `cancel_requested` tells the worker to stop.
+
+    Raises NotFoundError (an agent: also for a job of others); ForbiddenError (an agent's edit);
+    ConflictError `not_a_worker_job`, `wrong_status` (an edit of a job that has begun);
+    TooLargeError when the merged metadata are over 64 KB.
+    """
+    if edit is not None and caller.is_agent:
+        raise ForbiddenError("An agent reports; what a job is about is its owner's to say.")
+
+    def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
+        if not caller.may_see(job):
+            raise NotFoundError("There is no such job.")
+        after, note = job, None
+        if edit is not None:
+            after = reports.edit(job, edit, now)
+            if after is not job:
+                note = _edited(caller, edit)
+        if report is None:
+            return after, note
+        decision = reports.apply_report(after, report, now)
+        if decision.job.metadata is not job.metadata:
+            _check_size(decision.job)
+        return decision.job, _reported(caller, report, decision.job, decision.outcome) or note
+
+    return tracker.change(ref, decide)
+
+
+def _check_size(job: Job) -> None:
+    if len(json.dumps(job.metadata, ensure_ascii=False).encode()) > MAX_METADATA_BYTES:
+        raise TooLargeError(
+            f"With these, the job's metadata would be larger than {MAX_METADATA_BYTES} bytes."
+        )
+
+
+def _edited(caller: Caller, edit: Edit) -> Note:
+    names = ", ".join(name.replace("_", " ") for name in sorted(edit.changes))
+    return Note(
+        source=caller.source,
+        actor=caller.actor,
+        outcome=Outcome.APPLIED,
+        message=f"Edited: {names}.",
+    )
+
+
+def _reported(caller: Caller, report: Report, job: Job, outcome: Outcome) -> Note | None:
+    if outcome in _SILENT and not (outcome is Outcome.DUPLICATE and _is_end(report)):
+        return None
+    if outcome is not Outcome.APPLIED and not _is_end(report):
+        # A worker that does not know yet that its job ended goes on reporting for a while.
+        return None
+    word = (report.native or job.status.value)[:60]
+    sentences = {
+        Outcome.APPLIED: f"The worker says {word}.",
+        Outcome.DUPLICATE: f"The worker says {word} again; nothing changes.",
+        Outcome.STALE: f"The worker says {word} of an earlier attempt; the job does not move.",
+        Outcome.MISMATCH: f"The worker says {word} of an attempt that there is not.",
+        Outcome.LATE: f"The worker says {word}, but the job has ended already; nothing changes.",
+    }
+    return Note(
+        source=Source.WORKER,
+        actor=caller.actor,
+        outcome=outcome,
+        message=sentences.get(outcome, f"The worker says {word}; nothing changes."),
+        attempt=report.attempt if outcome is Outcome.STALE else None,
+    )
+
+
+def _is_end(report: Report) -> bool:
+    return report.status is not None and not report.status.is_active
