@@ -58,7 +58,8 @@ class Reply:
         self.status: int = response["statusCode"]
         self.headers: dict[str, str] = dict(response["headers"])
         self.text: str = response["body"]
-        self.json: Any = json.loads(self.text) if self.text else None
+        is_json = self.text and "json" in self.headers.get("content-type", "")
+        self.json: Any = json.loads(self.text) if is_json else None
 
     @property
     def job(self) -> dict[str, Any]:
@@ -276,6 +277,8 @@ def check_documented(method: str, path: str, reply: Reply) -> None:
     content = responses[str(reply.status)].get("content")
     if content is None:
         assert reply.text == ""
+    elif "text/csv" in content:
+        assert reply.headers["content-type"] == "text/csv; charset=utf-8"
     else:
         _validator(content["application/json"]["schema"]["$ref"]).validate(reply.json)
 

@@ -66,10 +66,11 @@ OpenCall = Callable[[], Call]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a route answers: JSON (None: no body)."""
+    """What a route answers: JSON (None: no body), or a CSV file."""
 
     status: int = 200
     body: Mapping[str, Any] | None
+    csv: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
 
 

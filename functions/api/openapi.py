@@ -11,6 +11,8 @@ from functions.api.version import VERSION
 from shared.bodies import access_answers, answers
 
 _ANSWERS = (answers, access_answers)
+# Instead of a model: the answer is such a file.
+CSV = "text/csv"
 _REFERENCE = "#/components/schemas/{model}"
 
 # Status → what its codes mean.
@@ -89,7 +91,8 @@ def _bodies(routes: Sequence[Route]) -> list[type[BaseModel]]:
 
 
 def _answer_models(routes: Sequence[Route]) -> list[type[BaseModel]]:
-    names = {name for route in routes for name in route.answers.values() if name}
+    found = {name for route in routes for name in route.answers.values() if name}
+    names = found - {CSV}
     return [_model(name) for name in sorted({*names, "ErrorAnswer"})]
 
 
@@ -186,6 +189,8 @@ def _inlined(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, An
 def _answer(status: int, name: str | None) -> dict[str, Any]:
     if name is None:
         return _WITHOUT_BODY[status]
+    if name == CSV:
+        return {"description": "A file.", "content": {CSV: {"schema": {"type": "string"}}}}
     model = _model(name)
     schema = {"$ref": _REFERENCE.format(model=name)}
     return {

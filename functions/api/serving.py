@@ -112,6 +112,10 @@ def _answer(
     who = {"shop": caller.shop, "actor": caller.actor} if caller else {}
     logger.info("answered", extra={"route": name, "status": answer.status, **who})
     count("ApiAnswered" if answer.status < 500 else "ApiUnavailable")
+    if answer.csv is not None:
+        headers = {"content-type": "text/csv; charset=utf-8", "cache-control": "no-store"}
+        headers |= answer.headers
+        return {"statusCode": answer.status, "headers": headers, "body": answer.csv}
     if answer.body is None:
         return {"statusCode": answer.status, "headers": dict(answer.headers), "body": ""}
     body = dict(answer.body)

@@ -6,9 +6,10 @@ models are what is really sent.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, RootModel, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
+from shared.domain.batch import BatchStatus
 from shared.domain.events import Proof, Source
 from shared.domain.job import Priority
 from shared.domain.status import JobStatus, Outcome, PushStatus
@@ -191,6 +192,75 @@ class CancelAnswer(JobAnswer):
     """The job as it now is. notice: what the user should know, e.g. that it is still charged."""
 
     notice: str | None
+
+
+class RefusedJson(_Answer):
+    """How many jobs are refused for one reason."""
+
+    code: str
+    count: int
+
+
+class ForecastJson(_Success):
+    """What a bulk job would do now. complete: false if only the first 1,000 jobs were read."""
+
+    matched: int
+    eligible: int
+    refused: list[RefusedJson]
+    credits: BigInteger = Field(
+        description="What retries would cost, if each is charged as the newest attempt of its "
+        "job that was charged; 0 where none was."
+    )
+    cost_micros: BigInteger = Field(description="Likewise, in millionths.")
+    complete: bool
+
+
+class ActionAnswer(RootModel[JobAnswer | ForecastJson]):
+    """The job as it now is; with dryRun, what would be done."""
+
+
+class CancelActionAnswer(RootModel[CancelAnswer | ForecastJson]):
+    """The job as it now is, and what the user should know; with dryRun, what would be done."""
+
+
+class DeleteActionAnswer(RootModel[ForecastJson | DoneAnswer]):
+    """It is done; with dryRun, what would be done."""
+
+
+class BatchJson(_Answer):
+    """A batch, counted over the jobs that there are."""
+
+    id: str
+    shop: str
+    name: str | None
+    tool_id: str
+    tool_name: str | None
+    total_jobs: int
+    completed_jobs: int
+    failed_jobs: int = Field(description="Those included that could not be made.")
+    cancelled_jobs: int
+    active_jobs: int
+    progress: Annotated[int, Field(ge=0, le=100)]
+    status: BatchStatus = Field(description="partial: some completed, some failed.")
+    parameters: dict[str, Any]
+    total_credits_used: BigInteger
+    started_at: Instant | None
+    completed_at: Instant | None
+    created_at: Instant
+    updated_at: Instant
+
+
+class BatchAnswer(_Success):
+    """The batch as it now is."""
+
+    batch: BatchJson
+
+
+class BatchListAnswer(_Success):
+    """A page of batches, newest first."""
+
+    batches: list[BatchJson]
+    next_cursor: str | None = Field(description="null at the end.")
 
 
 class JobListAnswer(_Success):

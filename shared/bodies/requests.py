@@ -171,6 +171,9 @@ class _Input(BaseModel):
     )
 
 
+Input = _Input
+
+
 class ShopQuery(_Input):
     """Query parameters of every route about a shop."""
 
@@ -183,8 +186,14 @@ class NoQuery(_Input):
     """No query parameters."""
 
 
-class ListQuery(ShopQuery):
-    """Which jobs. All filters combine."""
+class CursorQuery(ShopQuery):
+    """Query parameters of every route that answers in pages."""
+
+    cursor: Annotated[str, StringConstraints(max_length=4096)] | None = None
+
+
+class JobConditions(_Input):
+    """Which jobs. All conditions must hold."""
 
     status: StatusWord | None = Field(None, description="Any accepted spelling.")
     push_status: PushStatus | None = None
@@ -199,6 +208,11 @@ class ListQuery(ShopQuery):
     q: Annotated[str, StringConstraints(max_length=200)] | None = Field(
         None, description="Part of an id, title, name, tool or error; case does not matter."
     )
+
+
+class ListQuery(JobConditions, CursorQuery):
+    """Which jobs. All filters combine."""
+
     ids: (
         Annotated[
             list[str],
@@ -209,14 +223,12 @@ class ListQuery(ShopQuery):
     ) = None
     sort: Literal["-createdAt", "createdAt"] = "-createdAt"
     limit: PageSize = 20
-    cursor: Annotated[str, StringConstraints(max_length=4096)] | None = None
 
 
-class LogQuery(ShopQuery):
+class LogQuery(CursorQuery):
     """Which part of a timeline."""
 
     limit: PageSize = 50
-    cursor: Annotated[str, StringConstraints(max_length=4096)] | None = None
 
 
 class OutputQuery(ShopQuery):

@@ -17,6 +17,7 @@ from shared.domain.job import (
     Output,
     Push,
 )
+from shared.domain.statistics import is_uncounted
 from shared.domain.status import (
     PUSH_TRANSITIONS,
     TRANSITIONS,
@@ -184,8 +185,9 @@ def retry(job: Job, now: datetime) -> Job:
         scheduled_at=None,
         error_code=None,
         error_message=None,
-        result=None,
-        counts=Counts(total=job.counts.total),
+        # A bulk job goes on where it was stopped; everything else begins anew.
+        result=job.result if is_uncounted(job) else None,
+        counts=job.counts if is_uncounted(job) else Counts(total=job.counts.total),
         samples=(),
         message=None,
         cancel_requested=False,

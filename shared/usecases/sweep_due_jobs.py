@@ -228,7 +228,9 @@ def _give_up(job: Job, step: Step, now: datetime) -> tuple[Job, Note]:
         after = lifecycle.fail_push(job, PUSH_STUCK, sentence, now)
         return after, Note(source=Source.SWEEP, outcome=Outcome.APPLIED, message=sentence)
     if step is Step.BULK:
-        sentence = "This bulk job could not go on for hours, and is given up. Retry goes on with it."
+        sentence = (
+            "This bulk job could not go on for hours, and is given up. Retry goes on with it."
+        )
         after = lifecycle.fail_dispatch(job, BULK_STUCK, sentence, now)
         return after, Note(source=Source.SWEEP, outcome=Outcome.APPLIED, message=sentence)
     sentence = "The result could not be fetched for a day, and is given up."

@@ -104,6 +104,7 @@ def test_the_deep_health_check_asks_table_queues_and_secrets(deployed: AwsClient
         "table",
         "queue dispatch",
         "queue push",
+        "queue bulk",
         "secret app",
         "secret shopify",
     }

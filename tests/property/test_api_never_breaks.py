@@ -119,7 +119,9 @@ def is_answered(world: World, method: str, path: str, event: dict[str, Any]) -> 
     check_documented(method, path, reply)
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     route=st.sampled_from(ROUTES),
     job_id=st.sampled_from([*(job.job_id for job in JOBS), "x", "%00", "null", "a b"]),

@@ -1,98 +1,192 @@
-"""Routes that do something with one job: sync, retry, cancel, push, undo."""
+"""Routes that do something with one job, or with many: sync, retry, cancel, push, undo, delete."""
+
+from collections.abc import Callable
 
 from functions.api.calls import Answer, Call, Route
-from shared.bodies.requests import JobIdBody, ShopQuery
+from functions.api.filters import job_filter
+from shared.bodies.bulk import ActionBody
+from shared.bodies.requests import ShopQuery
+from shared.domain.bulk import BulkAction
+from shared.domain.errors import InvalidRequestError
+from shared.domain.filters import JobFilter
+from shared.domain.ids import JobRef
 from shared.domain.job import Job
+from shared.representation import safe
 from shared.usecases.cancel_job import cancel_job
+from shared.usecases.delete_job import delete_job
 from shared.usecases.request_push import request_push
 from shared.usecases.retry_job import retry_job
+from shared.usecases.start_bulk import Forecast, Selection, forecast, start_bulk
 from shared.usecases.sync_job import sync_job
 from shared.usecases.undo_push import undo_push
 
-
-def sync(call: Call, query: ShopQuery, body: JobIdBody) -> Answer:
-    """Ask the provider now."""
-    return _answer(call, sync_job(call.app.tracker, call.ref(body.job_id)))
+type One = Callable[[Call, JobRef], Answer]
 
 
-def retry(call: Call, query: ShopQuery, body: JobIdBody) -> Answer:
-    """Open a new attempt."""
-    return _answer(call, retry_job(call.app.tracker, call.caller, call.ref(body.job_id)))
+def _sync(call: Call, ref: JobRef) -> Answer:
+    return _answer(call, sync_job(call.app.tracker, ref))
 
 
-def cancel(call: Call, query: ShopQuery, body: JobIdBody) -> Answer:
-    """End the job here."""
-    cancelled = cancel_job(call.app.tracker, call.caller, call.ref(body.job_id))
-    return Answer(
-        body={
-            "success": True,
-            "job": call.describe(cancelled.job),
-            "notice": cancelled.notice,
-        }
-    )
+def _retry(call: Call, ref: JobRef) -> Answer:
+    return _answer(call, retry_job(call.app.tracker, call.caller, ref))
 
 
-def push(call: Call, query: ShopQuery, body: JobIdBody) -> Answer:
-    """Put the result on the product."""
-    return _answer(call, request_push(call.app.tracker, call.caller, call.ref(body.job_id)))
+def _cancel(call: Call, ref: JobRef) -> Answer:
+    cancelled = cancel_job(call.app.tracker, call.caller, ref)
+    job = call.describe(cancelled.job)
+    return Answer(body={"success": True, "job": job, "notice": cancelled.notice})
 
 
-def undo(call: Call, query: ShopQuery, body: JobIdBody) -> Answer:
-    """Take the result off the product."""
-    return _answer(call, undo_push(call.app.tracker, call.caller, call.ref(body.job_id)))
+def _push(call: Call, ref: JobRef) -> Answer:
+    return _answer(call, request_push(call.app.tracker, call.caller, ref))
+
+
+def _undo(call: Call, ref: JobRef) -> Answer:
+    return _answer(call, undo_push(call.app.tracker, call.caller, ref))
+
+
+def _delete(call: Call, ref: JobRef) -> Answer:
+    delete_job(call.app.tracker, call.app.files, ref)
+    return Answer(body={"success": True})
 
 
 def _answer(call: Call, job: Job) -> Answer:
     return Answer(body={"success": True, "job": call.describe(job)})
 
 
-def _route(path: str, name: str, summary: str, action: object, answer: str = "JobAnswer") -> Route:
+def _act(call: Call, body: ActionBody, action: BulkAction, one: One) -> Answer:
+    """Do it to one job now, to many as a bulk job, or tell what that would do."""
+    _check_exactly_one(body)
+    if body.job_id is not None and not body.dry_run:
+        return one(call, call.ref(body.job_id))
+    selection = _selection(call, body)
+    if body.dry_run:
+        return _forecast(forecast(call.app.tracker, call.caller, action, selection))
+    job = start_bulk(call.app.tracker, call.app.works, call.caller, action, selection)
+    return accepted(call, job)
+
+
+def accepted(call: Call, job: Job) -> Answer:
+    """Answer with a bulk job that was created."""
+    location = {"location": f"/api/jobs/{job.job_id}"}
+    return Answer(status=202, body={"success": True, "job": call.describe(job)}, headers=location)
+
+
+def _check_exactly_one(body: ActionBody) -> None:
+    given = [
+        name
+        for name, value in (
+            ("jobId", body.job_id),
+            ("jobIds", body.job_ids),
+            ("filter", body.filter),
+        )
+        if value is not None
+    ]
+    if not given:
+        message = "is required, or jobIds, or filter"
+        raise _fault("jobId", message)
+    if len(given) > 1:
+        raise _fault(given[1], f"cannot be given with {given[0]}")
+
+
+def _fault(name: str, message: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"This request is not valid: {name} {message}.",
+        details=[{"field": name, "message": message}],
+    )
+
+
+def _selection(call: Call, body: ActionBody) -> Selection:
+    if body.job_id is not None:
+        return Selection(job_ids=(call.ref(body.job_id).job_id,))
+    if body.job_ids is not None:
+        return Selection(job_ids=tuple(name.strip().lower() for name in body.job_ids))
+    shop = call.caller.require_shop()
+    return Selection(wanted=job_filter(shop, body.filter) if body.filter else JobFilter(shop=shop))
+
+
+def _forecast(found: Forecast) -> Answer:
+    refused = sorted(found.refused.items())
+    return Answer(
+        body={
+            "success": True,
+            "matched": found.matched,
+            "eligible": found.eligible,
+            "refused": [{"code": code, "count": count} for code, count in refused],
+            "credits": safe(found.credits),
+            "costMicros": safe(found.cost_micros),
+            "complete": found.is_complete,
+        }
+    )
+
+
+def _route(
+    action: BulkAction, path: str, name: str, summary: str, one: One, answer: str = "ActionAnswer"
+) -> Route:
+    def act(call: Call, query: ShopQuery, body: ActionBody) -> Answer:
+        return _act(call, body, action, one)
+
+    errors = (402, 404, 409, 413) if action is BulkAction.RETRY else (404, 409, 413)
     return Route(
         method="POST",
         path=path,
         name=name,
-        summary=summary,
-        action=action,  # type: ignore[arg-type]  # each is one of the functions above
+        summary=summary + _MANY,
+        action=act,
         query=ShopQuery,
-        body=JobIdBody,
+        body=ActionBody,
         takes_forms=True,
-        answers={200: answer},
-        errors=_errors(action),
-        once=action in (retry, push, undo),
+        answers={200: answer, 202: "JobAnswer"},
+        errors=errors,
+        once=action not in (BulkAction.SYNC, BulkAction.CANCEL),
     )
 
 
-def _errors(action: object) -> tuple[int, ...]:
-    if action is sync:
-        return (404, 413)
-    return (402, 404, 409, 413) if action is retry else (404, 409, 413)
-
+_MANY = " With jobIds or filter: a bulk job (202), or with dryRun what it would do."
 
 ROUTES = (
     _route(
+        BulkAction.SYNC,
         "/api/jobs/sync",
         "syncJob",
         "Ask the provider now, at most once per job in ten seconds; waits up to 8 s.",
-        sync,
+        _sync,
     ),
-    _route("/api/jobs/retry", "retryJob", "Try a failed or cancelled job again.", retry),
     _route(
+        BulkAction.RETRY,
+        "/api/jobs/retry",
+        "retryJob",
+        "Try a failed or cancelled job again.",
+        _retry,
+    ),
+    _route(
+        BulkAction.CANCEL,
         "/api/jobs/cancel",
         "cancelJob",
         "End a job. The notice says if it may still be charged.",
-        cancel,
-        "CancelAnswer",
+        _cancel,
+        "CancelActionAnswer",
     ),
     _route(
+        BulkAction.PUSH,
         "/api/jobs/push-to-shopify",
         "pushJob",
         "Put the kept result on the product; waits up to 8 s and answers the job as it then is.",
-        push,
+        _push,
     ),
     _route(
+        BulkAction.UNDO_PUSH,
         "/api/jobs/undo-push",
         "undoPush",
         "Take the image off the product; waits up to 8 s and answers the job as it then is.",
-        undo,
+        _undo,
+    ),
+    _route(
+        BulkAction.DELETE,
+        "/api/jobs/delete",
+        "deleteJobs",
+        "Delete an ended job, its images and its timeline.",
+        _delete,
+        "DeleteActionAnswer",
     ),
 )

@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from functions.api.calls import Answer, Call, Route
+from functions.api.filters import job_filter
 from functions.api.once import idempotency_of
 from shared.bodies.requests import CreateBody, ListQuery, LogQuery, OutputQuery, ShopQuery
 from shared.domain.errors import ForbiddenError, InvalidRequestError, NotFoundError, TooLargeError
-from shared.domain.filters import JobFilter
 from shared.domain.job import PIKCEL, Job, Priority
 from shared.representation import etag, job_json, log_json
 from shared.usecases.create_job import NewJob, create_job
@@ -36,7 +36,7 @@ def create(call: Call, query: ShopQuery, body: CreateBody) -> Answer:
 
 def list_(call: Call, query: ListQuery) -> Answer:
     """List jobs."""
-    wanted = _filter(call.caller.require_shop(), query)
+    wanted = job_filter(call.caller.require_shop(), query, ascending=query.sort == "createdAt")
     if call.caller.is_agent:
         if wanted.agent_id not in (None, call.caller.agent_id):
             raise ForbiddenError("An agent lists its own jobs only.")
@@ -132,24 +132,6 @@ def wish(given: dict[str, Any]) -> NewJob:
     if "priority" in given:
         given["priority"] = Priority(given["priority"])
     return NewJob(**given)
-
-
-def _filter(shop: str, query: ListQuery) -> JobFilter:
-    return JobFilter(
-        shop=shop,
-        status=query.status,
-        push_status=query.push_status,
-        type=query.type,
-        tool_id=query.tool_id,
-        product_id=query.product_id,
-        batch_id=query.batch_id,
-        project_id=query.project_id,
-        agent_id=query.agent_id,
-        created_from=query.from_,
-        created_to=query.to,
-        text=query.q,
-        ascending=query.sort == "createdAt",
-    )
 
 
 def _list_body(call: Call, found: JobList) -> dict[str, Any]:

@@ -1,0 +1,166 @@
+"""Routes about batches, and the list of jobs as a file."""
+
+from typing import Any
+
+from functions.api.calls import Answer, Call, Route
+from functions.api.filters import job_filter
+from functions.api.routes.actions import accepted
+from shared.bodies.bulk import BatchBody, BatchesQuery, ExportQuery
+from shared.bodies.requests import ShopQuery
+from shared.domain.batch import BatchView
+from shared.representation import instant, safe
+from shared.usecases.batches import (
+    NewBatch,
+    cancel_batch,
+    create_batch,
+    list_batches,
+    read_batch,
+    retry_batch,
+)
+from shared.usecases.export_jobs import export_jobs
+
+
+def create(call: Call, query: ShopQuery, body: BatchBody) -> Answer:
+    """Take a batch."""
+    app = call.app
+    images = [image.model_dump(exclude_none=True) for image in body.images]
+    wish = NewBatch(name=body.name, common=body.common(), images=images)
+    view = create_batch(
+        app.tracker, app.works, call.caller, wish, is_allowed_http=app.is_allowed_http
+    )
+    location = {"location": f"/api/batches/{view.batch.batch_id}"}
+    return Answer(status=202, body={"success": True, "batch": _json(view)}, headers=location)
+
+
+def list_(call: Call, query: BatchesQuery) -> Answer:
+    """List batches."""
+    found = list_batches(
+        call.app.tracker,
+        call.app.works,
+        call.caller.require_shop(),
+        limit=query.limit,
+        cursor=query.cursor,
+        cursor_secrets=call.cursor_secrets(),
+    )
+    batches = [_json(view) for view in found.batches]
+    return Answer(body={"success": True, "batches": batches, "nextCursor": found.next_cursor})
+
+
+def read(call: Call, batch_id: str, query: ShopQuery) -> Answer:
+    """Read one batch."""
+    view = read_batch(call.app.tracker, call.app.works, call.caller.require_shop(), batch_id)
+    return Answer(body={"success": True, "batch": _json(view)})
+
+
+def cancel(call: Call, batch_id: str, query: ShopQuery) -> Answer:
+    """Cancel what is left of a batch."""
+    return accepted(call, cancel_batch(call.app.tracker, call.app.works, call.caller, batch_id))
+
+
+def retry(call: Call, batch_id: str, query: ShopQuery) -> Answer:
+    """Retry what failed."""
+    return accepted(call, retry_batch(call.app.tracker, call.app.works, call.caller, batch_id))
+
+
+def export(call: Call, query: ExportQuery) -> Answer:
+    """Answer with jobs as CSV."""
+    found = export_jobs(
+        call.app.tracker.store,
+        job_filter(call.caller.require_shop(), query),
+        cursor=query.cursor,
+        cursor_secrets=call.cursor_secrets(),
+    )
+    headers = {"content-disposition": 'attachment; filename="jobs.csv"'}
+    if found.next_cursor is not None:
+        headers["x-next-cursor"] = found.next_cursor
+    return Answer(body=None, csv=found.text, headers=headers)
+
+
+def _json(view: BatchView) -> dict[str, Any]:
+    batch = view.batch
+    return {
+        "id": batch.batch_id,
+        "shop": batch.shop,
+        "name": batch.name,
+        "toolId": batch.tool_id,
+        # Only the provider's list of tools knows it; each job has it once its tool answered.
+        "toolName": None,
+        "totalJobs": view.total,
+        "completedJobs": view.completed,
+        "failedJobs": view.failed,
+        "cancelledJobs": view.cancelled,
+        "activeJobs": view.active,
+        "progress": view.progress,
+        "status": view.status.value,
+        "parameters": safe(batch.parameters),
+        "totalCreditsUsed": safe(view.sums.tally.credits),
+        "startedAt": instant(view.started_at),
+        "completedAt": instant(view.completed_at),
+        "createdAt": instant(batch.created_at),
+        "updatedAt": instant(view.updated_at),
+    }
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/api/jobs/export.csv",
+        name="exportJobs",
+        summary="Up to 5,000 jobs as CSV; the rest by ?cursor= from X-Next-Cursor.",
+        action=export,
+        query=ExportQuery,
+        answers={200: "text/csv"},
+    ),
+    Route(
+        method="POST",
+        path="/api/batches",
+        name="createBatch",
+        summary="One tool for up to 1,000 images: a job for each, made in the background.",
+        action=create,
+        query=ShopQuery,
+        body=BatchBody,
+        answers={202: "BatchAnswer"},
+        errors=(413,),
+        once=True,
+    ),
+    Route(
+        method="GET",
+        path="/api/batches",
+        name="listBatches",
+        summary="List batches, newest first.",
+        action=list_,
+        query=BatchesQuery,
+        answers={200: "BatchListAnswer"},
+    ),
+    Route(
+        method="GET",
+        path="/api/batches/{batchId}",
+        name="readBatch",
+        summary="Read one batch, counted over the jobs that there are.",
+        action=read,
+        query=ShopQuery,
+        answers={200: "BatchAnswer"},
+        errors=(404,),
+    ),
+    Route(
+        method="POST",
+        path="/api/batches/{batchId}/cancel",
+        name="cancelBatch",
+        summary="Make no more jobs of a batch and cancel those that are there, by a bulk job.",
+        action=cancel,
+        query=ShopQuery,
+        answers={202: "JobAnswer"},
+        errors=(404, 409),
+    ),
+    Route(
+        method="POST",
+        path="/api/batches/{batchId}/retry",
+        name="retryBatch",
+        summary="Retry the failed jobs of a batch, by a bulk job.",
+        action=retry,
+        query=ShopQuery,
+        answers={202: "JobAnswer"},
+        errors=(404, 409),
+        once=True,
+    ),
+)

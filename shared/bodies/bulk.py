@@ -1,0 +1,81 @@
+"""What people send to act on many jobs, and to make batches."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from shared.bodies.requests import (
+    AltText,
+    CursorQuery,
+    Id,
+    Input,
+    JobConditions,
+    Object,
+    PageSize,
+    ProductId,
+    Title,
+    Url,
+    VariantId,
+)
+from shared.domain.batch import MAX_IMAGES
+from shared.usecases.start_bulk import MAX_IDS
+
+
+class ActionBody(Input):
+    """Which job, or which jobs: exactly one of jobId, jobIds and filter."""
+
+    model_config = ConfigDict(strict=True)
+
+    job_id: Id | None = None
+    job_ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_IDS)] | None = None
+    filter: JobConditions | None = Field(None, description="As in the query of the list.")
+    dry_run: bool = Field(
+        False,
+        description="Change nothing: tell what would be done, to at most 1,000 jobs, and what "
+        "retries would cost if each is charged as the newest attempt of its job that was "
+        "charged (0 where none was).",
+    )
+
+
+class BatchImage(Input):
+    """One image of a batch."""
+
+    model_config = ConfigDict(strict=True)
+
+    input_image_url: Url
+    product_id: ProductId | None = None
+    product_title: Title | None = None
+    variant_id: VariantId | None = None
+    image_id: Id | None = None
+    name: Title | None = None
+    alt_text: AltText | None = None
+    metadata: Object | None = None
+
+
+class BatchBody(Input):
+    """A batch: one tool, many images; a job for each."""
+
+    model_config = ConfigDict(strict=True)
+
+    tool_id: Id
+    images: Annotated[list[BatchImage], Field(min_length=1, max_length=MAX_IMAGES)]
+    name: Title | None = None
+    parameters: Object | None = Field(None, description="At most 64 KB of JSON.")
+    priority: Literal["low", "normal", "high", "urgent"] | None = None
+    provider: Id | None = None
+    project_id: Id | None = None
+    auto_push: bool | None = Field(None, description="Else the shop's setting, else false.")
+
+    def common(self) -> dict[str, Any]:
+        """Return what all jobs share, named as fields of NewJob."""
+        return self.model_dump(exclude_none=True, exclude={"images", "name"})
+
+
+class BatchesQuery(CursorQuery):
+    """Which page of the batches."""
+
+    limit: PageSize = 20
+
+
+class ExportQuery(JobConditions, CursorQuery):
+    """Which jobs, as in the list; 5,000 rows at most, the rest by the cursor."""

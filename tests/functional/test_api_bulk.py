@@ -1,0 +1,339 @@
+"""Acting on many jobs, batches and the CSV file, by HTTP."""
+
+import csv
+import io
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shared.domain import lifecycle
+from shared.domain.ids import JobRef
+from shared.domain.job import Job
+from shared.domain.status import JobStatus
+from shared.usecases.ports import BulkRequest
+from shared.usecases.run_bulk import Bulk, BulkLane, run_bulk
+from tests.api_world import World, world
+from tests.builders import OTHER_SHOP, SHOP, a_dispatched_job, a_job, a_kept_job, a_worker_job
+from tests.fakes.clock import START
+
+__all__ = ["world"]  # a fixture
+
+ACTIONS = ("sync", "retry", "cancel", "push-to-shopify", "undo-push", "delete")
+
+
+def run(world: World, limit: int = 100) -> None:
+    """Do what is in the bulk queue, as functions/bulk does."""
+    lane = BulkLane(tracker=world.tracker, works=world.works, shops=world.shops, files=world.files)
+    for _ in range(limit):
+        if not world.outbox.bulks:
+            return
+        request, _delay = world.outbox.bulks.pop(0)
+        run_bulk(lane, request)
+
+
+def failed(number: int, **changes: Any) -> Job:
+    values: dict[str, Any] = {
+        "status": JobStatus.FAILED,
+        "error_code": "provider_failed",
+        "completed_at": START,
+        "attempt": {"provider_job_id": f"f_{number}", "credits": 2, "cost_micros": 7},
+    }
+    return a_dispatched_job(**(values | changes))
+
+
+def images(number: int) -> list[dict[str, Any]]:
+    return [{"inputImageUrl": f"https://shop.example/{n}.jpg"} for n in range(number)]
+
+
+# --- many jobs --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_many_ids_make_a_bulk_job_that_is_read_like_any_other(world: World, action: str) -> None:
+    job = world.has(failed(1))
+    reply = world.post(f"/api/jobs/{action}", {"jobIds": [job.job_id, job.job_id]})
+    assert reply.status == 202
+    name = {"push-to-shopify": "push"}.get(action, action)
+    assert (reply.job["type"], reply.job["status"]) == (f"bulk.{name}", "pending")
+    assert (reply.job["total"], reply.job["processed"]) == (1, 0)
+    assert reply.headers["location"] == f"/api/jobs/{reply.job['id']}"
+    run(world)
+    done = world.get(f"/api/jobs/{reply.job['id']}").job
+    assert done["status"] == ("completed" if action in ("retry", "delete") else "failed")
+    assert done["processed"] == done["total"] == 1
+
+
+def test_retry_all_failed_by_filter_and_see_them_go_out_again(world: World) -> None:
+    jobs = [world.has(failed(n)) for n in range(3)]
+    world.has(failed(8, shop=OTHER_SHOP))
+    world.has(failed(9, tool_id="another"))
+    body = {"filter": {"status": "failed", "toolId": jobs[0].tool_id}}
+    foreseen = world.post("/api/jobs/retry", body | {"dryRun": True})
+    assert foreseen.status == 200
+    assert foreseen.json == {
+        "success": True,
+        "matched": 3,
+        "eligible": 3,
+        "refused": [],
+        "credits": 6,
+        "costMicros": 21,
+        "complete": True,
+    }
+    assert world.outbox.bulks == []
+    bulk = world.post("/api/jobs/retry", body).job
+    run(world)
+    assert world.get(f"/api/jobs/{bulk['id']}").job["successful"] == 3
+    assert {world.job(job.job_id).attempt.number for job in jobs} == {2}
+    assert set(world.outbox.dispatched_refs) == {job.ref for job in jobs}
+    assert world.job(world.has(failed(10, shop=OTHER_SHOP)).job_id, OTHER_SHOP).attempt.number == 1
+
+
+def test_a_dry_run_of_one_job_tells_and_does_nothing(world: World) -> None:
+    job = world.has(a_job())
+    reply = world.post("/api/jobs/retry", {"jobId": job.job_id, "dryRun": True})
+    assert reply.json["refused"] == [{"code": "wrong_status", "count": 1}]
+    assert world.job(job.job_id) == job
+
+
+def test_one_job_is_deleted_at_once(world: World) -> None:
+    job = world.has(a_kept_job())
+    assert world.post("/api/jobs/delete", {"jobId": job.job_id}).json == {"success": True}
+    assert world.get(f"/api/jobs/{job.job_id}").status == 404
+
+
+def test_a_bulk_job_is_cancelled_like_any_other(world: World) -> None:
+    bulk = world.post("/api/jobs/retry", {"filter": {}}).job
+    assert world.post("/api/jobs/cancel", {"jobId": bulk["id"]}).job["status"] == "cancelled"
+    run(world)
+    assert world.job(bulk["id"]).status is JobStatus.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"jobIds": []}, "jobIds"),
+        ({"jobIds": ["x"] * 1001}, "jobIds"),
+        ({"jobIds": ["x"], "filter": {}}, "filter"),
+        ({"filter": {"colour": "red"}}, "filter.colour"),
+        ({"filter": {"status": "exploded"}}, "filter.status"),
+        ({"filter": {"shop": OTHER_SHOP}}, "filter.shop"),
+        ({"dryRun": True}, "jobId"),
+    ],
+)
+def test_what_is_not_one_clear_choice_of_jobs_is_refused_by_name(
+    world: World, body: dict[str, Any], field: str
+) -> None:
+    reply = world.post("/api/jobs/retry", body)
+    assert (reply.status, reply.code) == (400, "invalid_request")
+    assert [detail["field"] for detail in reply.json["details"]] == [field]
+
+
+def test_the_same_key_makes_one_bulk_job(world: World) -> None:
+    body, headers = {"filter": {"status": "failed"}}, {"idempotency-key": "once"}
+    first = world.post("/api/jobs/retry", body, headers=headers)
+    again = world.post("/api/jobs/retry", body, headers=headers)
+    assert first.job["id"] == again.job["id"]
+    assert len(world.outbox.bulks) == 1
+
+
+# --- batches ----------------------------------------------------------------------------
+
+
+def make(world: World, number: int, **more: Any) -> dict[str, Any]:
+    body = {"toolId": "background-removal", "images": images(number), "name": "Mugs"} | more
+    reply = world.post("/api/batches", body)
+    assert reply.status == 202, reply.text
+    batch: dict[str, Any] = reply.json["batch"]
+    return batch
+
+
+def jobs_of(world: World, batch: dict[str, Any]) -> list[Job]:
+    found = world.get("/api/jobs", query={"batchId": batch["id"], "limit": "100"}).json["jobs"]
+    return [world.job(job["id"]) for job in reversed(found)]
+
+
+def end(world: World, job: Job, status: JobStatus) -> None:
+    now = world.clock.now()
+    if status is JobStatus.FAILED:
+        after = lifecycle.fail_dispatch(job, "refused", "No.", now)
+    elif status is JobStatus.CANCELLED:
+        after = lifecycle.cancel(job, now)
+    else:
+        attempt = replace(job.attempt, credits=2)
+        after = replace(job, status=status, completed_at=now).with_attempt(attempt)
+    world.store.save(job, after)
+
+
+def test_a_batch_makes_a_job_for_each_image_in_order(world: World) -> None:
+    batch = make(world, 3, parameters={"colour": "white"}, autoPush=True)
+    assert (batch["status"], batch["totalJobs"], batch["startedAt"]) == ("pending", 3, None)
+    run(world)
+    jobs = jobs_of(world, batch)
+    assert [job.input_image_url for job in jobs] == [i["inputImageUrl"] for i in images(3)]
+    assert {(job.tool_id, job.batch_id, job.auto_push) for job in jobs} == {
+        ("background-removal", batch["id"], True)
+    }
+    assert jobs[0].parameters == {"colour": "white"}
+    assert len(world.outbox.dispatched_refs) == 3
+    now = world.get(f"/api/batches/{batch['id']}").json["batch"]
+    assert (now["status"], now["activeJobs"], now["completedAt"]) == ("processing", 3, None)
+    # The bulk job that made them is no job of the shop's.
+    assert world.get("/api/jobs/stats").json["stats"]["total"] == 3
+
+
+@pytest.mark.parametrize(
+    ("ends", "status"),
+    [
+        (("completed", "completed"), "completed"),
+        (("completed", "failed"), "partial"),
+        (("failed", "failed"), "failed"),
+        (("cancelled", "cancelled"), "cancelled"),
+        (("completed", "cancelled"), "cancelled"),
+        (("failed", "cancelled"), "failed"),
+    ],
+)
+def test_a_batch_says_how_it_ended(world: World, ends: tuple[str, str], status: str) -> None:
+    batch = make(world, 2)
+    run(world)
+    for job, word in zip(jobs_of(world, batch), ends, strict=True):
+        world.clock.advance(5)
+        end(world, job, JobStatus(word))
+    now = world.get(f"/api/batches/{batch['id']}").json["batch"]
+    assert (now["status"], now["progress"], now["activeJobs"]) == (status, 100, 0)
+    assert now["completedJobs"] == ends.count("completed")
+    assert now["failedJobs"] == ends.count("failed")
+    assert now["cancelledJobs"] == ends.count("cancelled")
+    assert now["totalCreditsUsed"] == 2 * ends.count("completed")
+    assert now["completedAt"] == now["updatedAt"] == "2026-11-22T12:00:10.000Z"
+
+
+def test_a_chunk_delivered_again_makes_no_job_twice(world: World) -> None:
+    batch = make(world, 120)
+    lane = BulkLane(tracker=world.tracker, works=world.works, shops=world.shops, files=world.files)
+    request = BulkRequest(ref=JobRef(SHOP, batch["id"]))
+    before = world.job(batch["id"])
+    assert run_bulk(lane, request) is Bulk.GOES_ON
+    # As if it had died before it said how far it was.
+    world.store.save(world.job(batch["id"]), replace(before, version=0))
+    assert run_bulk(lane, request) is Bulk.GOES_ON
+    assert run_bulk(lane, request) is Bulk.DONE
+    now = world.get(f"/api/batches/{batch['id']}").json["batch"]
+    assert (now["totalJobs"], now["activeJobs"]) == (120, 120)
+    counts = world.job(batch["id"]).counts
+    assert (counts.total, counts.successful, counts.failed) == (120, 120, 0)
+
+
+def test_a_cancelled_batch_makes_no_more_jobs_and_cancels_those_there(world: World) -> None:
+    batch = make(world, 150)
+    run(world, limit=1)
+    reply = world.post(f"/api/batches/{batch['id']}/cancel")
+    assert (reply.status, reply.job["type"]) == (202, "bulk.cancel")
+    run(world)
+    now = world.get(f"/api/batches/{batch['id']}").json["batch"]
+    assert (now["status"], now["cancelledJobs"], now["activeJobs"]) == ("cancelled", 150, 0)
+    assert world.post(f"/api/batches/{batch['id']}/cancel").code == "wrong_status"
+
+
+def test_what_a_chunk_made_while_its_batch_was_cancelled_is_cancelled_too(world: World) -> None:
+    batch = make(world, 3)
+    create, calls = world.store.create, 0
+
+    def create_slowly(job: Job, **more: Any) -> Job:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            world.post(f"/api/batches/{batch['id']}/cancel")
+        return create(job, **more)
+
+    world.store.create = create_slowly  # type: ignore[method-assign]
+    run(world)
+    assert {job.status for job in jobs_of(world, batch)} == {JobStatus.CANCELLED}
+    assert world.get(f"/api/batches/{batch['id']}").json["batch"]["status"] == "cancelled"
+
+
+def test_the_failed_jobs_of_a_batch_are_retried(world: World) -> None:
+    batch = make(world, 2)
+    assert world.post(f"/api/batches/{batch['id']}/retry").code == "wrong_status"
+    run(world)
+    good, bad = jobs_of(world, batch)
+    end(world, good, JobStatus.COMPLETED)
+    end(world, bad, JobStatus.FAILED)
+    assert world.post(f"/api/batches/{batch['id']}/retry").status == 202
+    run(world)
+    assert [job.attempt.number for job in jobs_of(world, batch)] == [1, 2]
+    now = world.get(f"/api/batches/{batch['id']}").json["batch"]
+    assert (now["status"], now["failedJobs"], now["completedAt"]) == ("processing", 0, None)
+
+
+def test_batches_are_listed_newest_first_by_pages_and_are_one_shops(world: World) -> None:
+    names = []
+    for number in range(3):
+        world.clock.advance(1)
+        names.append(make(world, 1, name=f"b{number}")["id"])
+    first = world.get("/api/batches", query={"limit": "2"}).json
+    rest = world.get("/api/batches", query={"limit": "2", "cursor": first["nextCursor"]}).json
+    assert [b["id"] for b in first["batches"] + rest["batches"]] == names[::-1]
+    assert rest["nextCursor"] is None
+    assert world.get("/api/batches", shop=OTHER_SHOP).json["batches"] == []
+    assert world.get(f"/api/batches/{names[0]}", shop=OTHER_SHOP).status == 404
+    stolen = {"cursor": first["nextCursor"]}
+    assert world.get("/api/batches", query=stolen, shop=OTHER_SHOP).status == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"images": images(1)}, "toolId"),
+        ({"toolId": "t", "images": []}, "images"),
+        ({"toolId": "t", "images": images(1001)}, "images"),
+        ({"toolId": "t", "images": [{}]}, "images.0.inputImageUrl"),
+        (
+            {"toolId": "t", "images": [{"inputImageUrl": "http://10.0.0.1/x"}]},
+            "images.0.inputImageUrl",
+        ),
+    ],
+)
+def test_a_batch_that_cannot_work_is_refused_by_name(
+    world: World, body: dict[str, Any], field: str
+) -> None:
+    reply = world.post("/api/batches", body)
+    assert (reply.status, reply.code) == (400, "invalid_request")
+    assert [detail["field"] for detail in reply.json["details"]] == [field]
+
+
+# --- CSV --------------------------------------------------------------------------------
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    assert text.startswith("\ufeff")
+    return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
+
+
+def test_jobs_come_as_csv_that_no_spreadsheet_runs(world: World) -> None:
+    nasty = '=HYPERLINK("http://evil","x"), "quoted"\nline'
+    world.has(a_worker_job(name=nasty), a_worker_job(name="  +1"), a_worker_job(name="-5"))
+    world.has(a_job(shop=OTHER_SHOP, name="theirs"))
+    reply = world.get("/api/jobs/export.csv")
+    assert reply.status == 200
+    assert "x-next-cursor" not in reply.headers
+    assert {row["name"] for row in rows(reply.text)} == {"'" + nasty, "'  +1", "'-5"}
+    assert reply.text.endswith("\r\n")
+
+
+def test_a_long_export_goes_on_where_it_stopped(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.usecases.export_jobs.MAX_ROWS", 3)
+    world.has(*(a_job(project_id="p") for _ in range(7)), a_job())
+    seen: list[str] = []
+    query = {"projectId": "p"}
+    for _ in range(3):
+        reply = world.get("/api/jobs/export.csv", query=query)
+        seen += [row["id"] for row in rows(reply.text)]
+        if "x-next-cursor" not in reply.headers:
+            break
+        query = {"projectId": "p", "cursor": reply.headers["x-next-cursor"]}
+    assert len(seen) == len(set(seen)) == 7
+    other = query | {"projectId": "q"}
+    assert world.get("/api/jobs/export.csv", query=other).status == 400
