@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from shared.domain.errors import ForbiddenError, InvalidRequestError
+from shared.domain.errors import ConflictError, ForbiddenError, InvalidRequestError
+from shared.domain.ids import JobRef
 from shared.domain.job import PIKCEL, WORKER, Attempt, Counts, Job, Priority
 from shared.domain.plan import schedule
 from shared.domain.reports import Report, apply_report
@@ -154,7 +155,10 @@ def create_job(
     entry = tracker.entry(_note(caller, job), None, job, now)
     # A job made elsewhere is being paid for already: it is counted, never refused.
     ceiling = budget if wish.provider_job_id is None else None
-    created = tracker.store.create(job, entry=entry, idempotency=idempotency, ceiling=ceiling)
+    try:
+        created = tracker.store.create(job, entry=entry, idempotency=idempotency, ceiling=ceiling)
+    except ConflictError as error:
+        raise _for_caller(tracker, caller, error) from None
     if created.job_id == job.job_id:
         tracker.send_owed(None, created, now)
     if created.provider_job_id is None:
@@ -180,6 +184,16 @@ def _own_wish(caller: Caller, wish: NewJob) -> NewJob:
     if _provider(wish) != WORKER:
         raise ForbiddenError("An agent creates worker jobs only.")
     return wish
+
+
+def _for_caller(tracker: Tracker, caller: Caller, error: ConflictError) -> ConflictError:
+    """Return the refusal; an agent is not told the id of a running job that is not its own."""
+    if caller.is_agent:
+        named = [detail["runningJobId"] for detail in error.details if isinstance(detail, dict)]
+        found = tracker.store.get_many([JobRef(caller.require_shop(), name) for name in named])
+        if not all(map(caller.may_see, found)):
+            return ConflictError(error.message, code=error.code)
+    return error
 
 
 def _auto_push(wish: NewJob, shop: Shop | None) -> bool:

@@ -73,6 +73,17 @@ def test_the_same_idempotency_key_of_two_agents_makes_two_jobs(world: World) -> 
     assert made[1]["agentId"] == two["agent"]["id"]
 
 
+def test_an_agent_is_told_of_its_own_running_job_only(world: World) -> None:
+    one, two = agent(world, "one"), agent(world, "two")
+    body = {"type": "pull", "exclusive": True}
+    running = world.post("/api/jobs", body, shop=None, key=one["secret"]).job["id"]
+    again = world.post("/api/jobs", body, shop=None, key=one["secret"])
+    assert (again.code, again.json["details"]) == ("already_running", [{"runningJobId": running}])
+    others = world.post("/api/jobs", body, shop=None, key=two["secret"])
+    assert others.code == "already_running"
+    assert running not in others.text
+
+
 def test_an_inactive_agents_key_opens_nothing_until_it_is_active_again(world: World) -> None:
     made = agent(world)
     path = f"/api/admin/agents/{made['agent']['id']}"
