@@ -1,0 +1,103 @@
+"""Bulk work and batches, in memory and on the table alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from shared.domain.batch import Batch, BatchSums
+from shared.domain.errors import InvalidRequestError
+from shared.domain.ids import JobRef
+from shared.domain.statistics import Tally
+from shared.domain.status import JobStatus
+from shared.gateways.dynamo_works import DynamoWorkStore
+from shared.gateways.memory import InMemoryWorkStore
+from shared.usecases.ports import JobStore, WorkStore
+from tests.builders import OTHER_SHOP, SHOP, a_dispatched_job, a_job, a_job_id, later
+from tests.fakes.clock import START, FakeClock
+from tests.fakes.table import dynamo_client, make_table
+
+
+@pytest.fixture(params=["memory", "moto"])
+def works(request: pytest.FixtureRequest) -> Iterator[WorkStore]:
+    if request.param == "memory":
+        yield InMemoryWorkStore()
+        return
+    with mock_aws():
+        client = dynamo_client()
+        make_table(client, "jobs")
+        yield DynamoWorkStore(client, "jobs", clock=FakeClock())
+
+
+def a_batch(number: int = 1, **changes: Any) -> Batch:
+    values: dict[str, Any] = {
+        "shop": SHOP,
+        "batch_id": a_job_id(later(number)),
+        "created_at": later(number),
+        "tool_id": "t",
+        "total": 2,
+        "name": "Mugs",
+        "parameters": {"x": [1, 0.5, None, 2**60]},
+    }
+    return Batch(**(values | changes))
+
+
+def test_work_comes_back_as_it_was_and_is_one_shops(works: WorkStore) -> None:
+    ref = JobRef(SHOP, a_job_id())
+    work = {"ids": ["a", "é"], "actor": "x", "common": {"n": 2**60, "f": 0.5}}
+    works.put_work(ref, work, later(60))
+    assert works.get_work(ref) == work
+    assert works.get_work(JobRef(OTHER_SHOP, ref.job_id)) is None
+    assert works.get_work(JobRef(SHOP, a_job_id())) is None
+
+
+def test_a_thousand_images_fit_and_what_does_not_is_refused_by_name() -> None:
+    with mock_aws():
+        client = dynamo_client()
+        make_table(client, "jobs")
+        works = DynamoWorkStore(client, "jobs", clock=FakeClock())
+        ref = JobRef(SHOP, a_job_id())
+        # A body has at most 256 KB; bare product numbers grow to global ids in here.
+        images = [
+            {"input_image_url": "https://a.example/" + "x" * 210, "product_id": "gid://" + "9" * 40}
+            for _ in range(1000)
+        ]
+        works.put_work(ref, {"images": images}, later(60))
+        assert works.get_work(ref) == {"images": images}
+        with pytest.raises(InvalidRequestError):
+            works.put_work(ref, {"images": images * 2}, later(60))
+
+
+def test_batches_come_newest_first_by_pages(works: WorkStore) -> None:
+    made = [a_batch(number) for number in range(5)]
+    for batch in made:
+        works.put_batch(batch)
+    works.put_batch(a_batch(9, shop=OTHER_SHOP))
+    assert works.get_batch(SHOP, made[2].batch_id) == made[2]
+    assert works.get_batch(OTHER_SHOP, made[2].batch_id) is None
+    first, position = works.list_batches(SHOP, limit=3)
+    rest, end = works.list_batches(SHOP, limit=3, position=position)
+    assert first + rest == made[::-1]
+    assert end is None
+
+
+def test_a_batch_is_summed_over_its_jobs(store: JobStore) -> None:
+    mine = {"batch_id": "b"}
+    jobs = [
+        store.create(a_dispatched_job(**mine, attempt={"provider_job_id": f"p{n}", "credits": 2}))
+        for n in range(3)
+    ]
+    store.create(a_job(batch_id="bb"))
+    store.create(a_job(batch_id="b", shop=OTHER_SHOP))
+    assert store.batch_sums(SHOP, "b") == BatchSums(jobs=3)
+    for number, job in enumerate(jobs[:2]):
+        ended = replace(job, status=JobStatus.FAILED, completed_at=later(10 + number))
+        jobs[number] = store.save(job, ended)
+    wanted = BatchSums(tally=Tally(failed=2, credits=4), jobs=3, ended_at=later(11))
+    assert store.batch_sums(SHOP, "b") == wanted
+    assert wanted.ended_at is not None
+    assert wanted.ended_at > START
