@@ -19,7 +19,7 @@ NAMES = [
     *("providerJobId", "pikcelJobId", "type", "productId", "variantId", "scheduledAt", "autoPush"),
     *("costMicros", "name", "description", "altText", "exclusive", "batchId", "limit", "cursor"),
     *("status", "pushStatus", "from", "to", "q", "ids", "sort", "days", "groupBy", "index", "shop"),
-    *("deep", "jobIds"),
+    *("deep", "jobIds", "filter", "dryRun", "images"),
 ]
 WORDS = st.sampled_from(
     [

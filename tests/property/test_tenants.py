@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from functions.api.routes import ROUTES
 from shared import wiring
+from shared.bodies.bulk import ActionBody
+from shared.usecases.run_bulk import BulkLane, run_bulk
 from tests.api_world import World, path_of
 from tests.builders import (
     OTHER_SHOP,
@@ -136,6 +138,8 @@ def test_the_other_shop_gets_nothing_by_any_route(fresh: Any, data: st.DataObjec
             if route.path == "/api/jobs":
                 number = data.draw(st.integers(1, 3))
                 body = {"pikcelJobId": f"{MARK}-{number}"}
+            if route.body is ActionBody and data.draw(st.booleans()):
+                body = data.draw(st.sampled_from(_many(tenants)))
         as_user = data.draw(st.booleans())
         reply = world.call(
             route.method,
@@ -145,10 +149,31 @@ def test_the_other_shop_gets_nothing_by_any_route(fresh: Any, data: st.DataObjec
             query=query,
             json_body=body,
         )
-        _knows_nothing(reply, route, job)
+        _knows_nothing(reply, route, job, is_bulk="jobId" not in (body or {}))
+    _run_bulk_jobs(world)
     assert tenants.snapshot() == tenants.state
     assert all(request.ref.shop != SHOP for request in world.outbox.pushes)
     assert SHOP not in str(world.outbox.dispatches)
+
+
+def _many(tenants: Tenants) -> list[dict[str, Any]]:
+    """Ask for many jobs: by our ids, and by filters that fit ours."""
+    ids: dict[str, Any] = {"jobIds": [job.job_id for job in tenants.jobs]}
+    bodies: list[dict[str, Any]] = [
+        ids,
+        {"filter": {}},
+        {"filter": {"batchId": MARK}},
+        {"filter": {"q": MARK}},
+    ]
+    return [*bodies, *(body | {"dryRun": True} for body in bodies)]
+
+
+def _run_bulk_jobs(world: World) -> None:
+    lane = BulkLane(tracker=world.tracker, works=world.works, shops=world.shops, files=world.files)
+    while world.outbox.bulks:
+        request, _delay = world.outbox.bulks.pop(0)
+        assert request.ref.shop != SHOP
+        run_bulk(lane, request)
 
 
 def _understood(route: Any, query: dict[str, str]) -> dict[str, str]:
@@ -156,12 +181,17 @@ def _understood(route: Any, query: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in query.items() if name in names}
 
 
-def _knows_nothing(reply: Any, route: Any, job: Any) -> None:
-    if "{jobId}" in route.path or (route.body is not None and route.path != "/api/jobs"):
+def _knows_nothing(reply: Any, route: Any, job: Any, *, is_bulk: bool) -> None:
+    if route.body is ActionBody and is_bulk:
+        assert reply.status in (200, 202, 400)
+        if reply.status == 200:
+            # Three jobs of their own at most, whatever was asked for.
+            assert reply.json["eligible"] <= 3
+    elif "{jobId}" in route.path or (route.body is not None and route.path != "/api/jobs"):
         assert reply.status in ((403,) if route.for_admins else ()) + (400, 404)
     if route.path == "/api/jobs" and route.method == "POST":
         assert reply.status in (400, 409)
-    text = json.dumps(reply.json) + str(reply.headers)
+    text = reply.text + json.dumps(reply.json) + str(reply.headers)
     # What the caller said themselves may be told back (a wrong value is never).
     assert MARK not in text
     assert SHOP not in text

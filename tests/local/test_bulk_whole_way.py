@@ -1,0 +1,121 @@
+"""Batches and bulk actions over HTTP, on the laptop's stack, its policies enforced."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from local.stack import running_stack
+
+pytestmark = pytest.mark.slow
+
+SHOP = "bulk.myshopify.com"
+
+
+class Stack:
+    """One running stack, and its API as an administrator acting for SHOP."""
+
+    def __init__(self, stack: Any) -> None:
+        self.stack = stack
+        info = stack.info
+        headers = {"Authorization": f"Bearer {info.admin_key}", "X-Shop": SHOP}
+        self.api = httpx.Client(base_url=info.api_url, headers=headers, timeout=30)
+        self.photo = f"{info.pikcel_url}/photos/blue-armchair.jpg"
+
+    def get(self, path: str, **query: str) -> Any:
+        return self.api.get(path, params=query).raise_for_status().json()
+
+    def post(self, path: str, body: Any = None) -> Any:
+        reply = self.api.post(path, json=body)
+        assert reply.status_code < 300, reply.text
+        return reply.json()
+
+    def ended(self, job_id: str) -> Any:
+        """Wait for a bulk job."""
+
+        def look() -> Any:
+            job = self.get(f"/api/jobs/{job_id}")["job"]
+            return job if job["status"] not in ("pending", "processing") else None
+
+        return self.stack.wait_until(look, 60, "the bulk job")
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Stack]:
+    with running_stack(auth=True) as stack:
+        stack.set_schedule(enabled=False)
+        made = Stack(stack)
+        yield made
+        made.api.close()
+        refusals = [
+            line
+            for name in stack.info.functions
+            for line in stack.function_logs(name)
+            if "AccessDenied" in line
+        ]
+        assert refusals == []
+
+
+@pytest.fixture(scope="module")
+def batch(running: Stack) -> Any:
+    """A batch of three photos, processed to its end by the simulator of PikcelAI."""
+    images = [{"inputImageUrl": running.photo, "name": f"=photo {n}"} for n in range(3)]
+    body = {"name": "Chairs", "toolId": "background-removal", "images": images}
+    made = running.post("/api/batches", body)["batch"]
+    assert (made["status"], made["totalJobs"]) == ("pending", 3)
+
+    def look() -> Any:
+        now = running.get(f"/api/batches/{made['id']}")["batch"]
+        return now if now["status"] not in ("pending", "processing") else None
+
+    return running.stack.wait_until(look, 60, "the batch")
+
+
+def test_a_batch_of_photos_is_processed_and_counted_to_its_end(running: Stack, batch: Any) -> None:
+    assert (batch["status"], batch["completedJobs"], batch["progress"]) == ("completed", 3, 100)
+    assert batch["totalCreditsUsed"] > 0
+    assert batch["startedAt"] < batch["completedAt"]
+    assert [one["id"] for one in running.get("/api/batches")["batches"]] == [batch["id"]]
+    jobs = running.get("/api/jobs", batchId=batch["id"])["jobs"]
+    assert sorted(job["name"] for job in jobs) == ["=photo 0", "=photo 1", "=photo 2"]
+    assert running.get("/api/jobs/stats")["stats"]["completed"] == 3
+
+
+def test_the_jobs_of_a_batch_come_as_a_csv_file(running: Stack, batch: Any) -> None:
+    reply = running.api.get("/api/jobs/export.csv", params={"batchId": batch["id"]})
+    assert reply.headers["content-type"] == "text/csv; charset=utf-8"
+    text = reply.content.decode("utf-8-sig")
+    names = [row["name"] for row in csv.DictReader(io.StringIO(text, newline=""))]
+    assert sorted(names) == ["'=photo 0", "'=photo 1", "'=photo 2"]
+
+
+def test_many_jobs_are_cancelled_retried_and_deleted_by_bulk_jobs(running: Stack) -> None:
+    body = {"type": "report", "name": "bulk me"}
+    ids = [running.post("/api/jobs", body)["job"]["id"] for _ in range(30)]
+    wanted = {"filter": {"type": "report"}}
+    foreseen = running.post("/api/jobs/cancel", wanted | {"dryRun": True})
+    assert (foreseen["matched"], foreseen["eligible"]) == (30, 30)
+    bulk = running.post("/api/jobs/cancel", wanted)["job"]
+    assert bulk["type"] == "bulk.cancel"
+    done = running.ended(bulk["id"])
+    assert (done["status"], done["successful"], done["failed"]) == ("completed", 30, 0)
+    retried = running.ended(running.post("/api/jobs/retry", {"jobIds": ids[:10]})["job"]["id"])
+    assert retried["successful"] == 10
+    deleted = running.ended(running.post("/api/jobs/delete", wanted)["job"]["id"])
+    assert (deleted["successful"], deleted["failed"]) == (20, 10)
+    assert deleted["result"] == {"refused": [{"code": "job_active", "count": 10}]}
+    left = running.get("/api/jobs", type="report", limit="100")["jobs"]
+    assert sorted(job["id"] for job in left) == sorted(ids[:10])
+    again = running.ended(running.post("/api/jobs/cancel", {"jobIds": ids[:10]})["job"]["id"])
+    assert again["successful"] == 10
+
+
+def test_a_bulk_job_without_its_message_is_resumed_by_the_sweep(running: Stack) -> None:
+    done = running.post("/api/jobs/sync", {"filter": {"status": "processing"}})["job"]
+    assert running.ended(done["id"])["status"] == "completed"
+    running.stack.invoke("sweep")
