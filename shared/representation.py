@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from shared.domain.batch import BatchView
 from shared.domain.events import LogEntry
 from shared.domain.job import PIKCEL, Job, Output
 from shared.domain.reports import duration_ms, eta_s, speed
@@ -190,4 +191,30 @@ def _output_json(output: Output, link: LinkMaker) -> dict[str, Any]:
         "errorCode": output.error_code,
         "mediaId": output.media_id,
         "pushStatus": output.push_status.value,
+    }
+
+
+def batch_json(view: BatchView) -> dict[str, Any]:
+    """Describe a batch: the fields of the tracker that this replaces, and ours."""
+    batch = view.batch
+    return {
+        "id": batch.batch_id,
+        "shop": batch.shop,
+        "name": batch.name,
+        "toolId": batch.tool_id,
+        # Only the provider's list of tools knows it; each job has it once its tool answered.
+        "toolName": None,
+        "totalJobs": view.total,
+        "completedJobs": view.completed,
+        "failedJobs": view.failed,
+        "cancelledJobs": view.cancelled,
+        "activeJobs": view.active,
+        "progress": view.progress,
+        "status": view.status.value,
+        "parameters": safe(batch.parameters),
+        "totalCreditsUsed": safe(view.sums.tally.credits),
+        "startedAt": instant(view.started_at),
+        "completedAt": instant(view.completed_at),
+        "createdAt": instant(batch.created_at),
+        "updatedAt": instant(view.updated_at),
     }

@@ -17,9 +17,10 @@ from openapi_schema_validator import OAS31Validator
 
 from functions.api.app import handler
 from functions.api.calls import Route
-from functions.api.openapi import document
 from functions.api.routes import ROUTES
+from functions.api.version import VERSION
 from shared import wiring
+from shared.bodies.openapi import document
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.gateways.memory import InMemoryJobStore, InMemoryShopStore, InMemoryWorkStore
@@ -41,7 +42,7 @@ EVENTS = Path(__file__).parents[1] / "events"
 ADMIN = "admin-key-1"
 CLIENT_ID, CLIENT_SECRET = "client-id", "client-secret"
 
-DOCUMENT = document(ROUTES)
+DOCUMENT = document(ROUTES, VERSION)
 
 
 class OtherChance(FakeRandomness):

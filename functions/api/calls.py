@@ -4,14 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel
-
+from shared.bodies.route import Answer, Route
 from shared.domain.errors import NotFoundError, SecretUnavailableError
 from shared.domain.ids import JobRef, is_job_id
 from shared.domain.job import Job
 from shared.representation import job_json
 from shared.usecases.identify_caller import Caller
 from shared.wiring import ApiApp
+
+__all__ = ["Answer", "Call", "OpenCall", "Route", "job_id_in"]
 
 # People open a page and come back after lunch; roles' credentials allow no more for sure.
 LINK_VALID_S = 2 * 60 * 60
@@ -62,54 +63,3 @@ def job_id_in(text: str) -> str:
 
 # For routes that anybody may call: identifies the caller only when it is called.
 OpenCall = Callable[[], Call]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a route answers: JSON (None: no body), or a CSV file."""
-
-    status: int = 200
-    body: Mapping[str, Any] | None
-    csv: str | None = field(default=None, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """One route: what it does, and all that the OpenAPI document says of it.
-
-    path: as in the template, `{jobId}` for a parameter. action: gets the Call, and by keyword
-    `query`, `body` and the path's parameters (`job_id`) where they are declared. takes_forms:
-    form data too. is_open: anybody may call it (its action gets an OpenCall).
-    for_agents: agents may call it; what they see is up to the action (`Call.ref` checks it).
-    for_admins: nobody but administrators may.
-    once: with an Idempotency-Key it is done once in 24 hours, and answered the same again.
-    answers: status → name of the model in shared/bodies/answers.py (None: no body).
-    errors: the statuses of refusals that are particular to it.
-    """
-
-    method: str
-    path: str
-    name: str
-    summary: str
-    action: Callable[..., Answer]
-    answers: Mapping[int, str | None]
-    query: type[BaseModel] | None = None
-    body: type[BaseModel] | None = None
-    takes_forms: bool = False
-    is_open: bool = False
-    for_agents: bool = False
-    for_admins: bool = False
-    once: bool = False
-    errors: tuple[int, ...] = ()
-    headers: tuple[str, ...] = ()
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """The names of the path's parameters."""
-        return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
-
-    @property
-    def rule(self) -> str:
-        """The path as Powertools writes it."""
-        return self.path.replace("{", "<").replace("}", ">")

@@ -5,8 +5,8 @@ from typing import Any
 
 from functions.api.calls import Answer, Call, Route
 from functions.api.once import answer_once
-from functions.api.reading import read_body, read_query, validate
 from shared import wiring
+from shared.bodies.reading import read_body, read_query, validate
 from shared.domain.errors import (
     ForbiddenError,
     InvalidRequestError,

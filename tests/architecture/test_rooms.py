@@ -16,7 +16,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "domain": ("shared.domain",),
     "providers": ("shared.domain", "shared.providers", "nacl"),
     "usecases": ("shared.domain", "shared.providers.base", "shared.usecases", "jwt"),
-    "bodies": ("shared.domain", "shared.usecases", "shared.bodies", "pydantic"),
+    "bodies": ("shared.domain", "shared.usecases", "shared.bodies", "pydantic", "multipart"),
     # The ports are what gateways implement; nothing else of the use-cases is theirs to know.
     "gateways": (
         "shared.domain",

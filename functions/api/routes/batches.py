@@ -1,14 +1,11 @@
 """Routes about batches, and the list of jobs as a file."""
 
-from typing import Any
-
 from functions.api.calls import Answer, Call, Route
 from functions.api.filters import job_filter
 from functions.api.routes.actions import accepted
 from shared.bodies.bulk import BatchBody, BatchesQuery, ExportQuery
 from shared.bodies.requests import ShopQuery
-from shared.domain.batch import BatchView
-from shared.representation import instant, safe
+from shared.representation import batch_json
 from shared.usecases.batches import (
     NewBatch,
     cancel_batch,
@@ -29,7 +26,7 @@ def create(call: Call, query: ShopQuery, body: BatchBody) -> Answer:
         app.tracker, app.works, call.caller, wish, is_allowed_http=app.is_allowed_http
     )
     location = {"location": f"/api/batches/{view.batch.batch_id}"}
-    return Answer(status=202, body={"success": True, "batch": _json(view)}, headers=location)
+    return Answer(status=202, body={"success": True, "batch": batch_json(view)}, headers=location)
 
 
 def list_(call: Call, query: BatchesQuery) -> Answer:
@@ -42,14 +39,14 @@ def list_(call: Call, query: BatchesQuery) -> Answer:
         cursor=query.cursor,
         cursor_secrets=call.cursor_secrets(),
     )
-    batches = [_json(view) for view in found.batches]
+    batches = [batch_json(view) for view in found.batches]
     return Answer(body={"success": True, "batches": batches, "nextCursor": found.next_cursor})
 
 
 def read(call: Call, batch_id: str, query: ShopQuery) -> Answer:
     """Read one batch."""
     view = read_batch(call.app.tracker, call.app.works, call.caller.require_shop(), batch_id)
-    return Answer(body={"success": True, "batch": _json(view)})
+    return Answer(body={"success": True, "batch": batch_json(view)})
 
 
 def cancel(call: Call, batch_id: str, query: ShopQuery) -> Answer:
@@ -74,31 +71,6 @@ def export(call: Call, query: ExportQuery) -> Answer:
     if found.next_cursor is not None:
         headers["x-next-cursor"] = found.next_cursor
     return Answer(body=None, csv=found.text, headers=headers)
-
-
-def _json(view: BatchView) -> dict[str, Any]:
-    batch = view.batch
-    return {
-        "id": batch.batch_id,
-        "shop": batch.shop,
-        "name": batch.name,
-        "toolId": batch.tool_id,
-        # Only the provider's list of tools knows it; each job has it once its tool answered.
-        "toolName": None,
-        "totalJobs": view.total,
-        "completedJobs": view.completed,
-        "failedJobs": view.failed,
-        "cancelledJobs": view.cancelled,
-        "activeJobs": view.active,
-        "progress": view.progress,
-        "status": view.status.value,
-        "parameters": safe(batch.parameters),
-        "totalCreditsUsed": safe(view.sums.tally.credits),
-        "startedAt": instant(view.started_at),
-        "completedAt": instant(view.completed_at),
-        "createdAt": instant(batch.created_at),
-        "updatedAt": instant(view.updated_at),
-    }
 
 
 ROUTES = (

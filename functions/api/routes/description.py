@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from functions.api.calls import Answer, OpenCall, Route
+from functions.api.version import VERSION
 from shared.bodies.requests import NoQuery
 
 
@@ -11,9 +12,9 @@ def describe(routes: Sequence[Route]) -> Route:
 
     def openapi(opened: OpenCall, query: NoQuery) -> Answer:
         # Models of the answers are needed for nothing else: callers do not wait for them.
-        from functions.api.openapi import document
+        from shared.bodies.openapi import document
 
-        body = document((*routes, itself))
+        body = document((*routes, itself), VERSION)
         return Answer(body=body, headers={"cache-control": "public, max-age=300"})
 
     itself = Route(

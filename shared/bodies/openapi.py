@@ -6,9 +6,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from functions.api.calls import Route
-from functions.api.version import VERSION
 from shared.bodies import access_answers, answers
+from shared.bodies.route import Route
 
 _ANSWERS = (answers, access_answers)
 # Instead of a model: the answer is such a file.
@@ -43,7 +42,7 @@ _HEADERS = {
 }
 
 
-def document(routes: Sequence[Route]) -> dict[str, Any]:
+def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
     """Write the document of these routes."""
     _, schemas = models_json_schema(
         [(model, "validation") for model in (*_bodies(routes), *_answer_models(routes))],
@@ -56,7 +55,7 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Job Tracker",
-            "version": VERSION,
+            "version": version,
             "description": "Dependable AI image jobs for Shopify, from webhook to product.",
         },
         "paths": paths,
