@@ -101,7 +101,8 @@ def owed_results(job: Job) -> int:
 
 
 def keep_wait_s(tries: int, patience: Patience) -> float:
-    """Return the wait after look number `tries` + 1 at results that cannot be fetched, in seconds.
+    """Return the wait after look number `tries` + 1 at what has no deadline of its own, in seconds:
+    results that cannot be fetched, a provider that cannot be asked about a job that has ended.
 
     >>> [keep_wait_s(n, Patience()) for n in (0, 1, 3, 4, 99)]
     [120.0, 240.0, 960.0, 1800, 1800]
@@ -111,7 +112,8 @@ def keep_wait_s(tries: int, patience: Patience) -> float:
 
 def _look_at_attempt(job: Job, now: datetime, patience: Patience) -> tuple[Step, datetime | None]:
     if job.state is JobState.PRESUMED and job.poll_wanted and job.provider_job_id is not None:
-        return _act(Step.POLL, None, now, patience)
+        wait_s = keep_wait_s(job.due_tries, patience)
+        return _act(Step.POLL, None, now, replace(patience, outbox_s=wait_s))
     if not job.status.is_active:
         return Step.NOTHING, None
     if job.is_worker_job:

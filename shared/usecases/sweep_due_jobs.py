@@ -36,6 +36,8 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 120.0, 1800.0
 # it may only be waiting behind others, while Shopify is out.)
 MAX_PUSH_LOOKS = 16
 MAX_KEEP_LOOKS = 12
+# Some four hours: a provider that cannot be asked about a job that has ended by a guess.
+MAX_ENDED_POLLS = 12
 PUSH_STUCK = "push_stuck"
 # The table is out, it is not one job's trouble.
 FAILURES_IN_A_ROW = 5
@@ -131,7 +133,7 @@ class _Sweep:
         if step in SWEEP_STEPS:
             after, note = _end(job, step, now)
             claimed = self._tracker.write(job, after, note)
-        elif step in (Step.KEEP, Step.PUSH) and _is_hopeless(job, step, now):
+        elif _has_no_deadline(job, step) and _is_hopeless(job, step, now):
             after, note = _give_up(job, step, now)
             claimed = self._tracker.write(job, after, note)
             self._report.given_up += 1
@@ -144,12 +146,12 @@ class _Sweep:
     def _moved(self, job: Job, step: Step, now: datetime) -> Job:
         """Move `due_at` on, so that the next run leaves the job alone while it is seen to."""
         moved = replace(job, due_at=next_look(job, now, self._tracker.patience(job)))
-        if step not in (Step.KEEP, Step.PUSH):
+        if not _has_no_deadline(job, step):
             # Deadlines and tries of their own bound these.
             return moved
         # The lanes set it back to 0 whenever they get to see the job in earnest.
         moved = replace(moved, due_tries=job.due_tries + 1)
-        if step is Step.KEEP:
+        if step is not Step.PUSH:
             return moved
         wait_s = min(FIRST_WAIT_S * 2.0 ** min(job.due_tries, 20), LONGEST_WAIT_S)
         # The queue swallows equal numbers for five minutes.
@@ -196,9 +198,16 @@ def _dispatches(claimed: Sequence[tuple[Step, Job]]) -> list[DispatchMessage]:
     return messages
 
 
+def _has_no_deadline(job: Job, step: Step) -> bool:
+    is_ended_poll = step is Step.POLL and not job.status.is_active
+    return is_ended_poll or step in (Step.KEEP, Step.PUSH)
+
+
 def _is_hopeless(job: Job, step: Step, now: datetime) -> bool:
     if step is Step.PUSH:
         return job.due_tries >= MAX_PUSH_LOOKS
+    if step is Step.POLL:
+        return job.due_tries >= MAX_ENDED_POLLS
     return job.due_tries >= MAX_KEEP_LOOKS and is_overdue(job, now)
 
 
@@ -208,6 +217,10 @@ def _give_up(job: Job, step: Step, now: datetime) -> tuple[Job, Note]:
         sentence = f"{wanted} the product was tried many times without success. Please try again."
         after = lifecycle.fail_push(job, PUSH_STUCK, sentence, now)
         return after, Note(source=Source.SWEEP, outcome=Outcome.APPLIED, message=sentence)
+    if step is Step.POLL:
+        sentence = "The provider could not be asked about this job for hours; it stays as it is."
+        after = replace(job, poll_wanted=False, due_tries=0)
+        return after, Note(source=Source.SWEEP, outcome=Outcome.NOTED, message=sentence)
     sentence = "The result could not be fetched for a day, and is given up."
     after = give_up_outputs(job, now)
     return after, Note(source=Source.SWEEP, outcome=Outcome.APPLIED, message=sentence)
