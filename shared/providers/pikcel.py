@@ -49,6 +49,9 @@ SIGNATURE_HEADERS = ("x-pikcel-signature", "x-pikcelai-signature")
 _SIGNATURE = re.compile(r"[0-9a-f]{64}")
 WINDOW = timedelta(seconds=300)
 PAGE = 100
+# Of a refusal's details: so many, each so long.
+MAX_FAULTS = 3
+MAX_FAULT = 200
 
 _EVENT_OF_STATUS = {
     JobStatus.PENDING: JobEvent.QUEUED,
@@ -312,13 +315,24 @@ def _shop(job: Mapping[str, Any]) -> str | None:
 
 def _error_in(source: Mapping[str, Any]) -> tuple[str | None, str | None]:
     error = source.get("error")
-    details = mapping(error)
-    message = text(source.get("error_message")) or text(error) or text(details.get("message"))
-    return text(details.get("code")), message or text(source.get("message"))
+    told = mapping(error)
+    message = text(source.get("error_message")) or text(error) or text(told.get("message"))
+    return text(told.get("code")), message or text(source.get("message"))
 
 
 def _error_of(reply: Reply) -> tuple[str | None, str | None]:
-    return _error_in(_readable(reply))
+    """Return code and message of a refusal; "Invalid body" alone would help nobody."""
+    body = _readable(reply)
+    code, message = _error_in(body)
+    faults = _faults_in(mapping(body.get("error")).get("details"))
+    return code, f"{message} ({faults})" if message and faults else message
+
+
+def _faults_in(details: Any) -> str:
+    """Return what is wrong with which field, e.g. "tool_id: No such tool", the first few."""
+    rows = map(mapping, details[:MAX_FAULTS]) if isinstance(details, list) else ()
+    told = ((text(row.get("field")), text(row.get("message"))) for row in rows)
+    return "; ".join(f"{field}: {fault}"[:MAX_FAULT] for field, fault in told if field and fault)
 
 
 def _readable(reply: Reply) -> Mapping[str, Any]:

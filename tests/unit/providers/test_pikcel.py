@@ -330,6 +330,32 @@ def test_only_a_proven_refusal_counts_as_not_executed(
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("details", "message"),
+    [
+        ([{"field": "tool_id", "message": "No such tool"}], "No. (tool_id: No such tool)"),
+        ([{"field": "a", "message": "x"}, {"field": "b", "message": "y"}], "No. (a: x; b: y)"),
+        ([{"field": 1, "message": "x"}, "odd", None, {"field": "c"}], "No."),
+        ({"required": 2, "balance": 1}, "No."),
+        (None, "No."),
+    ],
+)
+def test_a_refusal_says_which_field_the_provider_does_not_like(details: Any, message: str) -> None:
+    error = {"code": "INVALID_PARAMS", "message": "No.", "details": details}
+    body = json.dumps({"success": False, "error": error}).encode()
+    with pytest.raises(ProviderRefusedError) as caught:
+        ADAPTER.read_created(Reply(status=400, body=body))
+    assert caught.value.message == message
+
+
+def test_a_refusal_with_a_thousand_faults_stays_short() -> None:
+    details = [{"field": "f" * 900, "message": "m" * 900}] * 1_000
+    body = json.dumps({"error": {"message": "No.", "details": details}}).encode()
+    with pytest.raises(ProviderRefusedError) as caught:
+        ADAPTER.read_created(Reply(status=400, body=body))
+    assert len(caught.value.message) < 1_000
+
+
 def test_a_poll_that_answers_with_another_job_is_not_believed() -> None:
     body = json.dumps({"data": {"id": "pk_2", "status": "completed"}}).encode()
     with pytest.raises(ProviderUnknownOutcomeError):
