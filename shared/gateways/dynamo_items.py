@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from shared.domain.errors import InvariantError
 from shared.domain.events import Link, LogEntry, ParkedEvent, Proof, Source
 from shared.domain.ids import JobRef, instant, milliseconds_up
 from shared.domain.job import Attempt, Counts, Job, Output, Priority, Push
@@ -384,7 +385,19 @@ def job_item(job: Job) -> Item:
 
 
 def read_job(item: Mapping[str, Value]) -> Job:
-    """Read a job's item; attributes that no field has are left alone (`log_count`)."""
+    """Read a job's item; attributes that no field has are left alone (`log_count`).
+
+    Raises InvariantError for an item that this version of ours cannot read.
+    """
+    try:
+        return _read_job(item)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvariantError(
+            f"Job {job_ref(item).job_id} cannot be read ({type(error).__name__})."
+        ) from error
+
+
+def _read_job(item: Mapping[str, Value]) -> Job:
     values = _read(_JOB_KINDS, item)
     ref = job_ref(item)
     for name, (attribute, word) in _IN_INDEX_KEYS.items():

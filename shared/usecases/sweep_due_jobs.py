@@ -9,12 +9,14 @@ from itertools import batched
 
 from shared.domain import lifecycle
 from shared.domain.errors import (
+    InvariantError,
     JobTrackerError,
     QueueUnavailableError,
     RetryableError,
     VersionConflictError,
 )
 from shared.domain.events import Source
+from shared.domain.ids import JobRef
 from shared.domain.job import DISPATCH_UNKNOWN, TIMED_OUT, Job
 from shared.domain.plan import DISPATCH_STEPS, SWEEP_STEPS, Step, next_look, owed_results
 from shared.domain.status import Outcome
@@ -95,10 +97,25 @@ class _Sweep:
             if not refs:
                 return self._report
             seen.update(ref.job_id for ref in refs)
-            self._send(self._claim_all(self._tracker.store.get_many(refs)))
+            self._send(self._claim_all(self._read(refs)))
             if self._must_stop():
                 self._report.is_complete = False
                 return self._report
+
+    def _read(self, refs: Sequence[JobRef]) -> list[Job]:
+        try:
+            return self._tracker.store.get_many(refs)
+        except InvariantError:
+            return [job for ref in refs for job in self._read_one(ref)]
+
+    def _read_one(self, ref: JobRef) -> list[Job]:
+        """Read one job of a page that has an unreadable one, written by a newer version of us."""
+        try:
+            return self._tracker.store.get_many([ref])
+        except InvariantError as error:
+            log.exception("job not swept", extra={"job_id": ref.job_id, "code": error.code})
+            self._report.failed += 1
+            return []
 
     def _must_stop(self) -> bool:
         is_late = self._tracker.now() >= self._ends_at

@@ -226,6 +226,25 @@ def test_one_bad_item_does_not_stop_the_others(
     assert world.outbox.dispatched_refs == [good]
 
 
+def test_one_unreadable_item_does_not_stop_the_others(
+    world: LaneWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = world.has(a_job())
+    good = world.has(a_job())
+    world.at(120)
+    get_many = world.store.get_many
+
+    def broken(refs: Sequence[JobRef]) -> list[Job]:
+        if bad in refs:
+            raise InvariantError("Job cannot be read.")
+        return get_many(refs)
+
+    monkeypatch.setattr(world.store, "get_many", broken)
+    report = world.sweep()
+    assert report.failed == 1
+    assert world.outbox.dispatched_refs == [good]
+
+
 def test_a_table_that_is_out_is_left_alone_soon(
     world: LaneWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
