@@ -251,7 +251,7 @@ def request_push(job: Job, now: datetime) -> Job:
     if job.product_id is None:
         raise ConflictError("This job has no product to push to.")
     if not can_push(job):
-        raise ConflictError("There is no kept result to push yet.")
+        raise ConflictError(_why_no_result(job))
     job = _move_outputs(job, PushEvent.REQUEST)
     for output in job.current_outputs:
         if output.media_failures or output.media_error:
@@ -267,6 +267,15 @@ def request_push(job: Job, now: datetime) -> Job:
         error=None,
     )
     return replace(job, push=push, updated_at=now, due_tries=0)
+
+
+def _why_no_result(job: Job) -> str:
+    """Say whether waiting helps: a job that ended without a kept result never gets one."""
+    if job.status.is_active or any(output.is_owed for output in job.current_outputs):
+        return "There is no kept result to push yet."
+    if job.error_message:
+        return f"This job has no result to push: {job.error_message}"
+    return f"This job is {job.status}; it has no result to push."
 
 
 def request_undo(job: Job, now: datetime) -> Job:

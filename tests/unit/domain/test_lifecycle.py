@@ -1,13 +1,15 @@
 """How a job moves, whatever order its events come in."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from shared.domain import lifecycle
 from shared.domain.errors import ConflictError
-from shared.domain.job import DISPATCH_UNKNOWN, PROVIDER_JOB_NOT_FOUND, TIMED_OUT, Output
+from shared.domain.job import DISPATCH_UNKNOWN, PROVIDER_JOB_NOT_FOUND, TIMED_OUT, Job, Output
 from shared.domain.lifecycle import apply_event
+from shared.domain.push_errors import PUSH_SENTENCES
 from shared.domain.status import JobEvent, JobState, JobStatus, Outcome, PushEvent, PushStatus
 from tests.builders import (
     RESULT_URL,
@@ -175,6 +177,32 @@ def test_a_push_needs_a_product_and_a_kept_result() -> None:
     for job in (a_kept_job(product_id=None), a_completed_job(), a_dispatched_job()):
         with pytest.raises(ConflictError):
             lifecycle.request_push(job, NOW)
+
+
+EXPIRED = Output(index=0, attempt=1, url=None, error_code="output_expired")
+
+
+@pytest.mark.parametrize(
+    ("job", "sentence"),
+    [
+        (a_dispatched_job(), "There is no kept result to push yet."),
+        (a_completed_job(), "There is no kept result to push yet."),
+        (
+            a_completed_job(outputs=(EXPIRED,), error_message="Its link had died."),
+            "This job has no result to push: Its link had died.",
+        ),
+        (a_dispatched_job(status=JobStatus.CANCELLED), "cancelled; it has no result to push."),
+    ],
+)
+def test_only_who_can_still_get_a_result_is_told_to_wait(job: Job, sentence: str) -> None:
+    with pytest.raises(ConflictError, match=re.escape(sentence)):
+        lifecycle.request_push(replace(job, product_id="gid://shopify/Product/1"), NOW)
+
+
+def test_no_sentence_for_the_merchant_offers_a_retry_that_a_completed_job_is_refused() -> None:
+    with pytest.raises(ConflictError):
+        lifecycle.retry(a_completed_job(outputs=(EXPIRED,)), NOW)
+    assert not [text for text in PUSH_SENTENCES.values() if "Retry the job" in text]
 
 
 def test_every_queued_push_raises_the_number() -> None:
