@@ -162,13 +162,15 @@ def _refresh_outputs(job: Job, event: ProviderEvent) -> Job:
 
 
 def retry(job: Job, now: datetime) -> Job:
-    """Open a new attempt of an ended job that did not succeed.
+    """Open a new attempt of an ended job that did not succeed, or whose result is lost.
 
-    Raises ConflictError `wrong_status` unless it failed or was cancelled.
+    Raises ConflictError `wrong_status` in every other state.
     """
-    if TRANSITIONS[job.state][JobEvent.RETRY].outcome is not Outcome.APPLIED:
+    row = TRANSITIONS[job.state][JobEvent.RETRY]
+    if row.outcome is not Outcome.APPLIED and not is_result_lost(job):
         raise ConflictError(
-            f"This job is {job.status}; only a failed or cancelled job can be retried."
+            f"This job is {job.status}; only a failed or cancelled job, or one whose result "
+            "is lost, can be retried."
         )
     return replace(
         job,
@@ -189,6 +191,15 @@ def retry(job: Job, now: datetime) -> Job:
         push=replace(Push(), number=job.push.number),
         updated_at=now,
         due_tries=0,
+    )
+
+
+def is_result_lost(job: Job) -> bool:
+    """Whether a completed job has no result, and will never get one without a new attempt."""
+    return (
+        job.state is JobState.COMPLETED
+        and job.error_code is not None
+        and not any(output.is_kept or output.is_owed for output in job.current_outputs)
     )
 
 

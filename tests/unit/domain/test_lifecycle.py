@@ -165,6 +165,20 @@ def test_what_did_not_fail_cannot_be_retried(job) -> None:  # type: ignore[no-un
     assert caught.value.code == "wrong_status"
 
 
+@pytest.mark.parametrize("code", ["output_expired", "output_refused", "no_output"])
+def test_a_completed_job_whose_result_is_lost_can_be_retried(code: str) -> None:
+    outputs = () if code == "no_output" else (Output(index=0, attempt=1, error_code=code),)
+    lost = a_completed_job(outputs=outputs, error_code=code, error_message="Gone.")
+    job = lifecycle.retry(lost, NOW)
+    assert (job.status, job.attempt.number, job.error_code) == (JobStatus.PENDING, 2, None)
+
+
+def test_a_completed_job_with_one_kept_result_of_two_cannot_be_retried() -> None:
+    outputs = (a_kept_output(index=0), Output(index=1, attempt=1, error_code="output_expired"))
+    with pytest.raises(ConflictError):
+        lifecycle.retry(a_completed_job(outputs=outputs, error_code="output_expired"), NOW)
+
+
 def test_cancelling_twice_is_no_error_but_a_completed_job_cannot_be_cancelled() -> None:
     cancelled = lifecycle.cancel(a_dispatched_job(), NOW)
     assert lifecycle.cancel(cancelled, later(60)) is cancelled
@@ -199,10 +213,10 @@ def test_only_who_can_still_get_a_result_is_told_to_wait(job: Job, sentence: str
         lifecycle.request_push(replace(job, product_id="gid://shopify/Product/1"), NOW)
 
 
-def test_no_sentence_for_the_merchant_offers_a_retry_that_a_completed_job_is_refused() -> None:
-    with pytest.raises(ConflictError):
-        lifecycle.retry(a_completed_job(outputs=(EXPIRED,)), NOW)
-    assert not [text for text in PUSH_SENTENCES.values() if "Retry the job" in text]
+def test_the_only_sentence_that_offers_a_retry_is_of_a_job_that_can_be_retried() -> None:
+    lifecycle.retry(a_completed_job(outputs=(EXPIRED,), error_code="output_expired"), NOW)
+    offers = {code for code, text in PUSH_SENTENCES.items() if "Retry the job" in text}
+    assert offers == {"output_expired"}
 
 
 def test_every_queued_push_raises_the_number() -> None:
