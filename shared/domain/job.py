@@ -140,6 +140,8 @@ class Job:
     """One piece of work, owned by one shop.
 
     version: raised by every write; writes are on condition of it.
+    documents_key: where in our bucket parameters, metadata and result are when they are big; the
+        fields are empty then (a result that there is: `{}`). See usecases/documents.py.
     attempts: the last one is the current one. progress: 0–100, at most 99 until completed.
     unit_cost_micros: the price the creator named for a success; booked on completion
         when the provider reports no cost of its own.
@@ -167,6 +169,7 @@ class Job:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     result: Mapping[str, Any] | None = None
+    documents_key: str | None = None
     product_id: str | None = None
     product_title: str | None = None
     variant_id: str | None = None

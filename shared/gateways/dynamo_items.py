@@ -3,7 +3,7 @@
 Attributes have the names of the fields. What is None or at its default is left out, so an
 item costs what it says. Instants are whole microseconds since 1970 (exact, and a third of
 the size of a text); `due_at` alone is milliseconds, rounded up, because it is an index's key.
-Documents (parameters, metadata, result) are JSON texts; attempts, outputs, push and counts
+Small documents (parameters, metadata, result) are JSON texts; attempts, outputs, push and counts
 are JSON too, with the short names of the tables below.
 """
 
@@ -317,6 +317,7 @@ _JOB_KINDS: Mapping[str, _Kind] = {
     "parameters": _DOCUMENT,
     "metadata": _DOCUMENT,
     "result": _DOCUMENT,
+    "documents_key": _TEXT,
     "product_id": _TEXT,
     "product_title": _TEXT,
     "variant_id": _TEXT,

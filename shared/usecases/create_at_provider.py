@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from shared.domain import lifecycle
 from shared.domain.errors import (
+    DocumentsLostError,
     NotFoundError,
     ProviderBusyError,
     ProviderRefusedError,
@@ -22,6 +23,7 @@ from shared.domain.status import Outcome
 from shared.providers.base import ProviderAdapter, Request
 from shared.usecases.apply_event import apply_event
 from shared.usecases.dispatch_lane import Advance, Advanced, DispatchLane
+from shared.usecases.documents import fetch
 from shared.usecases.tracker import Note
 
 BASE_S, CAP_S = 2.0, 120.0
@@ -33,10 +35,10 @@ UNAUTHORIZED = "provider_unauthorized"
 def create_at_provider(lane: DispatchLane, job: Job, adapter: ProviderAdapter) -> Advanced:
     """Start the current attempt of a job whose next step is CREATE.
 
-    Returns created, refused (the job failed), postponed or unauthorized (proven not
+    Returns created, refused or unsendable (the job failed), postponed or unauthorized (proven not
     executed: it is due later), answer_lost (it is due to be looked up), or nothing when
     another worker was faster.
-    Raises SecretUnavailableError (nothing was begun), StoreUnavailableError.
+    Raises SecretUnavailableError, StoreUnavailableError (table, or bucket: nothing was begun).
     Guarantees
         The intent is written, on condition, before the call: of any number of workers one
         makes it, and a crash at any point leaves either no intent (nothing was sent) or an
@@ -48,14 +50,18 @@ def create_at_provider(lane: DispatchLane, job: Job, adapter: ProviderAdapter) -
         wait_s = lane.next_minute_s(now)
         trouble = "the provider's rate limit is used up"
         return _postpone(lane, job, trouble, wait_s, Advance.POSTPONED)
+    try:
+        whole = fetch(lane.files, job)
+    except DocumentsLostError as error:
+        return _fail(lane, job, error, Advance.UNSENDABLE)
     begun = _begin(lane, job)
     if begun is None:
         return Advanced(advance=Advance.NOTHING)
-    request = _request(lane, begun, adapter, secret)
+    request = _request(lane, whole, adapter, secret)
     try:
         event = adapter.read_created(lane.apis[adapter.name].call(request))
     except ProviderRefusedError as error:
-        return _fail(lane, begun, error)
+        return _fail(lane, begun, error, Advance.REFUSED)
     except ProviderUnknownOutcomeError as error:
         return _answer_lost(lane, begun, adapter, error)
     except (ProviderBusyError, ProviderUnreachableError) as error:
@@ -83,6 +89,7 @@ def _begin(lane: DispatchLane, seen: Job) -> Job | None:
             lane.tracker.step(job, now) is Step.CREATE
             and job.attempt.number == seen.attempt.number
             and job.attempt.tries == seen.attempt.tries
+            and job.documents_key == seen.documents_key
         )
         if not is_ours:
             return job, None
@@ -166,7 +173,15 @@ def _same_try(job: Job, seen: Job) -> Attempt | None:
     return seen.attempt if is_same else None
 
 
-def _fail(lane: DispatchLane, begun: Job, error: ProviderRefusedError) -> Advanced:
+def _fail(
+    lane: DispatchLane,
+    begun: Job,
+    error: ProviderRefusedError | DocumentsLostError,
+    advance: Advance,
+) -> Advanced:
+    is_refusal = isinstance(error, ProviderRefusedError)
+    said = "The provider refused the job" if is_refusal else "The job cannot be sent"
+
     def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
         mine = _same_try(job, begun)
         if mine is None:
@@ -177,7 +192,7 @@ def _fail(lane: DispatchLane, begun: Job, error: ProviderRefusedError) -> Advanc
         note = Note(
             source=Source.DISPATCH,
             outcome=Outcome.APPLIED,
-            message=f"The provider refused the job: {error.message}",
+            message=f"{said}: {error.message}",
         )
         return lifecycle.fail_dispatch(job, error.code, error.message, now), note
 
@@ -185,4 +200,4 @@ def _fail(lane: DispatchLane, begun: Job, error: ProviderRefusedError) -> Advanc
         lane.tracker.change(begun.ref, decide)
     except NotFoundError:
         return Advanced(advance=Advance.GONE)
-    return Advanced(advance=Advance.REFUSED, reason=error.code)
+    return Advanced(advance=advance, reason=error.code)

@@ -1,19 +1,21 @@
 """Create a job at its provider, or register one that was made elsewhere."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from shared.domain.errors import InvalidRequestError
+from shared.domain.errors import InvalidRequestError, StoreUnavailableError
 from shared.domain.job import PIKCEL, WORKER, Attempt, Job, Priority
 from shared.domain.plan import schedule
 from shared.domain.statistics import BULK_TYPE_PREFIX
 from shared.domain.status import Outcome
 from shared.usecases.apply_event import adopt_parked
+from shared.usecases.documents import shelve
 from shared.usecases.identify_caller import Caller
-from shared.usecases.ports import Idempotency, ShopStore
+from shared.usecases.ports import Files, Idempotency, ShopStore
 from shared.usecases.tracker import Note, Tracker
 
 IMAGE_TYPE = "image"
@@ -26,7 +28,7 @@ class NewJob:
 
     provider_job_id: the provider's id of a job made elsewhere, which is then only followed.
     product_id, variant_id: Shopify's global ids. parameters, metadata: at most 64 KB of JSON
-    each (they are stored with the job, and an item of the table ends at 400 KB).
+    each (they are written once, but read whenever the job is shown).
     """
 
     tool_id: str | None = None
@@ -60,20 +62,22 @@ class NewJob:
 def create_job(
     tracker: Tracker,
     shops: ShopStore,
+    files: Files,
     caller: Caller,
     wish: NewJob,
     *,
     idempotency: Idempotency | None,
     is_allowed_http: Callable[[str], bool],
 ) -> Job:
-    """Create a job for the caller's shop; returns it as it then is.
+    """Create a job for the caller's shop; returns it as it is then stored (big documents shelved).
 
     Parameters
         idempotency: the same key with the same body gives the job made then, and no second one.
         is_allowed_http: whether a `host[:port]` may be plain http (a laptop's own hosts).
 
     Raises InvalidRequestError; LinkTakenError when the provider's id belongs to a job already
-    (whose, is not said); IdempotencyKeyReusedError; ConflictError `already_running`.
+    (whose, is not said); IdempotencyKeyReusedError; ConflictError `already_running`;
+    StoreUnavailableError (table or bucket).
 
     Guarantees
         Job, link and timeline are one transaction. Events that came before the job are applied
@@ -124,16 +128,25 @@ def create_job(
             ),
         ),
     )
-    job = schedule(job, now, tracker.patience(job))
+    job = shelve(files, schedule(job, now, tracker.patience(job)))
     entry = tracker.entry(_note(caller, job), None, job, now)
     created = tracker.store.create(job, entry=entry, idempotency=idempotency)
     if created.job_id == job.job_id:
         tracker.send_owed(None, created, now)
+    else:
+        _take_back(files, job)
     if created.provider_job_id is None:
         return created
     # Also when it was made by an earlier call that died before it came this far.
     adopt_parked(tracker, created)
     return tracker.store.get(created.ref)
+
+
+def _take_back(files: Files, job: Job) -> None:
+    """Remove the documents of a job that was not made, since it had been made before."""
+    if job.documents_key is not None:
+        with suppress(StoreUnavailableError):
+            files.delete([job.documents_key])
 
 
 def _provider(wish: NewJob) -> str:

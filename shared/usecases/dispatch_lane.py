@@ -41,6 +41,7 @@ class Advance(StrEnum):
     GONE = "gone"  # the job was deleted
     CREATED = "created"  # the provider has it
     REFUSED = "refused"  # the provider will not do it: the job failed
+    UNSENDABLE = "unsendable"  # what was to be sent is lost: the job failed
     POSTPONED = "postponed"  # not executed for now (limit, no connection): due later
     UNAUTHORIZED = "unauthorized"  # not executed: the provider does not accept our key
     ANSWER_LOST = "answer_lost"  # it may have been executed: to be looked up
