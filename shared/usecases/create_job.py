@@ -13,7 +13,7 @@ from shared.domain.plan import schedule
 from shared.domain.statistics import BULK_TYPE_PREFIX
 from shared.domain.status import Outcome
 from shared.usecases.apply_event import adopt_parked
-from shared.usecases.documents import shelve
+from shared.usecases.documents import shelve, with_documents_of
 from shared.usecases.identify_caller import Caller
 from shared.usecases.ports import Files, Idempotency, ShopStore
 from shared.usecases.tracker import Note, Tracker
@@ -69,7 +69,7 @@ def create_job(
     idempotency: Idempotency | None,
     is_allowed_http: Callable[[str], bool],
 ) -> Job:
-    """Create a job for the caller's shop; returns it as it is then stored (big documents shelved).
+    """Create a job for the caller's shop; returns it as it then is, big documents perhaps shelved.
 
     Parameters
         idempotency: the same key with the same body gives the job made then, and no second one.
@@ -87,7 +87,7 @@ def create_job(
     provider = _provider(wish)
     _check(wish, provider, tracker, is_allowed_http)
     shop = caller.require_shop()
-    job = Job(
+    whole = Job(
         shop=shop,
         job_id=tracker.new_id(now),
         created_at=now,
@@ -128,7 +128,8 @@ def create_job(
             ),
         ),
     )
-    job = shelve(files, schedule(job, now, tracker.patience(job)))
+    whole = schedule(whole, now, tracker.patience(whole))
+    job = shelve(files, whole)
     entry = tracker.entry(_note(caller, job), None, job, now)
     created = tracker.store.create(job, entry=entry, idempotency=idempotency)
     if created.job_id == job.job_id:
@@ -136,7 +137,8 @@ def create_job(
     else:
         _take_back(files, job)
     if created.provider_job_id is None:
-        return created
+        # Not fetched again: a caller to whom the bucket's trouble is told might create it twice.
+        return with_documents_of(created, whole) if created.job_id == job.job_id else created
     # Also when it was made by an earlier call that died before it came this far.
     adopt_parked(tracker, created)
     return tracker.store.get(created.ref)

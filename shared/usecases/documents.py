@@ -63,6 +63,17 @@ def fetch(files: Files, job: Job) -> Job:
     return _with_documents(job, _read(files, job.documents_key))
 
 
+def with_documents_of(job: Job, whole: Job) -> Job:
+    """Return a job with the documents that it had before it was shelved."""
+    return replace(
+        job,
+        documents_key=None,
+        parameters=whole.parameters,
+        metadata=whole.metadata,
+        result=whole.result,
+    )
+
+
 def fetch_to_show(files: Files, jobs: Sequence[Job], read: dict[str, bytes]) -> list[Job]:
     """Return jobs with their documents, several fetched at once.
 
