@@ -47,6 +47,9 @@ class Attempt:
     missed_at: when the first complete listing at the provider ended without this
         attempt; a second one 60 s later proves that it was never executed.
     tries: create calls begun. not_before: the earliest instant of the next try.
+    slot_at: the minute of the provider's rate limit in which a call is reserved for us.
+    held_until: until when a rate limit, ours or the provider's, has kept us from calling;
+        the time-out counts from then.
     trouble: why the last of them was not executed (a sentence), None when none failed so.
     credits, cost_micros, processing_ms: booked exactly once, when the provider says
         them; None until then.
@@ -60,6 +63,8 @@ class Attempt:
     missed_at: datetime | None = None
     tries: int = 0
     not_before: datetime | None = None
+    slot_at: datetime | None = None
+    held_until: datetime | None = None
     trouble: str | None = None
     credits: int | None = None
     cost_micros: int | None = None

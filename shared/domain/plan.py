@@ -38,7 +38,8 @@ class Patience:
 
     outbox_s: how long a sent message may take before the sweep sends it again.
     call_s: how long a create call can be under way (above the client's own time-out).
-    dispatch_s, provider_s, heartbeat_s: until a silent attempt is given up.
+    dispatch_s, provider_s, heartbeat_s: until a silent attempt is given up. Time in which
+        a rate limit keeps us from calling does not count for the first, up to held_s.
     first_poll_s, max_poll_s: the polls' spacing; the latter stays below the result's
         lifetime, so that a lost webhook never costs the result.
     list_gap_s: how far apart two listings must be to prove an absence; None when the
@@ -48,6 +49,7 @@ class Patience:
     outbox_s: float = 120
     call_s: float = 45
     dispatch_s: float = 15 * 60
+    held_s: float = 24 * 60 * 60
     provider_s: float = 60 * 60
     heartbeat_s: float = 300
     first_poll_s: float = 60
@@ -159,11 +161,12 @@ def _look_at_dispatch(job: Job, now: datetime, patience: Patience) -> tuple[Step
     if job.scheduled_at is not None and now < job.scheduled_at:
         return Step.WAIT, job.scheduled_at
     begun = max(attempt.created_at, job.scheduled_at or attempt.created_at)
-    deadline = begun + timedelta(seconds=patience.dispatch_s)
+    held_until = min(attempt.held_until or begun, begun + timedelta(seconds=patience.held_s))
+    deadline = max(begun, held_until) + timedelta(seconds=patience.dispatch_s)
     if attempt.intent_at is None:
         if now >= deadline:
             return Step.GIVE_UP, now
-        # However long the provider asks us to wait: at the deadline the user is told.
+        # However long we are asked to wait: at the deadline the user is told.
         not_before = attempt.not_before and min(attempt.not_before, deadline)
         return _act(Step.CREATE, not_before, now, patience)
     # A call was begun, and we do not know (yet) what became of it.

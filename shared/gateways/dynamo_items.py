@@ -253,6 +253,8 @@ ATTEMPT_NAMES = {
     "missed_at": "missed",
     "tries": "tries",
     "not_before": "wait",
+    "slot_at": "slot",
+    "held_until": "held",
     "trouble": "why",
     "credits": "cr",
     "cost_micros": "cost",
@@ -291,7 +293,17 @@ _ATTEMPTS = _Record(
     Attempt,
     ATTEMPT_NAMES,
     _defaults(Attempt),
-    frozenset({"created_at", "linked_at", "intent_at", "missed_at", "not_before"}),
+    frozenset(
+        {
+            "created_at",
+            "linked_at",
+            "intent_at",
+            "missed_at",
+            "not_before",
+            "slot_at",
+            "held_until",
+        }
+    ),
 )
 _OUTPUTS = _Record(_output, OUTPUT_NAMES, _defaults(Output))
 _PUSH = _Record(_push, PUSH_NAMES, _defaults(Push), frozenset({"not_before", "pushed_at"}))

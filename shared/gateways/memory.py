@@ -24,6 +24,7 @@ from shared.gateways.store_rules import (
     PARKED_FOR,
     already_running,
     key_reused,
+    later_minutes,
     limit_names,
     link_taken,
     links,
@@ -350,3 +351,12 @@ class InMemoryLimiter:
             return False
         self._used[minute] += 1
         return True
+
+    def reserve(
+        self, provider: str, key: str, now: datetime, *, ceiling: int, minutes: int
+    ) -> datetime | None:
+        """Take one call of the first later minute that has one left; None if none has."""
+        for minute in later_minutes(now, minutes):
+            if self.take(provider, key, minute, ceiling=ceiling):
+                return minute
+        return None

@@ -3,7 +3,7 @@
 import gzip
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.domain.errors import ConflictError, IdempotencyKeyReusedError, LinkTakenError
 from shared.domain.events import Link
@@ -53,6 +53,12 @@ def links(job: Job) -> list[Link]:
         if attempt.provider_job_id is not None
     }
     return list(found.values())
+
+
+def later_minutes(now: datetime, count: int) -> list[datetime]:
+    """Return the beginnings of the `count` minutes after the present one."""
+    present = now.replace(second=0, microsecond=0)
+    return [present + timedelta(minutes=number) for number in range(1, count + 1)]
 
 
 def pack_body(body: bytes) -> bytes | None:

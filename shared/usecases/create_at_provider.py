@@ -22,7 +22,14 @@ from shared.domain.references import make_reference
 from shared.domain.status import Outcome
 from shared.providers.base import ProviderAdapter, Request
 from shared.usecases.apply_event import apply_event
-from shared.usecases.dispatch_lane import Advance, Advanced, DispatchLane
+from shared.usecases.dispatch_lane import (
+    LONGEST_DELAY_S,
+    MESSAGE_WITHIN_S,
+    SLOT_LASTS,
+    Advance,
+    Advanced,
+    DispatchLane,
+)
 from shared.usecases.documents import fetch
 from shared.usecases.tracker import Note
 
@@ -45,11 +52,9 @@ def create_at_provider(lane: DispatchLane, job: Job, adapter: ProviderAdapter) -
         intent that is looked up before anything is sent again.
     """
     secret = lane.app_secrets()[0]
-    now = lane.tracker.now()
-    if not lane.has_share(adapter, adapter.create_ceiling):
-        wait_s = lane.next_minute_s(now)
-        trouble = "the provider's rate limit is used up"
-        return _postpone(lane, job, trouble, wait_s, Advance.POSTPONED)
+    is_our_turn = _has_slot(job.attempt, lane.tracker.now())
+    if not is_our_turn and not lane.has_share(adapter, adapter.create_ceiling):
+        return _queue(lane, job, adapter)
     try:
         whole = fetch(lane.files, job)
     except DocumentsLostError as error:
@@ -70,6 +75,24 @@ def create_at_provider(lane: DispatchLane, job: Job, adapter: ProviderAdapter) -
         _not_executed(lane, begun, error)
         raise
     return _created(lane, begun, event)
+
+
+def _has_slot(attempt: Attempt, now: datetime) -> bool:
+    """Whether a call was reserved for this attempt, and may still be made."""
+    return attempt.slot_at is not None and now - attempt.slot_at < SLOT_LASTS
+
+
+def _queue(lane: DispatchLane, job: Job, adapter: ProviderAdapter) -> Advanced:
+    """Have the job wait for a minute of the limit that has a call for it."""
+    slot_at, not_before = lane.reserve(adapter)
+    trouble = "the provider's rate limit is used up"
+    return _postpone(
+        lane,
+        job,
+        replace(job.attempt, not_before=not_before, slot_at=slot_at, held_until=not_before),
+        Advanced(advance=Advance.POSTPONED, reason=trouble),
+        within_s=LONGEST_DELAY_S,
+    )
 
 
 def _request(lane: DispatchLane, job: Job, adapter: ProviderAdapter, secret: str) -> Request:
@@ -94,7 +117,12 @@ def _begin(lane: DispatchLane, seen: Job) -> Job | None:
         if not is_ours:
             return job, None
         attempt = replace(
-            job.attempt, intent_at=now, missed_at=None, not_before=None, tries=job.attempt.tries + 1
+            job.attempt,
+            intent_at=now,
+            missed_at=None,
+            not_before=None,
+            slot_at=None,
+            tries=job.attempt.tries + 1,
         )
         return job.with_attempt(attempt), None
 
@@ -132,16 +160,27 @@ def _answer_lost(
 
 
 def _not_executed(lane: DispatchLane, begun: Job, error: RetryableError) -> Advanced:
-    tries = begun.attempt.tries
+    tries, advance = begun.attempt.tries, Advance.POSTPONED
     if error.code == UNAUTHORIZED:
+        advance = Advance.UNAUTHORIZED
         wait_s = lane.wait_s(error, tries, base_s=KEY_BASE_S, cap_s=KEY_CAP_S)
-        return _postpone(lane, begun, error.message, wait_s, Advance.UNAUTHORIZED)
-    wait_s = lane.wait_s(error, tries, base_s=BASE_S, cap_s=CAP_S)
-    return _postpone(lane, begun, error.message, wait_s, Advance.POSTPONED)
+    else:
+        wait_s = lane.wait_s(error, tries, base_s=BASE_S, cap_s=CAP_S)
+    not_before = lane.tracker.now() + timedelta(seconds=wait_s)
+    attempt = replace(begun.attempt, not_before=not_before)
+    if isinstance(error, ProviderBusyError):
+        # It is there, and has us wait: that is no outage.
+        attempt = replace(attempt, held_until=not_before)
+    return _postpone(lane, begun, attempt, Advanced(advance=advance, reason=error.message))
 
 
 def _postpone(
-    lane: DispatchLane, seen: Job, trouble: str, wait_s: float, advance: Advance
+    lane: DispatchLane,
+    seen: Job,
+    waiting: Attempt,
+    result: Advanced,
+    *,
+    within_s: float = MESSAGE_WITHIN_S,
 ) -> Advanced:
     """Note that nothing was executed, and that the same attempt is due after a wait."""
     is_due = False
@@ -152,18 +191,17 @@ def _postpone(
         is_due = mine is not None and job.status.is_active
         if mine is None:
             return job, None
-        not_before = now + timedelta(seconds=wait_s)
-        return job.with_attempt(
-            replace(mine, intent_at=None, missed_at=None, not_before=not_before, trouble=trouble)
-        ), None
+        attempt = replace(waiting, intent_at=None, missed_at=None, trouble=result.reason)
+        return job.with_attempt(attempt), None
 
     try:
         lane.tracker.change(seen.ref, decide)
     except NotFoundError:
         return Advanced(advance=Advance.GONE)
-    if is_due:
-        lane.remind(seen.ref, wait_s)
-    return Advanced(advance=advance, reason=trouble)
+    if is_due and waiting.not_before is not None:
+        wait_s = (waiting.not_before - lane.tracker.now()) / timedelta(seconds=1)
+        lane.remind(seen.ref, wait_s, within_s=within_s)
+    return result
 
 
 def _same_try(job: Job, seen: Job) -> Attempt | None:

@@ -228,6 +228,15 @@ class Limiter(Protocol):
         """Take one call of this minute; False when `ceiling` calls were taken already."""
         ...
 
+    def reserve(
+        self, provider: str, key: str, now: datetime, *, ceiling: int, minutes: int
+    ) -> datetime | None:
+        """Take one call of the first later minute that has one left, of the next `minutes`.
+
+        Returns the beginning of that minute, None when all of them are taken.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchRequest:
