@@ -62,6 +62,7 @@ from shared.gateways.store_rules import (
     MAX_LOG_ENTRIES,
     PARKED_FOR,
     already_running,
+    is_starting,
     key_reused,
     link_taken,
     links,
@@ -185,6 +186,8 @@ class DynamoJobStore:
         """
         after = replace(settle_counted_names(before, after), version=before.version + 1)
         write = _Write(before, stored_form(after), entry, take_links=take_links)
+        if is_starting(before, after):
+            self._check_nothing_runs(after)
         for _ in range(WRITE_TRIES):
             check_size(items.job_item(write.after))
             rows = self._save_rows(before, write)
@@ -257,6 +260,8 @@ class DynamoJobStore:
     def _save_rows(self, before: Job, write: _Write) -> list[Row]:
         rows = [_job_row(before, write)]
         rows += [_link_row(link, write.take_links) for link in new_links(before, write.after)]
+        if is_starting(before, write.after):
+            rows.append(_running_row(write.after, write.ended_holder))
         rows += self._counter_rows(counter_changes(before, write.after), write)
         return rows + _entry_rows(write.after.ref, write.kept_entry)
 
@@ -299,9 +304,6 @@ class DynamoJobStore:
                     return earlier
             if row.role is Role.JOB and reason.code == CONDITION_FAILED:
                 return self._same_or_conflict(write.after)
-        for row, reason in zip(rows, reasons, strict=True):
-            if row.role is Role.RUNNING and reason.code == CONDITION_FAILED:
-                self._judge_running(write, reason.item)
         self._judge(write, rows, reasons)
         return None
 
@@ -344,6 +346,9 @@ class DynamoJobStore:
         for row, reason in found:
             if row.role is Role.LINK and reason.code == CONDITION_FAILED:
                 raise link_taken()
+        for row, reason in found:
+            if row.role is Role.RUNNING and reason.code == CONDITION_FAILED:
+                self._judge_running(write, reason.item)
         for row, reason in found:
             if row.role is Role.COUNTER and reason.code == CONDITION_FAILED:
                 write.after = self._crowded(write, reason.item)

@@ -23,6 +23,7 @@ from shared.gateways.store_rules import (
     MAX_LOG_ENTRIES,
     PARKED_FOR,
     already_running,
+    is_starting,
     key_reused,
     later_minutes,
     limit_names,
@@ -107,6 +108,8 @@ class InMemoryJobStore:
     ) -> Job:
         """Write `after` over `before`; see `JobStore.save`."""
         self._check_version(before)
+        if is_starting(before, after):
+            self._check_nothing_runs(after)
         if not take_links:
             self._check_links(new_links(before, after))
         after = replace(settle_counted_names(before, after), version=before.version + 1)
@@ -141,7 +144,8 @@ class InMemoryJobStore:
 
     def _check_nothing_runs(self, job: Job) -> None:
         for other in self._jobs.values():
-            if (other.shop, other.type) == (job.shop, job.type) and other.status.is_active:
+            is_alike = (other.shop, other.type) == (job.shop, job.type)
+            if is_alike and other.status.is_active and other.ref != job.ref:
                 raise already_running(other.job_id)
 
     def _made_before(self, shop: str, idempotency: Idempotency) -> Job | None:

@@ -37,6 +37,12 @@ def new_links(before: Job | None, after: Job) -> list[Link]:
     return [link for link in links(after) if known.get(link.attempt) != link.provider_job_id]
 
 
+def is_starting(before: Job | None, after: Job) -> bool:
+    """Whether this write is the beginning of an exclusive job: it is made, or ended and retried."""
+    was_active = before is not None and before.status.is_active
+    return after.exclusive and after.status.is_active and not was_active
+
+
 def links(job: Job) -> list[Link]:
     """Return the links of all attempts that have a provider's id.
 
