@@ -7,6 +7,7 @@ from shared.domain.errors import ConflictError
 from shared.domain.events import ProviderEvent
 from shared.domain.job import (
     DISPATCH_UNKNOWN,
+    NO_OUTPUT,
     PRESUMED_CODES,
     TIMED_OUT,
     Attempt,
@@ -51,18 +52,12 @@ def apply_event(job: Job, event: ProviderEvent, now: datetime) -> Decision:
         Any order and any number of deliveries of the same events end in the same status;
         terminal never moves except as the tables say; cost is booked once per attempt.
     """
-    number = event.attempt if event.attempt is not None else job.attempt.number
-    if not 1 <= number <= len(job.attempts):
-        return Decision(job, Outcome.MISMATCH)
-    attempt = job.attempts[number - 1]
-    if attempt.provider_job_id is not None and event.provider_job_id not in (
-        None,
-        attempt.provider_job_id,
-    ):
+    attempt = _attempt_of(job, event)
+    if attempt is None:
         return Decision(job, Outcome.MISMATCH)
     after = _learn(job, attempt, event, now)
-    if number < job.attempt.number:
-        return _stamp(job, _add_outputs(after, number, event), Outcome.STALE, now)
+    if attempt.number < job.attempt.number:
+        return _stamp(job, _add_outputs(after, attempt.number, event), Outcome.STALE, now)
     row = TRANSITIONS[job.state][event.event]
     if job.state is JobState.PRESUMED and _is_guess(event):
         return _stamp(job, after, Outcome.DUPLICATE, now)
@@ -75,9 +70,35 @@ def apply_event(job: Job, event: ProviderEvent, now: datetime) -> Decision:
     if row.outcome is Outcome.DUPLICATE and event.event is JobEvent.COMPLETED:
         # The first telling may have lacked the links; a repeated one may bring them.
         return _stamp(job, _refresh_outputs(after, event), Outcome.DUPLICATE, now)
-    if row.outcome is Outcome.UNKNOWN_STATUS and job.native_status != event.native:
+    is_news = job.status.is_active and job.native_status != event.native
+    if row.outcome is Outcome.UNKNOWN_STATUS and is_news:
         after = replace(after, native_status=event.native)
     return _stamp(job, after, row.outcome, now)
+
+
+def take_hint(job: Job, event: ProviderEvent, now: datetime) -> Decision:
+    """Take from an event that proves too little which job of the provider it is, no more, and
+    have the provider asked."""
+    attempt = _attempt_of(job, event)
+    if attempt is None:
+        return Decision(job, Outcome.MISMATCH)
+    after = _learn(job, attempt, replace(event, event=JobEvent.UNKNOWN), now)
+    if attempt.number < job.attempt.number:
+        return _stamp(job, after, Outcome.STALE, now)
+    return _stamp(job, replace(after, poll_wanted=True), Outcome.NOTED, now)
+
+
+def _attempt_of(job: Job, event: ProviderEvent) -> Attempt | None:
+    """Return the attempt that an event is about; None when it is about another job."""
+    number = event.attempt if event.attempt is not None else job.attempt.number
+    if not 1 <= number <= len(job.attempts):
+        return None
+    attempt = job.attempts[number - 1]
+    is_other = attempt.provider_job_id is not None and event.provider_job_id not in (
+        None,
+        attempt.provider_job_id,
+    )
+    return None if is_other else attempt
 
 
 def _is_guess(event: ProviderEvent) -> bool:
@@ -154,7 +175,13 @@ def _add_outputs(job: Job, number: int, event: ProviderEvent) -> Job:
 
 def _refresh_outputs(job: Job, event: ProviderEvent) -> Job:
     """Take fresh links for outputs that could not be kept yet, and links never told before."""
+    known = job.current_outputs
     job = _add_outputs(job, job.attempt.number, event)
+    if job.error_code == NO_OUTPUT and job.current_outputs != known:
+        job = replace(job, error_code=None, error_message=None, due_tries=0)
+        if job.push.error_code == NO_OUTPUT:
+            # It failed for want of what is here now: it is wanted as before.
+            job = replace(job, push=replace(Push(), number=job.push.number))
     for output in job.current_outputs:
         if output.is_owed and output.index < len(event.output_urls):
             job = job.with_output(replace(output, url=event.output_urls[output.index]))

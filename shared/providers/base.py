@@ -106,6 +106,9 @@ class ProviderAdapter(Protocol):
     patience: Patience
     result_hosts: tuple[str, ...]
     can_cancel: bool
+    # Whether a delivery whose check proves less than its body and its time may end a job. If
+    # not, it is a hint: the provider is asked.
+    trusts_deliveries: bool
     # Calls of a minute we allow ourselves, for creates and for everything else.
     create_ceiling: int
     poll_ceiling: int

@@ -71,8 +71,9 @@ class PikcelAdapter:
     """Everything that is particular to PikcelAI.
 
     Its signature covers the raw body only; the time is inside the body and optional. Its
-    signed body is accepted all the same, with the time checked when there is one, and the
-    status lattice against replays.
+    deliveries are trusted all the same: the body names the job, so a replay can only tell the
+    same job once more what was true of it, which the status lattice ignores; and a time in the
+    body is signed with it and checked.
     """
 
     name = "pikcel"
@@ -80,6 +81,7 @@ class PikcelAdapter:
     patience = Patience(first_poll_s=60, max_poll_s=240, list_gap_s=60)
     result_hosts: tuple[str, ...] = (".pikcel.ai",)
     can_cancel = False
+    trusts_deliveries = True
     # Of 100 calls a minute and key; creates go before polls.
     create_ceiling = 90
     poll_ceiling = 70
@@ -168,10 +170,13 @@ class PikcelAdapter:
         return Request(method="GET", path=f"/api/jobs/{quote(provider_job_id, safe='')}")
 
     def read_polled(self, reply: Reply, provider_job_id: str, source: Source) -> ProviderEvent:
-        """Read the answer to a poll. An unknown job is presumed failed: it may appear yet."""
+        """Read the answer to a poll. An unknown job is presumed failed: it may appear yet.
+
+        Only PikcelAI's own error body says that: a proxy, or a wrong address, answers 404 too.
+        """
         if 200 <= reply.status < 300:
             return self._read_job(reply, provider_job_id, source)
-        if reply.status == 404:
+        if reply.status == 404 and _is_own_error(reply):
             return ProviderEvent(
                 provider=self.name,
                 provider_job_id=provider_job_id,
@@ -318,6 +323,17 @@ def _error_in(source: Mapping[str, Any]) -> tuple[str | None, str | None]:
     told = mapping(error)
     message = text(source.get("error_message")) or text(error) or text(told.get("message"))
     return text(told.get("code")), message or text(source.get("message"))
+
+
+def _is_own_error(reply: Reply) -> bool:
+    """Whether an answer has the shape `{success: false, error: {code, message}}`.
+
+    Source: the typed client's `ApiResponse` (vocabulary A). The second client's top-level
+    `message` alone is what any web framework and gateway answers.
+    """
+    body = _readable(reply)
+    told = mapping(body.get("error"))
+    return body.get("success") is False or text(told.get("code")) is not None
 
 
 def _error_of(reply: Reply) -> tuple[str | None, str | None]:

@@ -384,3 +384,25 @@ def test_a_failure_that_the_provider_reports_is_never_taken_for_our_guess(code: 
     reply = Reply(status=200, body=json.dumps({"success": True, "data": body}).encode())
     event = ADAPTER.read_polled(reply, "pk_1", Source.POLL)
     assert event.error_code == f"provider_{code}"
+
+
+def test_a_job_that_the_provider_does_not_know_is_presumed_failed() -> None:
+    body = {"success": False, "error": {"code": "NOT_FOUND", "message": "Job not found"}}
+    reply = Reply(status=404, body=json.dumps(body).encode())
+    event = ADAPTER.read_polled(reply, "pk_1", Source.POLL)
+    assert (event.event, event.error_code) == (JobEvent.FAILED, "provider_job_not_found")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>404 Not Found</html>",
+        b"",
+        b'{"message": "Not Found"}',
+        b'{"error": "Not Found", "statusCode": 404, "message": "Cannot GET /api/jobs/pk_1"}',
+        b'{"detail": "Not Found"}',
+    ],
+)
+def test_a_404_of_anybody_else_says_nothing_of_the_job(body: bytes) -> None:
+    with pytest.raises(ProviderUnknownOutcomeError):
+        ADAPTER.read_polled(Reply(status=404, body=body), "pk_1", Source.POLL)
