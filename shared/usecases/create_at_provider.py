@@ -34,6 +34,9 @@ from shared.usecases.documents import fetch
 from shared.usecases.tracker import Note
 
 BASE_S, CAP_S = 2.0, 120.0
+# After the intent; with the 30 s of a call that is less than the 45 s (`Patience.call_s`)
+# after which the first listing may begin.
+CALL_BEGINS_WITHIN = timedelta(seconds=10)
 # A wrong key heals when somebody changes it, not by being tried often.
 KEY_BASE_S, KEY_CAP_S = 60.0, 300.0
 UNAUTHORIZED = "provider_unauthorized"
@@ -63,6 +66,9 @@ def create_at_provider(lane: DispatchLane, job: Job, adapter: ProviderAdapter) -
     if begun is None:
         return Advanced(advance=Advance.NOTHING)
     request = _request(lane, whole, adapter, secret)
+    if _is_late(lane, begun):
+        late = ProviderUnreachableError("Our own table was too slow for a call to be safe.")
+        return _not_executed(lane, begun, late)
     try:
         event = adapter.read_created(lane.apis[adapter.name].call(request))
     except ProviderRefusedError as error:
@@ -75,6 +81,12 @@ def create_at_provider(lane: DispatchLane, job: Job, adapter: ProviderAdapter) -
         _not_executed(lane, begun, error)
         raise
     return _created(lane, begun, event)
+
+
+def _is_late(lane: DispatchLane, begun: Job) -> bool:
+    """Whether a call that began now might still be under way when it is looked for."""
+    intent_at = begun.attempt.intent_at
+    return intent_at is None or lane.tracker.now() - intent_at > CALL_BEGINS_WITHIN
 
 
 def _has_slot(attempt: Attempt, now: datetime) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -22,7 +23,9 @@ from shared.domain.job import Job
 from shared.domain.plan import Step
 from shared.domain.references import Reference, read_reference
 from shared.domain.status import JobEvent, JobStatus
+from shared.gateways.provider_http import TIMEOUT_S
 from shared.usecases.apply_event import apply_event
+from shared.usecases.create_at_provider import CALL_BEGINS_WITHIN
 from shared.usecases.dispatch_lane import Advance
 from shared.usecases.ports import DispatchRequest
 from tests.builders import OTHER_SHOP, RESULT_URL, a_dispatched_job, a_job, an_event, later
@@ -221,6 +224,24 @@ def test_a_call_that_was_reserved_is_made_though_others_use_up_its_minute(
     world.use_up_the_limit()
     assert world.advance(ref).advance is Advance.CREATED
     assert world.job(ref).attempt.slot_at is None
+
+
+def test_no_call_begins_so_late_that_it_could_outlast_the_first_listing(
+    world: LaneWorld, ref: JobRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = world.store.save
+
+    def slowly(*args: Any, **kwargs: Any) -> Job:
+        monkeypatch.setattr(world.store, "save", save)
+        world.clock.advance(11)
+        return save(*args, **kwargs)
+
+    monkeypatch.setattr(world.store, "save", slowly)
+    assert world.advance(ref).advance is Advance.POSTPONED
+    assert not world.api.calls
+    assert world.job(ref).attempt.intent_at is None
+    longest_s = CALL_BEGINS_WITHIN.total_seconds() + TIMEOUT_S
+    assert longest_s < world.adapter.patience.call_s
 
 
 def test_a_call_that_was_reserved_long_ago_is_lost(world: LaneWorld, ref: JobRef) -> None:
