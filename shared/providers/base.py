@@ -112,6 +112,8 @@ class ProviderAdapter(Protocol):
     # Calls of a minute we allow ourselves, for creates and for everything else.
     create_ceiling: int
     poll_ceiling: int
+    # Calls of a minute other than creates that creates cannot use up, beside those above.
+    asking_floor: int
 
     def verify(
         self, body: bytes, headers: Mapping[str, str], secrets: Sequence[str], now: datetime

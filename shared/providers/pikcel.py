@@ -85,6 +85,7 @@ class PikcelAdapter:
     # Of 100 calls a minute and key; creates go before polls.
     create_ceiling = 90
     poll_ceiling = 70
+    asking_floor = 5
 
     def verify(
         self, body: bytes, headers: Mapping[str, str], secrets: Sequence[str], now: datetime

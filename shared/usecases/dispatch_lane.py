@@ -28,6 +28,9 @@ from shared.usecases.tracker import Tracker
 
 # One limit for all our calls to a provider: we have one key there.
 LIMIT_KEY = "account"
+# Calls of a minute that are not creates and may be made though creates use up the rest: what
+# is waited for must be asked about, else results and proofs come too late.
+ASKING_KEY = "asking"
 # What is due within this time gets a delayed message; for the rest the sweep is soon enough.
 MESSAGE_WITHIN_S = 120
 # The longest delay that a queue gives a message.
@@ -119,12 +122,16 @@ class DispatchLane:
         Raises ProviderBusyError (our share of this minute is used up: nothing was sent), and
         what ProviderApi raises.
         """
-        if not self.has_share(adapter, ceiling):
+        if not self.has_share(adapter, ceiling) and not self._may_ask(adapter):
             raise ProviderBusyError(
                 "Our share of the provider's rate limit is used up for this minute.",
                 retry_after_s=self.next_minute_s(self.tracker.now()),
             )
         return self.apis[adapter.name].call(request)
+
+    def _may_ask(self, adapter: ProviderAdapter) -> bool:
+        now, ceiling = self.tracker.now(), adapter.asking_floor
+        return self.limiter.take(adapter.name, ASKING_KEY, now, ceiling=ceiling)
 
     def next_minute_s(self, now: datetime) -> float:
         """Return the wait until some seconds into the next minute, when we have a share again."""
