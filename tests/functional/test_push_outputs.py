@@ -898,6 +898,8 @@ def test_no_more_is_sent_than_the_product_has_room_for(world: PushWorld) -> None
     assert [output.push_status for output in found.outputs] == ["pushed", "pushed", "failed"]
     assert len(world.shown(product)) == 250
     assert len(world.all_files()) == 251
+    uploads = [call for call in world.recorded() if call["kind"] != "graphql"]
+    assert len(uploads) == 4
 
 
 def test_once_there_is_room_again_a_push_makes_the_image_anew(world: PushWorld) -> None:
