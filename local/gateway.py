@@ -90,11 +90,16 @@ def create_app(upstream: str, transport: httpx.AsyncBaseTransport | None = None)
         body = await _read(request)
         if body is None:
             return _message(413, "Request Entity Too Large")
+        try:
+            url = _upstream_url(upstream, request)
+        except httpx.InvalidURL:
+            # A fragment, for one: no client sends it, whatever a scanner does.
+            return _message(400, "Bad Request")
         client: httpx.AsyncClient = request.app.state.client
         # A Request of its own: the client would add its own user-agent and accept headers.
         outgoing = httpx.Request(
             request.method,
-            _upstream_url(upstream, request),
+            url,
             headers=_request_headers(request, len(body)),
             content=body,
             extensions={"timeout": client.timeout.as_dict()},

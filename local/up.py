@@ -16,7 +16,7 @@ from local.foreground import end_on_signals, forget_aws_profile
 from local.stack import DEFAULT_PORT, Stack, StackError, running_stack
 from local.stack.processes import PROJECT_ROOT
 from local.stack.sam_template import SamTemplate
-from local.stack.settings import settings_in
+from local.stack.settings import port_in, settings_in
 
 STATE_DIR = PROJECT_ROOT / ".local"
 
@@ -34,7 +34,7 @@ def main(
     keep = environment.get("KEEP")
     try:
         with running_stack(
-            int(environment.get("PORT") or DEFAULT_PORT),
+            port_in(environment, DEFAULT_PORT),
             auth=environment.get("AUTH") == "1",
             keep=Path(keep).resolve() if keep else None,
             settings=settings_in(environment, SamTemplate.load(project_dir / "template.yaml")),

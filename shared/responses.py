@@ -56,10 +56,12 @@ def error_response(
 ) -> HttpResponse:
     """Answer with an error. What is wrong on our side is not told, only logged."""
     status = error_status(error)
-    waits = {"retry-after": "5"} if status == 503 else {}
-    return json_response(status, error_body(error, request_id), {**waits, **(headers or {})})
+    told = {**_TOLD.get(status, {}), **(headers or {})}
+    return json_response(status, error_body(error, request_id), told)
 
 
+# Source: RFC 9110 sections 11.6.1 and 10.2.3.
+_TOLD = {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": "5"}}
 _OUR_FAULT = {
     503: "The service cannot do this right now. Please try again in a few seconds.",
     500: "Something went wrong on our side.",

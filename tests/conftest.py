@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import settings
 
 TESTS: Final = Path(__file__).resolve().parent
 LOOPBACK: Final = ["127.0.0.1", "::1", "localhost"]
@@ -36,6 +37,11 @@ FUNCTION_SETTINGS: Final = {
     "POWERTOOLS_SERVICE_NAME": "tests",
     "POWERTOOLS_METRICS_NAMESPACE": "JobTracker",
 }
+
+
+# Hypothesis's deadline is a wall clock: a machine that is busy with other things misses it.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -9,6 +9,7 @@ from shared.domain.errors import NotFoundError, SecretUnavailableError
 from shared.domain.ids import JobRef, is_job_id
 from shared.domain.job import Job
 from shared.representation import job_json
+from shared.usecases.documents import fetch_to_show
 from shared.usecases.identify_caller import Caller
 from shared.wiring import ApiApp
 
@@ -20,11 +21,15 @@ LINK_VALID_S = 2 * 60 * 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """Who calls, with which headers (names in lower case), and what there is to work with."""
+    """Who calls, with which headers (names in lower case), and what there is to work with.
+
+    documents: what was read of the bucket for this answer, by key.
+    """
 
     app: ApiApp
     caller: Caller
     headers: Mapping[str, str] = field(repr=False)
+    documents: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     def ref(self, job_id: str) -> JobRef:
         """Name a job of the caller's shop.
@@ -41,9 +46,17 @@ class Call:
         """Make a presigned link to a kept output."""
         return self.app.files.link(key, valid_s=LINK_VALID_S)
 
+    def whole(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return jobs with their big documents too. Raises StoreUnavailableError."""
+        return fetch_to_show(self.app.files, jobs, self.documents)
+
     def describe(self, job: Job) -> dict[str, Any]:
         """Describe a job as JSON, with links that work."""
-        return job_json(job, self.link)
+        return self.describe_all([job])[0]
+
+    def describe_all(self, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+        """Describe a page of jobs. Raises StoreUnavailableError."""
+        return [job_json(job, self.link) for job in self.whole(jobs)]
 
     def cursor_secrets(self) -> Sequence[str]:
         """Return what cursors are made with. Raises SecretUnavailableError."""

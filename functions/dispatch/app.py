@@ -7,7 +7,7 @@ events/dispatch_resume_pushes.json, events/dispatch_malformed.json.
 | a message | when |
 | --- | --- |
 | is done | whatever became of the job: limits and "not yet" set its `due_at` |
-| comes again | our table, queue or secret is out (visibility 6 min; the sweep is faster) |
+| comes again | our table, bucket, queue or secret is out (visibility 6 min; the sweep is faster) |
 | goes to the dead-letter queue | none of our functions sends such a message, or we crash on it |
 
 Delivery: at least once, in any order. A message is only a hint: the job says what to do.
@@ -55,7 +55,7 @@ def _see_to(app: wiring.DispatchApp, record: dict[str, Any]) -> bool:
 
 
 def _report(result: Advanced, message: object) -> None:
-    log = logger.error if result.advance is Advance.UNAUTHORIZED else logger.info
+    log = logger.error if result.advance in _OUR_FAULT else logger.info
     log(
         "dispatch",
         extra={"advance": result.advance, "reason": result.reason, "request": repr(message)},
@@ -65,12 +65,14 @@ def _report(result: Advanced, message: object) -> None:
         count("CompletedByPoll")
 
 
+_OUR_FAULT = frozenset({Advance.UNAUTHORIZED, Advance.UNSENDABLE})
 _FAILURES = {"secret_unavailable": "SecretUnavailable"}
 _METRICS = {
     Advance.NOTHING: "DispatchNothing",
     Advance.GONE: "DispatchNothing",
     Advance.CREATED: "JobCreatedAtProvider",
     Advance.REFUSED: "JobRefusedByProvider",
+    Advance.UNSENDABLE: "DocumentsLost",
     Advance.POSTPONED: "DispatchPostponed",
     Advance.UNAUTHORIZED: "ProviderUnauthorized",
     Advance.ANSWER_LOST: "AnswerLost",

@@ -71,7 +71,7 @@ def _refuse(error: JobTrackerError, provider: str, request_id: str) -> HttpRespo
     is_ours = error_status(error) >= 500
     log = logger.error if is_ours else logger.info
     log("webhook refused", extra={"provider": provider, "code": error.code, "reason": reason})
-    count(_REFUSALS.get(error.code, "WebhookUnavailable" if is_ours else "WebhookRejected"))
+    count(_REFUSALS.get(error.code, "WebhookUnavailable" if is_ours else "WebhookUnreadable"))
     return error_response(error, request_id)
 
 
@@ -80,4 +80,4 @@ _METRICS = {
     Outcome.PROGRESSED: "WebhookApplied",
     Outcome.PARKED: "WebhookParked",
 }
-_REFUSALS = {"secret_unavailable": "SecretUnavailable"}
+_REFUSALS = {"secret_unavailable": "SecretUnavailable", "unauthorized": "WebhookRejected"}

@@ -25,6 +25,7 @@ from local.demo.story import Places, Sent, Story, StuckError
 from local.foreground import end_on_signals, forget_aws_profile
 from local.stack import DEFAULT_PORT, Stack, StackError, StackInfo, running_stack
 from local.stack.processes import PROJECT_ROOT
+from local.stack.settings import port_in
 
 STATE_DIR = PROJECT_ROOT / ".local"
 INTERRUPTED = 130
@@ -50,7 +51,7 @@ def main(
         photos = Path(folder).expanduser().resolve() if folder else None
         pictures = pictures_in(photos) if photos else own_pictures()
         with running_stack(
-            int(environment.get("PORT") or DEFAULT_PORT),
+            port_in(environment, DEFAULT_PORT),
             # No custom app's token: the shops are installed by token exchange.
             settings={"SHOPIFY_ACCESS_TOKEN": ""},
             photos=photos,

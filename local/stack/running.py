@@ -10,7 +10,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NoReturn
@@ -243,8 +243,15 @@ def running_stack(
         info = _describe(deployment, wanted, ports)
         stack_file = state_dir / "stack.json"
         info.write(stack_file)
-        cleanup.callback(stack_file.unlink, missing_ok=True)
+        cleanup.callback(_forget, stack_file, info)
         yield Stack(info, deployment, (emulator, gateway, *(child for child, _ in simulators)))
+
+
+def _forget(stack_file: Path, info: StackInfo) -> None:
+    """Remove stack.json, unless it meanwhile describes another stack, started beside this."""
+    with suppress(OSError, ValueError, KeyError):
+        if StackInfo.read(stack_file) == info:
+            stack_file.unlink()
 
 
 def _choose_ports(first: int, keep: Path | None) -> _Ports:

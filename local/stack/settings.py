@@ -7,18 +7,34 @@ The settings are those of the template's parameters, by their variable names (``
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
 from local.stack.deployment import variable_name
+from local.stack.processes import StackError
 from local.stack.sam_template import SamTemplate
+
+# The emulator and the simulators take the three ports after it.
+LAST_FIRST_PORT = 65_532
 
 
 def settings_in(environment: Mapping[str, str], template: SamTemplate) -> dict[str, str]:
     """Return the settings that an environment holds; an empty variable is none."""
     names = [*map(variable_name, template.parameters), "APP_SECRET"]
     return {name: environment[name] for name in names if environment.get(name)}
+
+
+def port_in(environment: Mapping[str, str], default: int) -> int:
+    """Return PORT, the first of the stack's four ports; 0 takes free ones.
+
+    Raises StackError when it is not a port with three more after it.
+    """
+    given = environment.get("PORT") or str(default)
+    if not re.fullmatch("[0-9]{1,5}", given, re.ASCII) or int(given) > LAST_FIRST_PORT:
+        raise StackError(f"PORT={given}: give a number up to {LAST_FIRST_PORT}, or 0 for any.")
+    return int(given)
 
 
 def development_secrets() -> dict[str, str]:

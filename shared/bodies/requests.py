@@ -140,11 +140,17 @@ def _soon(at: datetime) -> datetime:
 
 _INSTANT_SCHEMA = WithJsonSchema({"type": "string", "examples": ["2026-11-22T12:00:00Z"]})
 
-Id = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_one_line)]
-Title = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_one_line)]
-Prose = Annotated[str, StringConstraints(min_length=1, max_length=5000), AfterValidator(_lines)]
-AltText = Annotated[str, StringConstraints(min_length=1, max_length=512), AfterValidator(_lines)]
-Url = Annotated[str, StringConstraints(min_length=1, max_length=2048), AfterValidator(_one_line)]
+
+def _short(most: int) -> StringConstraints:
+    """Take 1 to `most` characters; blanks around them do not count."""
+    return StringConstraints(strip_whitespace=True, min_length=1, max_length=most)
+
+
+Id = Annotated[str, _short(128), AfterValidator(_one_line)]
+Title = Annotated[str, _short(300), AfterValidator(_one_line)]
+Prose = Annotated[str, _short(5000), AfterValidator(_lines)]
+AltText = Annotated[str, _short(512), AfterValidator(_lines)]
+Url = Annotated[str, _short(2048), AfterValidator(_one_line)]
 Object = Annotated[dict[str, Any], AfterValidator(_small_object)]
 Instant = Annotated[datetime, BeforeValidator(read_instant), _INSTANT_SCHEMA]
 ProductId = Annotated[

@@ -14,7 +14,7 @@
     │   ├── ProviderBusyError · ProviderUnreachableError · ProviderUnknownOutcomeError
     │   └── ShopBusyError · ShopUnknownOutcomeError
     ├── PermanentError     never will; `code` says why, the message is for people
-    │   ├── ProviderRefusedError · OutputExpiredError · OutputRefusedError
+    │   ├── ProviderRefusedError · OutputExpiredError · OutputRefusedError · DocumentsLostError
     │   └── ShopRefusedError
     └── InvariantError     our bug
 
@@ -207,6 +207,12 @@ class OutputRefusedError(PermanentError):
     """The result may not or cannot be kept: wrong host, type or size."""
 
     code = "output_refused"
+
+
+class DocumentsLostError(PermanentError):
+    """The job's parameters and metadata are no longer in the bucket."""
+
+    code = "documents_lost"
 
 
 class ShopRefusedError(PermanentError):

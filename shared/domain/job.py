@@ -50,6 +50,9 @@ class Attempt:
     missed_at: when the first complete listing at the provider ended without this
         attempt; a second one 60 s later proves that it was never executed.
     tries: create calls begun. not_before: the earliest instant of the next try.
+    slot_at: the minute of the provider's rate limit in which a call is reserved for us.
+    held_until: until when a rate limit, ours or the provider's, has kept us from calling;
+        the time-out counts from then.
     trouble: why the last of them was not executed (a sentence), None when none failed so.
     credits, cost_micros, processing_ms: booked exactly once, when the provider says
         them; None until then.
@@ -65,6 +68,8 @@ class Attempt:
     missed_at: datetime | None = None
     tries: int = 0
     not_before: datetime | None = None
+    slot_at: datetime | None = None
+    held_until: datetime | None = None
     trouble: str | None = None
     credits: int | None = None
     cost_micros: int | None = None
@@ -158,6 +163,8 @@ class Job:
     """One piece of work, owned by one shop.
 
     version: raised by every write; writes are on condition of it.
+    documents_key: where in our bucket parameters, metadata and result are when they are big; the
+        fields are empty then (a result that there is: `{}`). See usecases/documents.py.
     attempts: the last one is the current one. progress: 0–100, at most 99 until completed.
     unit_cost_micros: the price the creator named for a success; booked on completion
         when the provider reports no cost of its own.
@@ -190,6 +197,7 @@ class Job:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     result: Mapping[str, Any] | None = None
+    documents_key: str | None = None
     product_id: str | None = None
     product_title: str | None = None
     variant_id: str | None = None

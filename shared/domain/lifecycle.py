@@ -9,6 +9,7 @@ from shared.domain.errors import ConflictError
 from shared.domain.events import ProviderEvent
 from shared.domain.job import (
     DISPATCH_UNKNOWN,
+    NO_OUTPUT,
     PRESUMED_CODES,
     TIMED_OUT,
     Attempt,
@@ -55,18 +56,12 @@ def apply_event(job: Job, event: ProviderEvent, now: datetime) -> Decision:
         Any order and any number of deliveries of the same events end in the same status;
         terminal never moves except as the tables say; cost is booked once per attempt.
     """
-    number = event.attempt if event.attempt is not None else job.attempt.number
-    if not 1 <= number <= len(job.attempts):
-        return Decision(job, Outcome.MISMATCH)
-    attempt = job.attempts[number - 1]
-    if attempt.provider_job_id is not None and event.provider_job_id not in (
-        None,
-        attempt.provider_job_id,
-    ):
+    attempt = _attempt_of(job, event)
+    if attempt is None:
         return Decision(job, Outcome.MISMATCH)
     after = _learn(job, attempt, event, now)
-    if number < job.attempt.number:
-        return _stamp(job, _add_outputs(after, number, event), Outcome.STALE, now)
+    if attempt.number < job.attempt.number:
+        return _stamp(job, _add_outputs(after, attempt.number, event), Outcome.STALE, now)
     row = TRANSITIONS[job.state][event.event]
     if job.state is JobState.PRESUMED and _is_guess(event):
         return _stamp(job, after, Outcome.DUPLICATE, now)
@@ -79,9 +74,35 @@ def apply_event(job: Job, event: ProviderEvent, now: datetime) -> Decision:
     if row.outcome is Outcome.DUPLICATE and event.event is JobEvent.COMPLETED:
         # The first telling may have lacked the links; a repeated one may bring them.
         return _stamp(job, _refresh_outputs(after, event), Outcome.DUPLICATE, now)
-    if row.outcome is Outcome.UNKNOWN_STATUS and job.native_status != event.native:
+    is_news = job.status.is_active and job.native_status != event.native
+    if row.outcome is Outcome.UNKNOWN_STATUS and is_news:
         after = replace(after, native_status=event.native)
     return _stamp(job, after, row.outcome, now)
+
+
+def take_hint(job: Job, event: ProviderEvent, now: datetime) -> Decision:
+    """Take from an event that proves too little which job of the provider it is, no more, and
+    have the provider asked."""
+    attempt = _attempt_of(job, event)
+    if attempt is None:
+        return Decision(job, Outcome.MISMATCH)
+    after = _learn(job, attempt, replace(event, event=JobEvent.UNKNOWN), now)
+    if attempt.number < job.attempt.number:
+        return _stamp(job, after, Outcome.STALE, now)
+    return _stamp(job, replace(after, poll_wanted=True), Outcome.NOTED, now)
+
+
+def _attempt_of(job: Job, event: ProviderEvent) -> Attempt | None:
+    """Return the attempt that an event is about; None when it is about another job."""
+    number = event.attempt if event.attempt is not None else job.attempt.number
+    if not 1 <= number <= len(job.attempts):
+        return None
+    attempt = job.attempts[number - 1]
+    is_other = attempt.provider_job_id is not None and event.provider_job_id not in (
+        None,
+        attempt.provider_job_id,
+    )
+    return None if is_other else attempt
 
 
 def _is_guess(event: ProviderEvent) -> bool:
@@ -158,7 +179,13 @@ def _add_outputs(job: Job, number: int, event: ProviderEvent) -> Job:
 
 def _refresh_outputs(job: Job, event: ProviderEvent) -> Job:
     """Take fresh links for outputs that could not be kept yet, and links never told before."""
+    known = job.current_outputs
     job = _add_outputs(job, job.attempt.number, event)
+    if job.error_code == NO_OUTPUT and job.current_outputs != known:
+        job = replace(job, error_code=None, error_message=None, due_tries=0)
+        if job.push.error_code == NO_OUTPUT:
+            # It failed for want of what is here now: it is wanted as before.
+            job = replace(job, push=replace(Push(), number=job.push.number))
     for output in job.current_outputs:
         if output.is_owed and output.index < len(event.output_urls):
             job = job.with_output(replace(output, url=event.output_urls[output.index]))
@@ -166,13 +193,15 @@ def _refresh_outputs(job: Job, event: ProviderEvent) -> Job:
 
 
 def retry(job: Job, now: datetime) -> Job:
-    """Open a new attempt of an ended job that did not succeed.
+    """Open a new attempt of an ended job that did not succeed, or whose result is lost.
 
-    Raises ConflictError `wrong_status` unless it failed or was cancelled.
+    Raises ConflictError `wrong_status` in every other state.
     """
-    if TRANSITIONS[job.state][JobEvent.RETRY].outcome is not Outcome.APPLIED:
+    row = TRANSITIONS[job.state][JobEvent.RETRY]
+    if row.outcome is not Outcome.APPLIED and not is_result_lost(job):
         raise ConflictError(
-            f"This job is {job.status}; only a failed or cancelled job can be retried."
+            f"This job is {job.status}; only a failed or cancelled job, or one whose result "
+            "is lost, can be retried."
         )
     return replace(
         job,
@@ -197,6 +226,15 @@ def retry(job: Job, now: datetime) -> Job:
         push=replace(Push(), number=job.push.number),
         updated_at=now,
         due_tries=0,
+    )
+
+
+def is_result_lost(job: Job) -> bool:
+    """Whether a completed job has no result, and will never get one without a new attempt."""
+    return (
+        job.state is JobState.COMPLETED
+        and job.error_code is not None
+        and not any(output.is_kept or output.is_owed for output in job.current_outputs)
     )
 
 
@@ -286,7 +324,7 @@ def request_push(job: Job, now: datetime) -> Job:
     if job.product_id is None:
         raise ConflictError("This job has no product to push to.")
     if not can_push(job):
-        raise ConflictError("There is no kept result to push yet.")
+        raise ConflictError(_why_no_result(job))
     job = _move_outputs(job, PushEvent.REQUEST)
     for output in job.current_outputs:
         if output.media_failures or output.media_error:
@@ -302,6 +340,15 @@ def request_push(job: Job, now: datetime) -> Job:
         error=None,
     )
     return replace(job, push=push, updated_at=now, due_tries=0)
+
+
+def _why_no_result(job: Job) -> str:
+    """Say whether waiting helps: a job that ended without a kept result never gets one."""
+    if job.status.is_active or any(output.is_owed for output in job.current_outputs):
+        return "There is no kept result to push yet."
+    if job.error_message:
+        return f"This job has no result to push: {job.error_message}"
+    return f"This job is {job.status}; it has no result to push."
 
 
 def request_undo(job: Job, now: datetime) -> Job:

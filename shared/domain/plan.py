@@ -40,7 +40,8 @@ class Patience:
 
     outbox_s: how long a sent message may take before the sweep sends it again.
     call_s: how long a create call can be under way (above the client's own time-out).
-    dispatch_s, provider_s, heartbeat_s: until a silent attempt is given up.
+    dispatch_s, provider_s, heartbeat_s: until a silent attempt is given up. Time in which
+        a rate limit keeps us from calling does not count for the first, up to held_s.
     first_poll_s, max_poll_s: the polls' spacing; the latter stays below the result's
         lifetime, so that a lost webhook never costs the result.
     list_gap_s: how far apart two listings must be to prove an absence; None when the
@@ -50,6 +51,7 @@ class Patience:
     outbox_s: float = 120
     call_s: float = 45
     dispatch_s: float = 15 * 60
+    held_s: float = 24 * 60 * 60
     provider_s: float = 60 * 60
     heartbeat_s: float = 300
     first_poll_s: float = 60
@@ -103,7 +105,8 @@ def owed_results(job: Job) -> int:
 
 
 def keep_wait_s(tries: int, patience: Patience) -> float:
-    """Return the wait after look number `tries` + 1 at results that cannot be fetched, in seconds.
+    """Return the wait after look number `tries` + 1 at what has no deadline of its own, in seconds:
+    results that cannot be fetched, a provider that cannot be asked about a job that has ended.
 
     >>> [keep_wait_s(n, Patience()) for n in (0, 1, 3, 4, 99)]
     [120.0, 240.0, 960.0, 1800, 1800]
@@ -113,7 +116,8 @@ def keep_wait_s(tries: int, patience: Patience) -> float:
 
 def _look_at_attempt(job: Job, now: datetime, patience: Patience) -> tuple[Step, datetime | None]:
     if job.state is JobState.PRESUMED and job.poll_wanted and job.provider_job_id is not None:
-        return _act(Step.POLL, None, now, patience)
+        wait_s = keep_wait_s(job.due_tries, patience)
+        return _act(Step.POLL, None, now, replace(patience, outbox_s=wait_s))
     if not job.status.is_active:
         return Step.NOTHING, None
     if is_uncounted(job):
@@ -162,11 +166,12 @@ def _look_at_dispatch(job: Job, now: datetime, patience: Patience) -> tuple[Step
     if job.scheduled_at is not None and now < job.scheduled_at:
         return Step.WAIT, job.scheduled_at
     begun = max(attempt.created_at, job.scheduled_at or attempt.created_at)
-    deadline = begun + timedelta(seconds=patience.dispatch_s)
+    held_until = min(attempt.held_until or begun, begun + timedelta(seconds=patience.held_s))
+    deadline = max(begun, held_until) + timedelta(seconds=patience.dispatch_s)
     if attempt.intent_at is None:
         if now >= deadline:
             return Step.GIVE_UP, now
-        # However long the provider asks us to wait: at the deadline the user is told.
+        # However long we are asked to wait: at the deadline the user is told.
         not_before = attempt.not_before and min(attempt.not_before, deadline)
         return _act(Step.CREATE, not_before, now, patience)
     # A call was begun, and we do not know (yet) what became of it.

@@ -89,7 +89,7 @@ PUSH_SENTENCES = SHOP_SENTENCES | {
     "later; nothing is uploaded twice.",
     UPLOAD_FAILED: "The image could not be uploaded to Shopify, several times. Push it again "
     "later.",
-    OUTPUT_MISSING: "The image's file is no longer here. Retry the job to make a new one.",
+    OUTPUT_MISSING: "The image's file is no longer here. Create a new job to make it again.",
     OUTPUT_EXPIRED: "The image was no longer to be had from the service that made it. Retry the "
     "job to make a new one.",
     MEDIA_LOCKED: "Something else in Shopify is using this image and does not let go. Push it "

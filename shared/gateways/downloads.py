@@ -24,6 +24,7 @@ import imagesize
 
 from shared.domain.errors import OutputExpiredError, OutputRefusedError, RetryableError
 from shared.domain.retry import read_retry_after
+from shared.gateways.timed_network import TimedStream
 from shared.usecases.ports import Clock, Download
 
 MAX_BYTES = 20 * 1024 * 1024
@@ -128,35 +129,6 @@ def measure(body: bytes) -> tuple[int, int] | None:
     return (int(width), int(height)) if width > 0 and height > 0 else None
 
 
-class _Timed(httpcore.NetworkStream):
-    """A connection on which every operation ends with the fetch's own deadline."""
-
-    def __init__(self, stream: httpcore.NetworkStream, left: Callable[[], float]) -> None:
-        self._stream = stream
-        self._left = left
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._left())
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._left())
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
-        stream = self._stream.start_tls(ssl_context, server_hostname, self._left())
-        return _Timed(stream, self._left)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
 class _CheckedBackend(httpcore.NetworkBackend):
     """Connects to checked addresses only.
 
@@ -193,7 +165,7 @@ class _CheckedBackend(httpcore.NetworkBackend):
                 failure = error
             else:
                 # TLS still names and checks the host, not the address.
-                return _Timed(stream, self._left)
+                return TimedStream(stream, self._left)
         raise failure or httpcore.ConnectError("the name has no address")
 
     def connect_unix_socket(

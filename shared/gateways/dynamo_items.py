@@ -3,7 +3,7 @@
 Attributes have the names of the fields. What is None or at its default is left out, so an
 item costs what it says. Instants are whole microseconds since 1970 (exact, and a third of
 the size of a text); `due_at` alone is milliseconds, rounded up, because it is an index's key.
-Documents (parameters, metadata, result) are JSON texts; attempts, outputs, push and counts
+Small documents (parameters, metadata, result) are JSON texts; attempts, outputs, push and counts
 are JSON too, with the short names of the tables below.
 """
 
@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from shared.domain.errors import InvariantError
 from shared.domain.events import Link, LogEntry, ParkedEvent, Proof, Source
 from shared.domain.ids import JobRef, instant, milliseconds_up
 from shared.domain.job import Attempt, Counts, Job, Output, Priority, Push, Sample
@@ -273,6 +274,8 @@ ATTEMPT_NAMES = {
     "missed_at": "missed",
     "tries": "tries",
     "not_before": "wait",
+    "slot_at": "slot",
+    "held_until": "held",
     "trouble": "why",
     "credits": "cr",
     "cost_micros": "cost",
@@ -322,7 +325,17 @@ _ATTEMPTS = _Record(
     Attempt,
     ATTEMPT_NAMES,
     _defaults(Attempt),
-    frozenset({"created_at", "linked_at", "intent_at", "missed_at", "not_before"}),
+    frozenset(
+        {
+            "created_at",
+            "linked_at",
+            "intent_at",
+            "missed_at",
+            "not_before",
+            "slot_at",
+            "held_until",
+        }
+    ),
 )
 _OUTPUTS = _Record(_output, OUTPUT_NAMES, _defaults(Output))
 _PUSH = _Record(_push, PUSH_NAMES, _defaults(Push), frozenset({"not_before", "pushed_at"}))
@@ -349,6 +362,7 @@ _JOB_KINDS: Mapping[str, _Kind] = {
     "parameters": _DOCUMENT,
     "metadata": _DOCUMENT,
     "result": _DOCUMENT,
+    "documents_key": _TEXT,
     "product_id": _TEXT,
     "product_title": _TEXT,
     "variant_id": _TEXT,
@@ -421,7 +435,19 @@ def job_item(job: Job) -> Item:
 
 
 def read_job(item: Mapping[str, Value]) -> Job:
-    """Read a job's item; attributes that no field has are left alone (`log_count`)."""
+    """Read a job's item; attributes that no field has are left alone (`log_count`).
+
+    Raises InvariantError for an item that this version of ours cannot read.
+    """
+    try:
+        return _read_job(item)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvariantError(
+            f"Job {job_ref(item).job_id} cannot be read ({type(error).__name__})."
+        ) from error
+
+
+def _read_job(item: Mapping[str, Value]) -> Job:
     values = _read(_JOB_KINDS, item)
     ref = job_ref(item)
     for name, (attribute, word) in _IN_INDEX_KEYS.items():

@@ -65,6 +65,7 @@ from shared.gateways.store_rules import (
     PARKED_FOR,
     already_running,
     budget_exceeded,
+    is_starting,
     key_reused,
     link_taken,
     links,
@@ -196,6 +197,8 @@ class DynamoJobStore:
         """
         after = replace(settle_counted_names(before, after), version=before.version + 1)
         write = _Write(before, stored_form(after), entry, take_links=take_links, ceiling=ceiling)
+        if is_starting(before, after):
+            self._check_nothing_runs(after)
         for _ in range(WRITE_TRIES):
             check_size(items.job_item(write.after))
             rows = self._save_rows(before, write)
@@ -269,6 +272,8 @@ class DynamoJobStore:
     def _save_rows(self, before: Job, write: _Write) -> list[Row]:
         rows = [_job_row(before, write)]
         rows += [_link_row(link, write.take_links) for link in new_links(before, write.after)]
+        if is_starting(before, write.after):
+            rows.append(_running_row(write.after, write.ended_holder))
         rows += self._counter_rows(counter_changes(before, write.after), write)
         rows += _budget_rows(write)
         return rows + _entry_rows(write.after.ref, write.kept_entry)
@@ -312,9 +317,6 @@ class DynamoJobStore:
                     return earlier
             if row.role is Role.JOB and reason.code == CONDITION_FAILED:
                 return self._same_or_conflict(write.after)
-        for row, reason in zip(rows, reasons, strict=True):
-            if row.role is Role.RUNNING and reason.code == CONDITION_FAILED:
-                self._judge_running(write, reason.item)
         self._judge(write, rows, reasons)
         return None
 
@@ -360,6 +362,9 @@ class DynamoJobStore:
         for row, reason in found:
             if row.role is Role.BUDGET and reason.code == CONDITION_FAILED:
                 raise budget_exceeded()
+            if row.role is Role.RUNNING and reason.code == CONDITION_FAILED:
+                self._judge_running(write, reason.item)
+        for row, reason in found:
             if row.role is Role.COUNTER and reason.code == CONDITION_FAILED:
                 write.after = self._crowded(write, reason.item)
             if row.role is Role.BUDGET and reason.code == CONFLICT:

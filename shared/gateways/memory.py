@@ -28,7 +28,9 @@ from shared.gateways.store_rules import (
     PARKED_FOR,
     already_running,
     budget_exceeded,
+    is_starting,
     key_reused,
+    later_minutes,
     limit_names,
     link_taken,
     links,
@@ -120,6 +122,8 @@ class InMemoryJobStore:
     ) -> Job:
         """Write `after` over `before`; see `JobStore.save`."""
         self._check_version(before)
+        if is_starting(before, after):
+            self._check_nothing_runs(after)
         if not take_links:
             self._check_links(new_links(before, after))
         self._check_budget(before, after, ceiling)
@@ -168,7 +172,8 @@ class InMemoryJobStore:
 
     def _check_nothing_runs(self, job: Job) -> None:
         for other in self._jobs.values():
-            if (other.shop, other.type) == (job.shop, job.type) and other.status.is_active:
+            is_alike = (other.shop, other.type) == (job.shop, job.type)
+            if is_alike and other.status.is_active and other.ref != job.ref:
                 raise already_running(other.job_id)
 
     def _made_before(self, shop: str, idempotency: Idempotency) -> Job | None:
@@ -435,6 +440,14 @@ class InMemoryLimiter:
         self._used[minute] += 1
         return True
 
+    def reserve(
+        self, provider: str, key: str, now: datetime, *, ceiling: int, minutes: int
+    ) -> datetime | None:
+        """Take one call of the first later minute that has one left; None if none has."""
+        for minute in later_minutes(now, minutes):
+            if self.take(provider, key, minute, ceiling=ceiling):
+                return minute
+        return None
 
 class InMemoryWorkStore:
     """A `WorkStore` without a table."""

@@ -11,6 +11,7 @@ from shared.domain.errors import (
     SecretUnavailableError,
 )
 from shared.domain.retry import read_retry_after
+from shared.gateways.timed_network import TimedTransport
 from shared.providers.base import Reply, Request
 from shared.usecases.ports import Clock, Secrets
 
@@ -38,10 +39,10 @@ def provider_client(transport: httpx.BaseTransport | None = None) -> httpx.Clien
     No redirects are followed (they would carry the key elsewhere), nothing is retried, and
     no proxy or netrc file of the environment takes part.
     """
+    limits = httpx.Limits(max_connections=10, max_keepalive_connections=5)
     return httpx.Client(
-        transport=transport,
+        transport=transport or TimedTransport(TIMEOUT_S, limits=limits),
         timeout=httpx.Timeout(TIMEOUT_S, connect=5.0, pool=5.0),
-        limits=httpx.Limits(max_connections=10, max_keepalive_connections=5),
         follow_redirects=False,
         trust_env=False,
     )
@@ -90,7 +91,7 @@ class HttpProviderApi:
         self._was_refused = False
 
     def call(self, request: Request) -> Reply:
-        """Make one call, within 30 s. Any HTTP status is an answer.
+        """Make one call, within 30 s in all. Any HTTP status is an answer.
 
         Raises
             SecretUnavailableError: we have no key; nothing was sent.

@@ -3,7 +3,7 @@
 import gzip
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.domain.errors import (
     BudgetExceededError,
@@ -44,6 +44,12 @@ def new_links(before: Job | None, after: Job) -> list[Link]:
     return [link for link in links(after) if known.get(link.attempt) != link.provider_job_id]
 
 
+def is_starting(before: Job | None, after: Job) -> bool:
+    """Whether this write is the beginning of an exclusive job: it is made, or ended and retried."""
+    was_active = before is not None and before.status.is_active
+    return after.exclusive and after.status.is_active and not was_active
+
+
 def links(job: Job) -> list[Link]:
     """Return the links of all attempts that have a provider's id.
 
@@ -60,6 +66,12 @@ def links(job: Job) -> list[Link]:
         if attempt.provider_job_id is not None
     }
     return list(found.values())
+
+
+def later_minutes(now: datetime, count: int) -> list[datetime]:
+    """Return the beginnings of the `count` minutes after the present one."""
+    present = now.replace(second=0, microsecond=0)
+    return [present + timedelta(minutes=number) for number in range(1, count + 1)]
 
 
 def pack_body(body: bytes) -> bytes | None:

@@ -106,9 +106,14 @@ class ProviderAdapter(Protocol):
     patience: Patience
     result_hosts: tuple[str, ...]
     can_cancel: bool
+    # Whether a delivery whose check proves less than its body and its time may end a job. If
+    # not, it is a hint: the provider is asked.
+    trusts_deliveries: bool
     # Calls of a minute we allow ourselves, for creates and for everything else.
     create_ceiling: int
     poll_ceiling: int
+    # Calls of a minute other than creates that creates cannot use up, beside those above.
+    asking_floor: int
 
     def verify(
         self, body: bytes, headers: Mapping[str, str], secrets: Sequence[str], now: datetime

@@ -49,6 +49,9 @@ SIGNATURE_HEADERS = ("x-pikcel-signature", "x-pikcelai-signature")
 _SIGNATURE = re.compile(r"[0-9a-f]{64}")
 WINDOW = timedelta(seconds=300)
 PAGE = 100
+# Of a refusal's details: so many, each so long.
+MAX_FAULTS = 3
+MAX_FAULT = 200
 
 _EVENT_OF_STATUS = {
     JobStatus.PENDING: JobEvent.QUEUED,
@@ -68,8 +71,9 @@ class PikcelAdapter:
     """Everything that is particular to PikcelAI.
 
     Its signature covers the raw body only; the time is inside the body and optional. Its
-    signed body is accepted all the same, with the time checked when there is one, and the
-    status lattice against replays.
+    deliveries are trusted all the same: the body names the job, so a replay can only tell the
+    same job once more what was true of it, which the status lattice ignores; and a time in the
+    body is signed with it and checked.
     """
 
     name = "pikcel"
@@ -77,9 +81,11 @@ class PikcelAdapter:
     patience = Patience(first_poll_s=60, max_poll_s=240, list_gap_s=60)
     result_hosts: tuple[str, ...] = (".pikcel.ai",)
     can_cancel = False
+    trusts_deliveries = True
     # Of 100 calls a minute and key; creates go before polls.
     create_ceiling = 90
     poll_ceiling = 70
+    asking_floor = 5
 
     def verify(
         self, body: bytes, headers: Mapping[str, str], secrets: Sequence[str], now: datetime
@@ -165,10 +171,13 @@ class PikcelAdapter:
         return Request(method="GET", path=f"/api/jobs/{quote(provider_job_id, safe='')}")
 
     def read_polled(self, reply: Reply, provider_job_id: str, source: Source) -> ProviderEvent:
-        """Read the answer to a poll. An unknown job is presumed failed: it may appear yet."""
+        """Read the answer to a poll. An unknown job is presumed failed: it may appear yet.
+
+        Only PikcelAI's own error body says that: a proxy, or a wrong address, answers 404 too.
+        """
         if 200 <= reply.status < 300:
             return self._read_job(reply, provider_job_id, source)
-        if reply.status == 404:
+        if reply.status == 404 and _is_own_error(reply):
             return ProviderEvent(
                 provider=self.name,
                 provider_job_id=provider_job_id,
@@ -312,13 +321,35 @@ def _shop(job: Mapping[str, Any]) -> str | None:
 
 def _error_in(source: Mapping[str, Any]) -> tuple[str | None, str | None]:
     error = source.get("error")
-    details = mapping(error)
-    message = text(source.get("error_message")) or text(error) or text(details.get("message"))
-    return text(details.get("code")), message or text(source.get("message"))
+    told = mapping(error)
+    message = text(source.get("error_message")) or text(error) or text(told.get("message"))
+    return text(told.get("code")), message or text(source.get("message"))
+
+
+def _is_own_error(reply: Reply) -> bool:
+    """Whether an answer has the shape `{success: false, error: {code, message}}`.
+
+    Source: the typed client's `ApiResponse` (vocabulary A). The second client's top-level
+    `message` alone is what any web framework and gateway answers.
+    """
+    body = _readable(reply)
+    told = mapping(body.get("error"))
+    return body.get("success") is False or text(told.get("code")) is not None
 
 
 def _error_of(reply: Reply) -> tuple[str | None, str | None]:
-    return _error_in(_readable(reply))
+    """Return code and message of a refusal; "Invalid body" alone would help nobody."""
+    body = _readable(reply)
+    code, message = _error_in(body)
+    faults = _faults_in(mapping(body.get("error")).get("details"))
+    return code, f"{message} ({faults})" if message and faults else message
+
+
+def _faults_in(details: Any) -> str:
+    """Return what is wrong with which field, e.g. "tool_id: No such tool", the first few."""
+    rows = map(mapping, details[:MAX_FAULTS]) if isinstance(details, list) else ()
+    told = ((text(row.get("field")), text(row.get("message"))) for row in rows)
+    return "; ".join(f"{field}: {fault}"[:MAX_FAULT] for field, fault in told if field and fault)
 
 
 def _readable(reply: Reply) -> Mapping[str, Any]:

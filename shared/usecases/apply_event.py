@@ -5,10 +5,10 @@ from datetime import datetime
 
 from shared.domain import lifecycle
 from shared.domain.errors import LinkTakenError, NotFoundError
-from shared.domain.events import ProviderEvent, Source
+from shared.domain.events import Proof, ProviderEvent, Source
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
-from shared.domain.status import Outcome
+from shared.domain.status import JobEvent, Outcome
 from shared.providers.base import MalformedDeliveryError
 from shared.usecases.tracker import Note, Tracker
 
@@ -36,19 +36,23 @@ def apply_event(
         return _refuse_foreign(tracker, ref, event, body, polled=polled)
     outcome = Outcome.GONE
     learnt = False
+    is_hint = _is_hint(tracker, event)
 
     def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
         nonlocal outcome, learnt
-        decision = lifecycle.apply_event(job, event, now)
+        decide_on = lifecycle.take_hint if is_hint else lifecycle.apply_event
+        decision = decide_on(job, event, now)
         outcome = decision.outcome
-        learnt = decision.job.provider_job_id != job.provider_job_id
+        learnt = _ids(decision.job) != _ids(job)
         after = decision.job
         if polled:
             after = _polled(after, outcome, now)
         elif outcome is Outcome.UNKNOWN_STATUS:
             after = replace(after, poll_wanted=True)
         is_silent = polled and not learnt and outcome in _NO_NEWS
-        return after, None if is_silent else _note(event, outcome, body, learnt=learnt)
+        if is_silent:
+            return after, None
+        return after, _note(event, outcome, body, learnt=learnt and not is_hint)
 
     try:
         job = tracker.change(ref, decide)
@@ -60,8 +64,24 @@ def apply_event(
         # Somebody registered the id of our job before we learnt it ourselves.
         job = tracker.change(ref, decide, take_links=True)
     if learnt:
-        adopt_parked(tracker, job)
+        adopt_parked(tracker, job, event.attempt)
     return outcome
+
+
+def _ids(job: Job) -> list[str | None]:
+    return [attempt.provider_job_id for attempt in job.attempts]
+
+
+_ENDS = frozenset({JobEvent.COMPLETED, JobEvent.FAILED, JobEvent.CANCELLED})
+
+
+def _is_hint(tracker: Tracker, event: ProviderEvent) -> bool:
+    """Whether the event is a delivery that would end a job and proves too little for that."""
+    adapter = tracker.adapters.get(event.provider)
+    is_weak = event.source is Source.WEBHOOK and event.proof is not Proof.BODY_TIME
+    return (
+        is_weak and event.event in _ENDS and adapter is not None and not adapter.trusts_deliveries
+    )
 
 
 def _is_proven(tracker: Tracker, ref: JobRef, event: ProviderEvent) -> bool:
@@ -92,9 +112,14 @@ def _refuse_foreign(
     return Outcome.MISMATCH
 
 
-def adopt_parked(tracker: Tracker, job: Job) -> None:
-    """Apply the events that came before the job (or its provider id) was known here."""
-    provider_job_id = job.provider_job_id
+def adopt_parked(tracker: Tracker, job: Job, number: int | None = None) -> None:
+    """Apply the events that came before the job (or its provider id) was known here.
+
+    Parameters
+        number: of the attempt whose id was learnt; None for the current one.
+    """
+    attempt = job.attempt if number is None else job.attempts[number - 1]
+    provider_job_id = attempt.provider_job_id
     adapter = tracker.adapters.get(job.provider)
     if provider_job_id is None or adapter is None:
         return
@@ -104,7 +129,7 @@ def adopt_parked(tracker: Tracker, job: Job) -> None:
         except MalformedDeliveryError:
             # It was readable when it was parked; only a changed adapter can bring us here.
             continue
-        event = replace(parsed.event, attempt=job.attempt.number)
+        event = replace(parsed.event, attempt=attempt.number)
         apply_event(tracker, job.ref, event, body=parked.body)
         tracker.store.unpark(parked)
 
@@ -152,5 +177,6 @@ _SENTENCES = {
     Outcome.LOWER: "The provider says {native}, but the job is further already; nothing changes.",
     Outcome.STALE: "The provider says {native} of an earlier attempt; the job does not move.",
     Outcome.MISMATCH: "This is about another job of the provider; nothing changes.",
+    Outcome.NOTED: "A delivery that proves too little says {native}; the provider is asked.",
     Outcome.UNKNOWN_STATUS: "The provider says {native}, a word we do not know; we ask it.",
 }

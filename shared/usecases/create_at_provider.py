@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from shared.domain import lifecycle
 from shared.domain.errors import (
+    DocumentsLostError,
     NotFoundError,
     ProviderBusyError,
     ProviderRefusedError,
@@ -21,10 +22,21 @@ from shared.domain.references import make_reference
 from shared.domain.status import Outcome
 from shared.providers.base import ProviderAdapter, Request
 from shared.usecases.apply_event import apply_event
-from shared.usecases.dispatch_lane import Advance, Advanced, DispatchLane
+from shared.usecases.dispatch_lane import (
+    LONGEST_DELAY_S,
+    MESSAGE_WITHIN_S,
+    SLOT_LASTS,
+    Advance,
+    Advanced,
+    DispatchLane,
+)
+from shared.usecases.documents import fetch
 from shared.usecases.tracker import Note
 
 BASE_S, CAP_S = 2.0, 120.0
+# After the intent; with the 30 s of a call that is less than the 45 s (`Patience.call_s`)
+# after which the first listing may begin.
+CALL_BEGINS_WITHIN = timedelta(seconds=10)
 # A wrong key heals when somebody changes it, not by being tried often.
 KEY_BASE_S, KEY_CAP_S = 60.0, 300.0
 UNAUTHORIZED = "provider_unauthorized"
@@ -33,29 +45,34 @@ UNAUTHORIZED = "provider_unauthorized"
 def create_at_provider(lane: DispatchLane, job: Job, adapter: ProviderAdapter) -> Advanced:
     """Start the current attempt of a job whose next step is CREATE.
 
-    Returns created, refused (the job failed), postponed or unauthorized (proven not
+    Returns created, refused or unsendable (the job failed), postponed or unauthorized (proven not
     executed: it is due later), answer_lost (it is due to be looked up), or nothing when
     another worker was faster.
-    Raises SecretUnavailableError (nothing was begun), StoreUnavailableError.
+    Raises SecretUnavailableError, StoreUnavailableError (table, or bucket: nothing was begun).
     Guarantees
         The intent is written, on condition, before the call: of any number of workers one
         makes it, and a crash at any point leaves either no intent (nothing was sent) or an
         intent that is looked up before anything is sent again.
     """
     secret = lane.app_secrets()[0]
-    now = lane.tracker.now()
-    if not lane.has_share(adapter, adapter.create_ceiling):
-        wait_s = lane.next_minute_s(now)
-        trouble = "the provider's rate limit is used up"
-        return _postpone(lane, job, trouble, wait_s, Advance.POSTPONED)
+    is_our_turn = _has_slot(job.attempt, lane.tracker.now())
+    if not is_our_turn and not lane.has_share(adapter, adapter.create_ceiling):
+        return _queue(lane, job, adapter)
+    try:
+        whole = fetch(lane.files, job)
+    except DocumentsLostError as error:
+        return _fail(lane, job, error, Advance.UNSENDABLE)
     begun = _begin(lane, job)
     if begun is None:
         return Advanced(advance=Advance.NOTHING)
-    request = _request(lane, begun, adapter, secret)
+    request = _request(lane, whole, adapter, secret)
+    if _is_late(lane, begun):
+        late = ProviderUnreachableError("Our own table was too slow for a call to be safe.")
+        return _not_executed(lane, begun, late)
     try:
         event = adapter.read_created(lane.apis[adapter.name].call(request))
     except ProviderRefusedError as error:
-        return _fail(lane, begun, error)
+        return _fail(lane, begun, error, Advance.REFUSED)
     except ProviderUnknownOutcomeError as error:
         return _answer_lost(lane, begun, adapter, error)
     except (ProviderBusyError, ProviderUnreachableError) as error:
@@ -64,6 +81,30 @@ def create_at_provider(lane: DispatchLane, job: Job, adapter: ProviderAdapter) -
         _not_executed(lane, begun, error)
         raise
     return _created(lane, begun, event)
+
+
+def _is_late(lane: DispatchLane, begun: Job) -> bool:
+    """Whether a call that began now might still be under way when it is looked for."""
+    intent_at = begun.attempt.intent_at
+    return intent_at is None or lane.tracker.now() - intent_at > CALL_BEGINS_WITHIN
+
+
+def _has_slot(attempt: Attempt, now: datetime) -> bool:
+    """Whether a call was reserved for this attempt, and may still be made."""
+    return attempt.slot_at is not None and now - attempt.slot_at < SLOT_LASTS
+
+
+def _queue(lane: DispatchLane, job: Job, adapter: ProviderAdapter) -> Advanced:
+    """Have the job wait for a minute of the limit that has a call for it."""
+    slot_at, not_before = lane.reserve(adapter)
+    trouble = "the provider's rate limit is used up"
+    return _postpone(
+        lane,
+        job,
+        replace(job.attempt, not_before=not_before, slot_at=slot_at, held_until=not_before),
+        Advanced(advance=Advance.POSTPONED, reason=trouble),
+        within_s=LONGEST_DELAY_S,
+    )
 
 
 def _request(lane: DispatchLane, job: Job, adapter: ProviderAdapter, secret: str) -> Request:
@@ -83,11 +124,17 @@ def _begin(lane: DispatchLane, seen: Job) -> Job | None:
             lane.tracker.step(job, now) is Step.CREATE
             and job.attempt.number == seen.attempt.number
             and job.attempt.tries == seen.attempt.tries
+            and job.documents_key == seen.documents_key
         )
         if not is_ours:
             return job, None
         attempt = replace(
-            job.attempt, intent_at=now, missed_at=None, not_before=None, tries=job.attempt.tries + 1
+            job.attempt,
+            intent_at=now,
+            missed_at=None,
+            not_before=None,
+            slot_at=None,
+            tries=job.attempt.tries + 1,
         )
         return job.with_attempt(attempt), None
 
@@ -125,16 +172,27 @@ def _answer_lost(
 
 
 def _not_executed(lane: DispatchLane, begun: Job, error: RetryableError) -> Advanced:
-    tries = begun.attempt.tries
+    tries, advance = begun.attempt.tries, Advance.POSTPONED
     if error.code == UNAUTHORIZED:
+        advance = Advance.UNAUTHORIZED
         wait_s = lane.wait_s(error, tries, base_s=KEY_BASE_S, cap_s=KEY_CAP_S)
-        return _postpone(lane, begun, error.message, wait_s, Advance.UNAUTHORIZED)
-    wait_s = lane.wait_s(error, tries, base_s=BASE_S, cap_s=CAP_S)
-    return _postpone(lane, begun, error.message, wait_s, Advance.POSTPONED)
+    else:
+        wait_s = lane.wait_s(error, tries, base_s=BASE_S, cap_s=CAP_S)
+    not_before = lane.tracker.now() + timedelta(seconds=wait_s)
+    attempt = replace(begun.attempt, not_before=not_before)
+    if isinstance(error, ProviderBusyError):
+        # It is there, and has us wait: that is no outage.
+        attempt = replace(attempt, held_until=not_before)
+    return _postpone(lane, begun, attempt, Advanced(advance=advance, reason=error.message))
 
 
 def _postpone(
-    lane: DispatchLane, seen: Job, trouble: str, wait_s: float, advance: Advance
+    lane: DispatchLane,
+    seen: Job,
+    waiting: Attempt,
+    result: Advanced,
+    *,
+    within_s: float = MESSAGE_WITHIN_S,
 ) -> Advanced:
     """Note that nothing was executed, and that the same attempt is due after a wait."""
     is_due = False
@@ -145,18 +203,17 @@ def _postpone(
         is_due = mine is not None and job.status.is_active
         if mine is None:
             return job, None
-        not_before = now + timedelta(seconds=wait_s)
-        return job.with_attempt(
-            replace(mine, intent_at=None, missed_at=None, not_before=not_before, trouble=trouble)
-        ), None
+        attempt = replace(waiting, intent_at=None, missed_at=None, trouble=result.reason)
+        return job.with_attempt(attempt), None
 
     try:
         lane.tracker.change(seen.ref, decide)
     except NotFoundError:
         return Advanced(advance=Advance.GONE)
-    if is_due:
-        lane.remind(seen.ref, wait_s)
-    return Advanced(advance=advance, reason=trouble)
+    if is_due and waiting.not_before is not None:
+        wait_s = (waiting.not_before - lane.tracker.now()) / timedelta(seconds=1)
+        lane.remind(seen.ref, wait_s, within_s=within_s)
+    return result
 
 
 def _same_try(job: Job, seen: Job) -> Attempt | None:
@@ -166,7 +223,15 @@ def _same_try(job: Job, seen: Job) -> Attempt | None:
     return seen.attempt if is_same else None
 
 
-def _fail(lane: DispatchLane, begun: Job, error: ProviderRefusedError) -> Advanced:
+def _fail(
+    lane: DispatchLane,
+    begun: Job,
+    error: ProviderRefusedError | DocumentsLostError,
+    advance: Advance,
+) -> Advanced:
+    is_refusal = isinstance(error, ProviderRefusedError)
+    said = "The provider refused the job" if is_refusal else "The job cannot be sent"
+
     def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
         mine = _same_try(job, begun)
         if mine is None:
@@ -177,7 +242,7 @@ def _fail(lane: DispatchLane, begun: Job, error: ProviderRefusedError) -> Advanc
         note = Note(
             source=Source.DISPATCH,
             outcome=Outcome.APPLIED,
-            message=f"The provider refused the job: {error.message}",
+            message=f"{said}: {error.message}",
         )
         return lifecycle.fail_dispatch(job, error.code, error.message, now), note
 
@@ -185,4 +250,4 @@ def _fail(lane: DispatchLane, begun: Job, error: ProviderRefusedError) -> Advanc
         lane.tracker.change(begun.ref, decide)
     except NotFoundError:
         return Advanced(advance=Advance.GONE)
-    return Advanced(advance=Advance.REFUSED, reason=error.code)
+    return Advanced(advance=advance, reason=error.code)

@@ -1,12 +1,18 @@
 """Create a job at its provider, or register one that was made elsewhere."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from shared.domain.errors import ConflictError, ForbiddenError, InvalidRequestError
+from shared.domain.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidRequestError,
+    StoreUnavailableError,
+)
 from shared.domain.ids import JobRef
 from shared.domain.job import PIKCEL, WORKER, Attempt, Counts, Job, Priority
 from shared.domain.plan import schedule
@@ -15,8 +21,9 @@ from shared.domain.shop import Shop
 from shared.domain.statistics import BULK_TYPE_PREFIX
 from shared.domain.status import JobStatus, Outcome
 from shared.usecases.apply_event import adopt_parked
+from shared.usecases.documents import shelve, with_documents_of
 from shared.usecases.identify_caller import Caller
-from shared.usecases.ports import Idempotency, ShopStore
+from shared.usecases.ports import Files, Idempotency, ShopStore
 from shared.usecases.reserve_budget import budget_of, set_aside
 from shared.usecases.tracker import Note, Tracker
 
@@ -30,7 +37,7 @@ class NewJob:
 
     provider_job_id: the provider's id of a job made elsewhere, which is then only followed.
     product_id, variant_id: Shopify's global ids. parameters, metadata: at most 64 KB of JSON
-    each (they are stored with the job, and an item of the table ends at 400 KB).
+    each (they are written once, but read whenever the job is shown).
     total: how many items a worker's job is about. starts_as: the worker's word for a job that
     is at work from the beginning.
     """
@@ -76,6 +83,7 @@ class Identity:
 def create_job(
     tracker: Tracker,
     shops: ShopStore,
+    files: Files,
     caller: Caller,
     wish: NewJob,
     *,
@@ -83,7 +91,7 @@ def create_job(
     is_allowed_http: Callable[[str], bool],
     identity: Identity | None = None,
 ) -> Job:
-    """Create a job for the caller's shop; returns it as it then is.
+    """Create a job for the caller's shop; returns it as it then is, big documents perhaps shelved.
 
     Parameters
         idempotency: the same key with the same body gives the job made then, and no second one.
@@ -92,7 +100,8 @@ def create_job(
 
     Raises InvalidRequestError; LinkTakenError when the provider's id belongs to a job already
     (whose, is not said); IdempotencyKeyReusedError; ConflictError `already_running`;
-    BudgetExceededError; ForbiddenError for an agent that asks for more than its own work.
+    BudgetExceededError; ForbiddenError for an agent that asks for more than its own work;
+    StoreUnavailableError (table or bucket).
 
     Guarantees
         Job, link and timeline are one transaction. Events that came before the job are applied
@@ -105,7 +114,7 @@ def create_job(
     shop = caller.require_shop()
     settings = shops.get_shop(shop)
     budget = budget_of(settings)
-    job = Job(
+    whole = Job(
         shop=shop,
         job_id=identity.job_id if identity else tracker.new_id(now),
         created_at=identity.created_at if identity else now,
@@ -147,11 +156,12 @@ def create_job(
             ),
         ),
     )
-    job = set_aside(tracker, job, budget)
+    whole = set_aside(tracker, whole, budget)
     if wish.starts_as is not None:
         start = Report(status=JobStatus.PROCESSING, native=wish.starts_as)
-        job = apply_report(job, start, now).job
-    job = schedule(job, now, tracker.patience(job))
+        whole = apply_report(whole, start, now).job
+    whole = schedule(whole, now, tracker.patience(whole))
+    job = shelve(files, whole)
     entry = tracker.entry(_note(caller, job), None, job, now)
     # A job made elsewhere is being paid for already: it is counted, never refused.
     ceiling = budget if wish.provider_job_id is None else None
@@ -161,11 +171,21 @@ def create_job(
         raise _for_caller(tracker, caller, error) from None
     if created.job_id == job.job_id:
         tracker.send_owed(None, created, now)
+    else:
+        _take_back(files, job)
     if created.provider_job_id is None:
-        return created
+        # Not fetched again: a caller to whom the bucket's trouble is told might create it twice.
+        return with_documents_of(created, whole) if created.job_id == job.job_id else created
     # Also when it was made by an earlier call that died before it came this far.
     adopt_parked(tracker, created)
     return tracker.store.get(created.ref)
+
+
+def _take_back(files: Files, job: Job) -> None:
+    """Remove the documents of a job that was not made, since it had been made before."""
+    if job.documents_key is not None:
+        with suppress(StoreUnavailableError):
+            files.delete([job.documents_key])
 
 
 def _provider(wish: NewJob) -> str:

@@ -8,17 +8,18 @@ from shared.usecases.tracker import CONFLICT_TRIES, Tracker
 
 
 def delete_job(tracker: Tracker, files: Files, ref: JobRef) -> None:
-    """Delete an ended job: its images, then its item, timeline and share of the statistics.
+    """Delete an ended job: its files, then its item, timeline and share of the statistics.
 
-    The images go first: a crash in between leaves a job that can be deleted again, never
-    images that nothing refers to.
+    The files (images, documents) go first: a crash in between leaves a job that can be deleted
+    again, never files that nothing refers to.
 
     Raises NotFoundError; ConflictError `job_active` while somebody still works on it.
     """
     for _ in range(CONFLICT_TRIES):
         job = tracker.store.get(ref)
         check_deletable(job)
-        keys = [output.key for output in job.outputs if output.key is not None]
+        files_of_it = [job.documents_key, *(output.key for output in job.outputs)]
+        keys = [key for key in files_of_it if key is not None]
         if keys:
             files.delete(keys)
         try:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.domain.errors import (
@@ -28,8 +28,17 @@ from shared.usecases.tracker import Tracker
 
 # One limit for all our calls to a provider: we have one key there.
 LIMIT_KEY = "account"
+# Calls of a minute that are not creates and may be made though creates use up the rest: what
+# is waited for must be asked about, else results and proofs come too late.
+ASKING_KEY = "asking"
 # What is due within this time gets a delayed message; for the rest the sweep is soon enough.
 MESSAGE_WITHIN_S = 120
+# The longest delay that a queue gives a message.
+LONGEST_DELAY_S = 900
+# A call that is reserved for a minute is made in it, or a little later (the sweep's minute).
+SLOT_LASTS = timedelta(seconds=120)
+# So far ahead calls are reserved: with 90 a minute, that is the place of 32,400 jobs.
+RESERVED_MINUTES = 360
 # Of the next minute, so that those who wait for it do not all call in its first second.
 SPREAD_S = 10
 
@@ -41,6 +50,7 @@ class Advance(StrEnum):
     GONE = "gone"  # the job was deleted
     CREATED = "created"  # the provider has it
     REFUSED = "refused"  # the provider will not do it: the job failed
+    UNSENDABLE = "unsendable"  # what was to be sent is lost: the job failed
     POSTPONED = "postponed"  # not executed for now (limit, no connection): due later
     UNAUTHORIZED = "unauthorized"  # not executed: the provider does not accept our key
     ANSWER_LOST = "answer_lost"  # it may have been executed: to be looked up
@@ -87,18 +97,41 @@ class DispatchLane:
         """Take one call of our share of the provider's limit, if there is one left."""
         return self.limiter.take(adapter.name, LIMIT_KEY, self.tracker.now(), ceiling=ceiling)
 
+    def reserve(self, adapter: ProviderAdapter) -> tuple[datetime | None, datetime]:
+        """Take a call of our share of a later minute.
+
+        Returns the minute (None: all were taken) and when to look again. Everybody who waits
+        looks twice, however many wait: now, and when it is his turn.
+        """
+        now = self.tracker.now()
+        slot_at = self.limiter.reserve(
+            adapter.name,
+            LIMIT_KEY,
+            now,
+            ceiling=adapter.create_ceiling,
+            minutes=RESERVED_MINUTES,
+        )
+        if slot_at is None:
+            spread = timedelta(minutes=RESERVED_MINUTES * self.tracker.random.fraction())
+            return None, now + timedelta(minutes=RESERVED_MINUTES) + spread
+        return slot_at, slot_at + timedelta(seconds=SPREAD_S * self.tracker.random.fraction())
+
     def call(self, adapter: ProviderAdapter, request: Request, *, ceiling: int) -> Reply:
         """Make one call, within our share of the provider's limit.
 
         Raises ProviderBusyError (our share of this minute is used up: nothing was sent), and
         what ProviderApi raises.
         """
-        if not self.has_share(adapter, ceiling):
+        if not self.has_share(adapter, ceiling) and not self._may_ask(adapter):
             raise ProviderBusyError(
                 "Our share of the provider's rate limit is used up for this minute.",
                 retry_after_s=self.next_minute_s(self.tracker.now()),
             )
         return self.apis[adapter.name].call(request)
+
+    def _may_ask(self, adapter: ProviderAdapter) -> bool:
+        now, ceiling = self.tracker.now(), adapter.asking_floor
+        return self.limiter.take(adapter.name, ASKING_KEY, now, ceiling=ceiling)
 
     def next_minute_s(self, now: datetime) -> float:
         """Return the wait until some seconds into the next minute, when we have a share again."""
@@ -112,12 +145,12 @@ class DispatchLane:
             return max(jitter, 1.0)
         return error.retry_after_s + min(jitter, SPREAD_S)
 
-    def remind(self, ref: JobRef, wait_s: float) -> None:
+    def remind(self, ref: JobRef, wait_s: float, *, within_s: float = MESSAGE_WITHIN_S) -> None:
         """Have the job looked at after a wait, where the sweep's minute would be too slow.
 
         Its `due_at` is set already, so a message that cannot be sent is no loss.
         """
-        if wait_s > MESSAGE_WITHIN_S:
+        if math.ceil(wait_s) > within_s:
             return
         try:
             self.tracker.outbox.send_dispatch(

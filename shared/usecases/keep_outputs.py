@@ -25,7 +25,8 @@ from shared.usecases.tracker import Note
 
 # After this long, trouble that always looks transient is taken for the end of the link.
 PATIENCE = timedelta(hours=24)
-# One message works no longer than this before it hands the rest to the next one.
+# One message begins nothing later than this (a fetch takes up to 20 s, a question to the
+# provider 30 s; the function has 60), but hands the rest to the next one.
 BUDGET = timedelta(seconds=20)
 BASE_S, CAP_S = 5.0, 120.0
 # So many looks in a row follow each other by delayed messages; then the sweep's growing
@@ -34,6 +35,14 @@ MAX_REMINDERS = 5
 
 EXPIRED = "The result's link had died before the image could be fetched."
 NOTHING_TOLD = "The provider says that the job is completed, but gives no result."
+
+
+class _OutOfTimeError(Exception):
+    """The rest is another message's. output: with what was found out so far."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__("out of time")
+        self.output = output
 
 
 @dataclass(slots=True)
@@ -73,8 +82,12 @@ def _gather(lane: DispatchLane, job: Job, adapter: ProviderAdapter | None) -> _H
             harvest.is_cut_short = True
             break
         try:
-            download = _fetch(lane, job, output, adapter)
+            download = _fetch(lane, job, output, adapter, began_at)
             harvest.found.append(_store(lane, job, output, download))
+        except _OutOfTimeError as error:
+            harvest.found.append(error.output)
+            harvest.is_cut_short = True
+            break
         except PermanentError as error:
             harvest.found.append(replace(output, error_code=error.code))
             harvest.reasons[output.attempt, output.index] = error.message
@@ -92,7 +105,11 @@ def _gather(lane: DispatchLane, job: Job, adapter: ProviderAdapter | None) -> _H
 
 
 def _fetch(
-    lane: DispatchLane, job: Job, output: Output, adapter: ProviderAdapter | None
+    lane: DispatchLane,
+    job: Job,
+    output: Output,
+    adapter: ProviderAdapter | None,
+    began_at: datetime,
 ) -> Download:
     """Fetch a result; when its link is dead, ask the provider once for a fresh one."""
     hosts = adapter.result_hosts if adapter else ()
@@ -101,13 +118,20 @@ def _fetch(
             return lane.downloads.fetch(output.url, hosts)
         except OutputExpiredError:
             pass
+    _check_time(lane, began_at, output)
     fresh = _fresh_link(lane, job, output, adapter)
     if fresh is None:
         raise OutputExpiredError(EXPIRED)
+    _check_time(lane, began_at, replace(output, url=fresh))
     try:
         return lane.downloads.fetch(fresh, hosts)
     except OutputExpiredError:
         raise OutputExpiredError(EXPIRED) from None
+
+
+def _check_time(lane: DispatchLane, began_at: datetime, output: Output) -> None:
+    if lane.tracker.now() - began_at > BUDGET:
+        raise _OutOfTimeError(output)
 
 
 def _fresh_link(
@@ -240,6 +264,8 @@ def _note(before: Job, after: Job, harvest: _Harvest) -> Note | None:
         return None
     kept = sum(output.is_kept for output in harvest.found)
     lost = list(harvest.reasons.values())
+    if not kept and not lost:
+        return None  # a fresh link only
     words = [f"{kept} {'result is' if kept == 1 else 'results are'} kept."] if kept else []
     return Note(
         source=Source.DISPATCH, outcome=Outcome.NOTED, message=" ".join([*words, *lost[:1]])

@@ -146,7 +146,8 @@ class JobStore(Protocol):
         One plain conditional update, or one transaction where a link is learnt, the
         statistics change (difference of contributions), or a log entry belongs to it.
         Raises VersionConflictError (read again, decide again), LinkTakenError,
-        BudgetExceededError (see `create`).
+        BudgetExceededError (see `create`), and ConflictError `already_running` when an exclusive
+        job that had ended starts again beside another.
         """
         ...
 
@@ -360,6 +361,15 @@ class Limiter(Protocol):
 
     def take(self, provider: str, key: str, now: datetime, *, ceiling: int) -> bool:
         """Take one call of this minute; False when `ceiling` calls were taken already."""
+        ...
+
+    def reserve(
+        self, provider: str, key: str, now: datetime, *, ceiling: int, minutes: int
+    ) -> datetime | None:
+        """Take one call of the first later minute that has one left, of the next `minutes`.
+
+        Returns the beginning of that minute, None when all of them are taken.
+        """
         ...
 
 
@@ -660,6 +670,18 @@ class ProductMedia:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProductOutline:
+    """What must be known of a product before anything is made for it.
+
+    media_count: how many media it shows; 0 where Shopify does not say.
+    """
+
+    product_id: str
+    title: str
+    media_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShopLook:
     """What exists of the ids asked for; those that do not exist are left out."""
 
@@ -688,6 +710,10 @@ class ShopAdmin(Protocol):
         """Actual cost of those, in Shopify's points."""
         ...
 
+    def outline(self, product_ids: Sequence[str]) -> Mapping[str, ProductOutline]:
+        """Read products by id, cheaply; those that do not exist are left out."""
+        ...
+
     def stage(self, files: Sequence[FileToStage]) -> StagedAnswer:
         """Open upload targets (safe to repeat)."""
         ...
@@ -712,8 +738,11 @@ class ShopAdmin(Protocol):
         """Put files on products or take them off."""
         ...
 
-    def delete(self, media_ids: Sequence[str]) -> None:
-        """Delete files; those that do not exist are no error."""
+    def delete(self, media_id: str) -> str | None:
+        """Delete a file; one that does not exist is no error.
+
+        Returns Shopify's word (FilesErrorCode) for why the file stays, None if it is gone.
+        """
         ...
 
 

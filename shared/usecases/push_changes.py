@@ -116,13 +116,16 @@ def attached(job: Job, indexes: Collection[int], now: datetime) -> Job:
 
 
 def failed(job: Job, failures: Mapping[int, tuple[str, str | None]], now: datetime) -> Job:
-    """Record outputs that will never get there: by index our code, and Shopify's word."""
+    """Record outputs that will never get there, nor have a file at Shopify (any more).
+
+    Parameters: `failures` holds by index our code, and Shopify's word.
+    """
     for index, (code, word) in failures.items():
         output = output_of(job, index)
         if output is None or not output.push_status.is_active:
             continue
         moved = lifecycle.move_output(output, PushEvent.FAIL)
-        job = job.with_output(replace(moved, media_error=word))
+        job = job.with_output(replace(moved, media_id=None, media_error=word))
         job = replace(job, push=replace(job.push, error_code=code, error=PUSH_SENTENCES[code]))
     job = lifecycle.settle_push(job, now)
     return job if job.push.status.is_active else _rested(job, now)
@@ -136,6 +139,14 @@ def given_up(job: Job, code: str, now: datetime) -> Job:
         return lifecycle.fail_push(job, code, sentence, now)
     push = replace(job.push, undo=False, not_before=None, error_code=code, error=sentence)
     return replace(job, push=push, updated_at=now, due_tries=0)
+
+
+def without_files(job: Job, media_ids: Collection[str]) -> Job:
+    """Forget files that no longer exist."""
+    for output in job.current_outputs:
+        if output.media_id in media_ids:
+            job = job.with_output(replace(output, media_id=None))
+    return job
 
 
 def undone(job: Job, now: datetime) -> Job:

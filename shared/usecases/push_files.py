@@ -55,8 +55,8 @@ def plain(text: str) -> str:
 def better_alt(job: Job, output: Output, file: MediaFile, product: ProductMedia) -> str | None:
     """Return the alt text to set when the file goes onto its product, None to leave it.
 
-    Only a text of ours is replaced (the marker of a shared create call, or one made before
-    the product's title was known); what a merchant wrote stays.
+    Only a text of ours is replaced (the marker of a shared create call, or one without the
+    product's title); what a merchant wrote stays.
     """
     wanted = alt_text(job, product.title)
     ours = {plain(filename(job, output)), plain(alt_text(job))}
@@ -64,14 +64,16 @@ def better_alt(job: Job, output: Output, file: MediaFile, product: ProductMedia)
     return wanted if is_ours and plain(file.alt) != plain(wanted) else None
 
 
-def is_ours(job: Job, output: Output, file: MediaFile) -> bool:
+def is_ours(job: Job, output: Output, file: MediaFile, title: str | None = None) -> bool:
     """Tell whether a file of the right name can be the one that a lost call made of `output`.
 
     Until it is READY only its alt text speaks for it; then its size does.
+
+    Parameters: `title` is the product's, where Shopify told it.
     """
     if file.filename is None:
-        texts = {plain(filename(job, output)), plain(alt_text(job))}
-        return plain(file.alt) in texts
+        texts = (filename(job, output), alt_text(job), alt_text(job, title))
+        return plain(file.alt) in {plain(text) for text in texts}
     bytes_known = output.size_bytes is not None and file.size_bytes is not None
     if bytes_known and output.size_bytes == file.size_bytes:
         return True

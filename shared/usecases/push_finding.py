@@ -43,7 +43,8 @@ class FileFinder:
 
     def _judge_found(self, key: Key, found: Sequence[MediaFile], *, after_clash: bool) -> None:
         ref, job, output = key[0], self._run.jobs[key[0]], self._run.output(key)
-        ours = [file for file in found if is_ours(job, output, file)]
+        title = self._run.title(ref)
+        ours = [file for file in found if is_ours(job, output, file, title)]
         strangers = [file for file in found if file.filename and file not in ours]
         if ours:
             best = min(ours, key=lambda file: (file.has_failed, not file.is_ready))

@@ -20,6 +20,7 @@ from shared.domain.push_errors import (
 )
 from shared.usecases import push_changes as changes
 from shared.usecases.ports import FileRefusal, FileToCreate, FileToStage, MediaFile, StagedTarget
+from shared.usecases.push_checking import ProductChecker
 from shared.usecases.push_files import is_uploadable, plain
 from shared.usecases.push_finding import CLASH, FileFinder
 from shared.usecases.push_run import Key, PushRun
@@ -31,9 +32,10 @@ UPLOAD_RESERVE_S = 15.0
 class FileMaker:
     """Makes a file of every output that has none."""
 
-    def __init__(self, run: PushRun, finder: FileFinder) -> None:
+    def __init__(self, run: PushRun, finder: FileFinder, checker: ProductChecker) -> None:
         self._run = run
         self._finder = finder
+        self._checker = checker
 
     def create_missing(self) -> bool:
         """Make a file of every output that has none; True if any was made."""
@@ -49,6 +51,9 @@ class FileMaker:
                 self._run.fail_output(key, IMAGE_TYPE)
         keys = [key for key in keys if self._run.output(key).push_status.is_active]
         if not keys or not self._run.has_time(UPLOAD_RESERVE_S):
+            return False
+        keys = self._checker.admit(keys)
+        if not keys:
             return False
         sources = self._upload(keys)
         claimed = [key for key in self._claim(sources) if self._run.is_open(key)]

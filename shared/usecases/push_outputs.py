@@ -2,12 +2,15 @@
 
 The order of things, each step written down before the next one begins:
 
-    staged upload → lease and intent (`staging`) → fileCreate under a name of the job's own
-    → media id (`processing`) → READY → read product.media → fileUpdate → `pushed`
+    look at the product → staged upload → lease and intent (`staging`)
+    → fileCreate under a name of the job's own → media id (`processing`)
+    → READY → read product.media → fileUpdate → `pushed`
 
 A crash or a lost answer anywhere leaves a state from which the next run goes on: what was
 begun and never heard of is looked up by its name first, and Shopify refuses a second file
-of that name. A job that is being worked on has a lease (`push.not_before`), so that two
+of that name. A push that fails for good leaves no file of its own behind: it is deleted
+first and then forgotten, so that a crash between leaves a job that looks at it once more.
+A job that is being worked on has a lease (`push.not_before`), so that two
 runs never act on it at once.
 """
 
@@ -20,6 +23,7 @@ from shared.domain.job import TOKEN_DEAD
 from shared.domain.push_errors import MEDIA_SLOW, PRODUCT_GONE, SHOP_SENTENCES
 from shared.usecases import push_changes as changes
 from shared.usecases.ports import PushRequest
+from shared.usecases.push_checking import ProductChecker
 from shared.usecases.push_files import product_gid
 from shared.usecases.push_finding import FileFinder
 from shared.usecases.push_lane import PushLane, PushOutcome, PushReport
@@ -93,8 +97,9 @@ def _work(run: PushRun) -> None:
 
 
 def _advance(run: PushRun) -> None:
-    finder = FileFinder(run)
-    maker, placer = FileMaker(run, finder), FilePlacer(run, finder)
+    finder, checker = FileFinder(run), ProductChecker(run)
+    maker, placer = FileMaker(run, finder, checker), FilePlacer(run, finder)
+    checker.look()  # its titles also tell which files are ours
     finder.look_up(sorted(run.unknown, key=_order))
     waits = list(POLL_WAITS_S)
     has_made = maker.create_missing()

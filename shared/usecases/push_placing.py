@@ -1,14 +1,22 @@
 """Putting files that are READY on their products, and taking them off again."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from shared.domain.errors import ShopBusyError, ShopUnknownOutcomeError
 from shared.domain.ids import JobRef
 from shared.domain.job import Job, Output
 from shared.domain.push_errors import MEDIA_SLOW, PRODUCT_GONE, Remedy, judge_file, judge_media
+from shared.domain.status import PushStatus
 from shared.usecases import push_changes as changes
-from shared.usecases.ports import FileChange, FileRefusal, MediaFile, ProductMedia, ShopLook
+from shared.usecases.ports import (
+    FileChange,
+    FileRefusal,
+    MediaFile,
+    ProductMedia,
+    ProductOutline,
+    ShopLook,
+)
 from shared.usecases.push_files import better_alt
 from shared.usecases.push_finding import FileFinder
 from shared.usecases.push_lane import PushOutcome
@@ -23,6 +31,9 @@ class FilePlacer:
     def __init__(self, run: PushRun, finder: FileFinder) -> None:
         self._run = run
         self._finder = finder
+        # What the last look showed, and which changes went unanswered since.
+        self._seen: Mapping[str, MediaFile] = {}
+        self._unsure: set[Key] = set()
 
     def settle(self) -> None:
         """Look at every file and product of the run, and put on or take off what is to be."""
@@ -42,14 +53,17 @@ class FilePlacer:
             return
         products = list(dict.fromkeys(self._run.product(ref) for ref in refs))
         look = self._run.ask(lambda: self._run.admin.look(list(dict.fromkeys(media)), products))
-        self._run.products.update(look.products)
+        self._run.products |= {
+            product: _outline(look.products.get(product)) for product in products
+        }
+        self._seen, self._unsure = look.media, set()
         wanted: dict[Key, FileChange] = {}
         for ref in refs:
             product = look.products.get(self._run.product(ref))
             if self._run.jobs[ref].push.undo:
                 wanted |= self._plan_removal(ref, product, look)
             elif product is None:
-                self._run.give_up(ref, PRODUCT_GONE)
+                self._end(ref, PRODUCT_GONE)
             else:
                 wanted |= self._plan_addition(ref, product, look)
         self._change_files(wanted)
@@ -115,18 +129,57 @@ class FilePlacer:
             return
         verdict = judge_media(file.errors)
         word = file.errors[0] if file.errors else "UNKNOWN"
-        # It is on no product; left alone it would keep its name and take up storage.
-        try:
-            self._run.ask(lambda: self._run.admin.delete([file.media_id]))
-        except ShopUnknownOutcomeError as lost:
-            # Deleted or not: the next look finds out, and deleting twice does no harm.
-            raise ShopBusyError(lost.message, retry_after_s=lost.retry_after_s) from lost
+        # It is on no product; left alone it would keep its name and take up storage. If Shopify
+        # will not delete it, the push goes on under another name all the same.
+        self._delete(file.media_id)
         if verdict.remedy is Remedy.FAIL:
             self._run.fail_output(key, verdict.code, word)
         elif verdict.remedy is Remedy.LOOK_UP:
             self._adopt_namesake(key)
         else:
             self._finder.rename(key, word, verdict.code)
+
+    def _delete(self, media_id: str) -> str | None:
+        """Delete a file; returns Shopify's word for why it stays, None if it is gone."""
+        try:
+            return self._run.ask(lambda: self._run.admin.delete(media_id))
+        except ShopUnknownOutcomeError as lost:
+            # Deleted or not: the next look finds out, and deleting twice does no harm.
+            raise ShopBusyError(lost.message, retry_after_s=lost.retry_after_s) from lost
+
+    def _end(self, ref: JobRef, code: str) -> None:
+        """End a push for good, and first delete the files it made: they are on no product.
+
+        Files of earlier pushes stay: they were on a product, and the merchant may use them
+        elsewhere since.
+        """
+        if ref not in self._run.leases and not self._run.take_lease(ref, _hold):
+            return
+        deleted: set[str] = set()
+        for output in changes.pending(self._run.jobs[ref]):
+            media_id = output.media_id
+            if media_id is None:
+                continue
+            is_own = output.push_status is PushStatus.PROCESSING
+            if media_id not in self._seen and (ref, output.index) not in self._run.fresh:
+                deleted.add(media_id)
+            elif is_own and not self._run.has_time(0):
+                return  # the next run deletes it
+            elif is_own and not self._keeps(ref, media_id):
+                deleted.add(media_id)
+            if ref in self._run.outcomes:
+                return
+        self._run.end(ref, code, deleted)
+
+    def _keeps(self, ref: JobRef, media_id: str) -> bool:
+        """Delete a file; True if Shopify will not. While it may later, the job waits."""
+        word = self._delete(media_id)
+        if word is None:
+            return False
+        verdict = judge_file(word)
+        if verdict.remedy is Remedy.LATER:
+            self._run.postpone(ref, None, verdict.code)
+        return True
 
     def _adopt_namesake(self, key: Key) -> None:
         """The name clashed after the call: take the file that has it, if it is ours."""
@@ -159,6 +212,7 @@ class FilePlacer:
         try:
             answer = self._run.ask(lambda: self._run.admin.update([wanted[key] for key in keys]))
         except ShopUnknownOutcomeError:
+            self._unsure |= set(keys)
             return []  # the next look at the products tells
         changed = {file.media_id for file in answer.files}
         done = [key for key in keys if wanted[key].media_id in changed]
@@ -184,13 +238,22 @@ class FilePlacer:
             return  # looked at again, in this run or the next
         if is_removal and (verdict.remedy is Remedy.MAKE_AGAIN or verdict.code == PRODUCT_GONE):
             wanted.pop(key)  # gone is taken off, too
-        elif verdict.remedy is Remedy.FAIL:
+        elif verdict.remedy is Remedy.FAIL and is_removal:
             self._run.give_up(key[0], verdict.code)
+        elif verdict.remedy is Remedy.FAIL and not any(ref == key[0] for ref, _ in self._unsure):
+            self._end(key[0], verdict.code)  # else a file of it may be on the product: look first
 
     def _finish_changes(self, ref: JobRef, wanted: dict[Key, FileChange]) -> None:
         is_done = not any(owner == ref for owner, _ in wanted)
         if ref not in self._run.outcomes and self._run.jobs[ref].push.undo and is_done:
             self._finish_removal(ref)
+
+
+def _outline(product: ProductMedia | None) -> ProductOutline | None:
+    if product is None:
+        return None
+    count = len(product.media_ids)
+    return ProductOutline(product_id=product.product_id, title=product.title, media_count=count)
 
 
 def _hold(job: Job, until: datetime, _now: datetime) -> Job:

@@ -17,7 +17,7 @@ from shared.domain.plan import Step
 from shared.domain.push_errors import PUSH_SENTENCES
 from shared.domain.status import Outcome, PushStatus
 from shared.usecases import push_changes as changes
-from shared.usecases.ports import ProductMedia, ShopAdmin
+from shared.usecases.ports import ProductOutline, ShopAdmin
 from shared.usecases.push_files import alt_text, filename, product_gid
 from shared.usecases.push_lane import PushLane, PushOutcome, PushReport
 from shared.usecases.tracker import Note
@@ -56,7 +56,8 @@ class PushRun:
         self.lost: set[Key] = set()
         # Outputs whose file was made in this run: Shopify may not show it for a moment.
         self.fresh: set[Key] = set()
-        self.products: dict[str, ProductMedia] = {}
+        # Products as last seen in this run, None if they are gone.
+        self.products: dict[str, ProductOutline | None] = {}
 
     # --- the run as a whole ------------------------------------------------------------
 
@@ -158,7 +159,7 @@ class PushRun:
             except NotFoundError:
                 self.outcomes[ref] = PushOutcome.GONE
 
-    def take_lease(self, ref: JobRef, change: LeasedChange) -> bool:
+    def take_lease(self, ref: JobRef, change: LeasedChange, note: Note | None = None) -> bool:
         """Write a change that only the holder of the lease may make; False if that is not us."""
 
         def decide(job: Job, now: datetime) -> Job:
@@ -171,7 +172,7 @@ class PushRun:
 
         until = self.clock.now() + timedelta(seconds=changes.LEASE_S)
         try:
-            self.save(ref, decide)
+            self.save(ref, decide, note)
         except _TakenOverError:
             self.outcomes[ref] = PushOutcome.NOTHING
         if ref in self.outcomes:
@@ -198,14 +199,38 @@ class PushRun:
         self._failures.append(code)
         self.outcomes.setdefault(ref, PushOutcome.FAILED)
 
+    def end(self, ref: JobRef, code: str, deleted: Collection[str] = ()) -> None:
+        """End a job's push for good, unless another run is working on it.
+
+        Parameters: `deleted` are ids of files that no longer exist.
+        """
+
+        def change(job: Job, _until: datetime, now: datetime) -> Job:
+            return changes.given_up(changes.without_files(job, deleted), code, now)
+
+        if self.take_lease(ref, change, note_of(PUSH_SENTENCES[code])):
+            self._failures.append(code)
+            self.outcomes.setdefault(ref, PushOutcome.FAILED)
+
     def fail_output(self, key: Key, code: str, word: str | None = None) -> None:
-        """End one output; the job goes on with the others."""
+        """End one output that has no file (any more); the job goes on with the others."""
         ref, index = key
         failures = {index: (code, word)}
         note = note_of(PUSH_SENTENCES[code])
         self.save(ref, lambda job, now: changes.failed(job, failures, now), note)
         self._failures.append(code)
         self.close_if_ended(ref)
+
+    def refuse_outputs(self, ref: JobRef, indexes: Collection[int], code: str) -> None:
+        """End outputs that nothing was made for, unless another run is working on the job."""
+
+        def change(job: Job, until: datetime, now: datetime) -> Job:
+            failures = dict.fromkeys(indexes, (code, None))
+            return changes.failed(changes.lease(job, until), failures, now)
+
+        if self.take_lease(ref, change, note_of(PUSH_SENTENCES[code])):
+            self._failures.append(code)
+            self.close_if_ended(ref)
 
     def close_if_ended(self, ref: JobRef) -> None:
         """Note what became of a job whose outputs have all ended."""
@@ -232,8 +257,12 @@ class PushRun:
 
     def alt(self, key: Key) -> str:
         """Return the output's alt text, as far as it is known."""
-        known = self.products.get(self.product(key[0]))
-        return alt_text(self.jobs[key[0]], known.title if known else None)
+        return alt_text(self.jobs[key[0]], self.title(key[0]))
+
+    def title(self, ref: JobRef) -> str | None:
+        """Return the title of the job's product, where Shopify told it."""
+        known = self.products.get(self.product(ref))
+        return known.title if known else None
 
     def is_open(self, key: Key) -> bool:
         """Tell whether the output's job is still being worked on."""

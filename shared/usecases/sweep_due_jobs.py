@@ -9,12 +9,14 @@ from itertools import batched
 
 from shared.domain import lifecycle
 from shared.domain.errors import (
+    InvariantError,
     JobTrackerError,
     QueueUnavailableError,
     RetryableError,
     VersionConflictError,
 )
 from shared.domain.events import Source
+from shared.domain.ids import JobRef
 from shared.domain.job import DISPATCH_UNKNOWN, TIMED_OUT, Job
 from shared.domain.plan import DISPATCH_STEPS, SWEEP_STEPS, Step, next_look, owed_results
 from shared.domain.status import Outcome
@@ -42,12 +44,12 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 120.0, 1800.0
 # it may only be waiting behind others, while Shopify is out.)
 MAX_PUSH_LOOKS = 16
 MAX_KEEP_LOOKS = 12
+# Some four hours: a provider that cannot be asked about a job that has ended by a guess.
+MAX_ENDED_POLLS = 12
 PUSH_STUCK = "push_stuck"
 # Some four hours of chunks that never came to their end.
 MAX_BULK_LOOKS = 12
 BULK_STUCK = "bulk_stuck"
-# Steps without a deadline of their own: their tries are counted.
-_BOUNDED = (Step.KEEP, Step.PUSH, Step.BULK)
 # The table is out, it is not one job's trouble.
 FAILURES_IN_A_ROW = 5
 
@@ -104,10 +106,25 @@ class _Sweep:
             if not refs:
                 return self._report
             seen.update(ref.job_id for ref in refs)
-            self._send(self._claim_all(self._tracker.store.get_many(refs)))
+            self._send(self._claim_all(self._read(refs)))
             if self._must_stop():
                 self._report.is_complete = False
                 return self._report
+
+    def _read(self, refs: Sequence[JobRef]) -> list[Job]:
+        try:
+            return self._tracker.store.get_many(refs)
+        except InvariantError:
+            return [job for ref in refs for job in self._read_one(ref)]
+
+    def _read_one(self, ref: JobRef) -> list[Job]:
+        """Read one job of a page that has an unreadable one, written by a newer version of us."""
+        try:
+            return self._tracker.store.get_many([ref])
+        except InvariantError as error:
+            log.exception("job not swept", extra={"job_id": ref.job_id, "code": error.code})
+            self._report.failed += 1
+            return []
 
     def _must_stop(self) -> bool:
         is_late = self._tracker.now() >= self._ends_at
@@ -142,7 +159,7 @@ class _Sweep:
         if step in SWEEP_STEPS:
             after, note = _end(job, step, now)
             claimed = self._tracker.write(job, after, note)
-        elif step in _BOUNDED and _is_hopeless(job, step, now):
+        elif _has_no_deadline(job, step) and _is_hopeless(job, step, now):
             after, note = _give_up(job, step, now)
             claimed = self._tracker.write(job, after, note)
             self._report.given_up += 1
@@ -155,7 +172,7 @@ class _Sweep:
     def _moved(self, job: Job, step: Step, now: datetime) -> Job:
         """Move `due_at` on, so that the next run leaves the job alone while it is seen to."""
         moved = replace(job, due_at=next_look(job, now, self._tracker.patience(job)))
-        if step not in _BOUNDED:
+        if not _has_no_deadline(job, step):
             # Deadlines and tries of their own bound these.
             return moved
         # The lanes set it back to 0 whenever they get to see the job in earnest.
@@ -213,11 +230,18 @@ def _dispatches(claimed: Sequence[tuple[Step, Job]]) -> list[DispatchMessage]:
     return messages
 
 
+def _has_no_deadline(job: Job, step: Step) -> bool:
+    is_ended_poll = step is Step.POLL and not job.status.is_active
+    return is_ended_poll or step in (Step.KEEP, Step.PUSH, Step.BULK)
+
+
 def _is_hopeless(job: Job, step: Step, now: datetime) -> bool:
     if step is Step.PUSH:
         return job.due_tries >= MAX_PUSH_LOOKS
     if step is Step.BULK:
         return job.due_tries >= MAX_BULK_LOOKS
+    if step is Step.POLL:
+        return job.due_tries >= MAX_ENDED_POLLS
     return job.due_tries >= MAX_KEEP_LOOKS and is_overdue(job, now)
 
 
@@ -233,6 +257,10 @@ def _give_up(job: Job, step: Step, now: datetime) -> tuple[Job, Note]:
         )
         after = lifecycle.fail_dispatch(job, BULK_STUCK, sentence, now)
         return after, Note(source=Source.SWEEP, outcome=Outcome.APPLIED, message=sentence)
+    if step is Step.POLL:
+        sentence = "The provider could not be asked about this job for hours; it stays as it is."
+        after = replace(job, poll_wanted=False, due_tries=0)
+        return after, Note(source=Source.SWEEP, outcome=Outcome.NOTED, message=sentence)
     sentence = "The result could not be fetched for a day, and is given up."
     after = give_up_outputs(job, now)
     return after, Note(source=Source.SWEEP, outcome=Outcome.APPLIED, message=sentence)

@@ -96,7 +96,8 @@ class Tracker:
             owner = read_reference(event.provider, event.reference, app_secrets)
             if owner is not None:
                 return owner.ref == ref
-        return False if event.shop is not None and event.shop != ref.shop else None
+        # A shop's domain is the same in any case; ours is kept in lower case.
+        return False if event.shop is not None and event.shop.lower() != ref.shop else None
 
     def step(self, job: Job, now: datetime) -> Step:
         """Return what the job needs at `now`."""

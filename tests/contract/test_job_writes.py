@@ -19,6 +19,7 @@ from shared.domain.events import Link
 from shared.domain.ids import JobRef
 from shared.domain.job import Attempt, Job
 from shared.domain.status import JobStatus, PushStatus
+from shared.usecases.documents import fetch, shelve
 from shared.usecases.ports import Idempotency, JobStore
 from tests.builders import (
     OTHER_SHOP,
@@ -33,6 +34,7 @@ from tests.builders import (
 )
 from tests.contract.entries import an_entry
 from tests.fakes.clock import START, FakeClock
+from tests.fakes.files import FakeFiles
 
 
 def idempotency(key: str = "k", body: str = "b") -> Idempotency:
@@ -46,6 +48,18 @@ def failed(job: Job) -> Job:
 def test_a_created_job_is_read_back_as_it_is(store: JobStore) -> None:
     job = store.create(a_kept_job(name="Überschrift", metadata={"a": [1, {"b": None}]}))
     assert store.get(job.ref) == job
+
+
+def test_a_job_keeps_the_key_of_its_documents_through_changes(store: JobStore) -> None:
+    files = FakeFiles()
+    job = a_job(parameters={"x": "y" * 60_000}, result={"n": 1})
+    made = store.create(shelve(files, job))
+    saved = store.save(made, replace(made, progress=10))
+    assert store.get(job.ref) == saved
+    assert fetch(files, saved) == replace(job, progress=10, version=2)
+    whole = fetch(files, store.get(job.ref))
+    small = store.save(saved, shelve(files, replace(whole, parameters={"x": 1}, result=None)))
+    assert (small.documents_key, store.get(job.ref).parameters) == (None, {"x": 1})
 
 
 def test_a_job_that_was_never_made_is_not_found(store: JobStore) -> None:

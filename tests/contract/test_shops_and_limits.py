@@ -79,3 +79,30 @@ def test_every_minute_provider_and_key_has_calls_of_its_own(stores: Stores) -> N
 
 def test_a_ceiling_of_none_allows_nothing(stores: Stores) -> None:
     assert not stores.limiter.take("pikcel", "key", START, ceiling=0)
+
+
+def reserve(stores: Stores, seconds: float, *, ceiling: int = 2, minutes: int = 3) -> object:
+    return stores.limiter.reserve("pikcel", "key", later(seconds), ceiling=ceiling, minutes=minutes)
+
+
+def test_the_first_later_minute_with_room_is_reserved(stores: Stores) -> None:
+    assert stores.limiter.take("pikcel", "key", later(120), ceiling=2)
+    found = [reserve(stores, 7) for _ in range(6)]
+    assert found == [later(60), later(60), later(120), later(180), later(180), None]
+
+
+def test_a_reserved_call_is_a_call_of_its_minute(stores: Stores) -> None:
+    assert reserve(stores, 0, ceiling=1) == later(60)
+    assert not stores.limiter.take("pikcel", "key", later(61), ceiling=1)
+    assert stores.limiter.take("pikcel", "key", later(0), ceiling=1)
+
+
+def test_calls_of_other_keys_do_not_stand_in_the_way_of_a_reservation(stores: Stores) -> None:
+    assert stores.limiter.take("fal", "key", later(60), ceiling=1)
+    assert stores.limiter.take("pikcel", "other", later(60), ceiling=1)
+    assert reserve(stores, 0, ceiling=1) == later(60)
+
+
+def test_nothing_is_reserved_of_no_minutes_or_no_calls(stores: Stores) -> None:
+    assert reserve(stores, 0, minutes=0) is None
+    assert reserve(stores, 0, ceiling=0) is None

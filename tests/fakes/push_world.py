@@ -233,6 +233,14 @@ class PushWorld:
         """The merchant deletes a product."""
         self.control("DELETE", f"shops/{shop}/products/{number(product)}")
 
+    def fill(self, product: str, count: int, shop: str = SHOP) -> None:
+        """The merchant puts pictures on a product until it shows that many."""
+        held = self.simulator.world.shops[shop].products[int(number(product))].media
+        for _ in range(count - len(held)):
+            self._numbers += 1
+            name = {"filename": f"merchants-{self._numbers}.png"}
+            held.append(int(number(self.control("POST", f"shops/{shop}/files", name)["id"])))
+
     def delete_media(self, media: str, shop: str = SHOP) -> None:
         """The merchant deletes a file."""
         self.control("DELETE", f"shops/{shop}/media/{number(media)}")

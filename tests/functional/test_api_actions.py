@@ -317,7 +317,7 @@ def test_a_job_that_has_just_been_completed_is_given_time_to_be_kept(world: Worl
         (a_kept_job(product_id=None), "product"),
         (a_job(), "kept result"),
         (a_completed_job(), "kept result"),
-        (a_completed_job(**A_FAILURE), "kept result"),
+        (a_completed_job(**A_FAILURE), "failed; it has no result to push"),
     ],
 )
 def test_what_cannot_be_pushed_says_why(world: World, job: Job, word: str) -> None:

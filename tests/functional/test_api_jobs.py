@@ -216,6 +216,11 @@ def test_an_id_that_is_registered_is_taken_whoever_asks(world: World, shop: str)
     assert SHOP not in reply.text
 
 
+def test_blanks_around_a_text_do_not_count(world: World) -> None:
+    job = world.post("/api/jobs", NEW | {"name": "  A  chair\n", "projectId": " p1 "}).json["job"]
+    assert (job["name"], job["projectId"]) == ("A  chair", "p1")
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -246,6 +251,8 @@ def test_an_id_that_is_registered_is_taken_whoever_asks(world: World, shop: str)
         ({"pikcelJobId": "a", "provider": "worker"}, "pikcelJobId"),
         (NEW | {"altText": "x" * 513}, "altText"),
         (NEW | {"name": ""}, "name"),
+        (NEW | {"altText": " \u3000\n"}, "altText"),
+        ({"toolId": "  ", "inputImageUrl": "https://a.example/x"}, "toolId"),
         (NEW | {"name": "a\x00b"}, "name"),
         (NEW | {"jobIds": []}, "jobIds"),
         (NEW | {"tool_id": "x"}, "tool_id"),

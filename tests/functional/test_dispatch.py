@@ -13,6 +13,7 @@ from shared.domain.ids import JobRef
 from shared.domain.job import Push
 from shared.domain.status import JobStatus, PushStatus
 from shared.gateways.queues import read_dispatch
+from shared.usecases.documents import shelve
 from tests.builders import (
     RESULT_URL,
     SHOP,
@@ -164,6 +165,24 @@ def test_a_table_that_is_out_has_the_message_come_again(
 
     monkeypatch.setattr(world.store, "get", out)
     assert len(handler(sample("job"), None)["batchItemFailures"]) == 1
+
+
+def test_parameters_that_are_lost_are_an_error_of_ours(
+    world: LaneWorld, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    world.has(shelve(world.files, a_job(job_id=REF.job_id, metadata={"x": "y" * 2_000})))
+    world.files.stored.clear()
+    assert handler(sample("job"), None) == DONE
+    assert metrics_of(capsys)["DocumentsLost"] == 1
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+def test_a_bucket_that_is_out_has_the_message_come_again(world: LaneWorld) -> None:
+    world.has(shelve(world.files, a_job(job_id=REF.job_id, metadata={"x": "y" * 2_000})))
+    world.files.broken = True
+    event = sample("job")
+    failed = [{"itemIdentifier": event["Records"][0]["messageId"]}]
+    assert handler(event, None) == {"batchItemFailures": failed}
 
 
 def test_a_key_that_the_provider_refuses_is_an_error_of_ours(

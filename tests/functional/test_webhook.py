@@ -9,19 +9,30 @@ from typing import Any
 
 import pytest
 
+from functions.webhook import app as webhook
 from functions.webhook.app import handler
 from shared import wiring
 from shared.domain import lifecycle
-from shared.domain.errors import StoreUnavailableError
+from shared.domain.errors import (
+    InvalidRequestError,
+    InvariantError,
+    JobTrackerError,
+    NotFoundError,
+    SecretUnavailableError,
+    StoreUnavailableError,
+)
 from shared.domain.events import ParkedEvent, Proof
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.references import make_reference
 from shared.domain.status import JobStatus, Outcome
 from shared.gateways.memory import InMemoryJobStore
+from shared.observability import count
+from shared.providers.base import Check
 from shared.providers.pikcel import PikcelAdapter
 from shared.usecases.apply_event import adopt_parked
 from shared.usecases.ports import DispatchRequest
+from shared.usecases.receive_webhook import SignatureError
 from shared.usecases.tracker import Tracker
 from tests.builders import OTHER_SHOP, SHOP, a_dispatched_job, a_job, later
 from tests.fakes.clock import FakeClock
@@ -199,6 +210,35 @@ def test_when_the_store_is_down_the_sender_is_asked_to_try_again(
     monkeypatch.setattr(world.store, "save", down)
     answer = world.send(sample("completed"))
     assert (answer["statusCode"], "table" in answer["body"]) == (503, False)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "metric"),
+    [
+        (StoreUnavailableError("The table does not answer."), "WebhookUnavailable"),
+        (InvariantError("The table refused our request."), "WebhookUnavailable"),
+        (SecretUnavailableError("Unreadable."), "SecretUnavailable"),
+        (SignatureError(Check.WRONG), "WebhookRejected"),
+        (InvalidRequestError("Not JSON."), "WebhookUnreadable"),
+        (NotFoundError("There is no such provider."), "WebhookUnreadable"),
+    ],
+)
+def test_each_refusal_is_counted_as_what_it_is(
+    world: World, monkeypatch: pytest.MonkeyPatch, trouble: JobTrackerError, metric: str
+) -> None:
+    counted: list[str] = []
+
+    def broken(*_: object) -> None:
+        raise trouble
+
+    def note(name: str) -> None:
+        counted.append(name)
+        count(name)
+
+    monkeypatch.setattr(webhook, "receive_webhook", broken)
+    monkeypatch.setattr(webhook, "count", note)
+    world.send(sample("completed"))
+    assert counted == [metric]
 
 
 def test_when_the_queue_is_down_nothing_acknowledged_is_lost(world: World) -> None:

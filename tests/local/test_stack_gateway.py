@@ -6,6 +6,7 @@ import asyncio
 import gzip
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import pytest
@@ -60,6 +61,28 @@ def test_path_and_query_are_passed_on_byte_for_byte() -> None:
     ask(answer, "/")
     prefix = b"/_aws/execute-api/abc/$default"
     assert asked == [prefix + b"/api/jobs/a%2Fb%20c?ref=%7B1%7D&&x=a+b", prefix + b"/"]
+
+
+def test_a_target_that_is_no_path_is_a_400() -> None:
+    app = create_app(UPSTREAM, Upstream(lambda _: httpx.Response(204)))
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def exchange() -> None:
+        # No client library sends a fragment: this is what the server hands on if one does.
+        scope: dict[str, Any] = {"type": "http", "method": "GET", "query_string": b""}
+        scope |= {"path": "/api/jobs#x", "raw_path": b"/api/jobs#x", "headers": []}
+        async with app.router.lifespan_context(app):
+            await app(scope, receive, send)
+
+    asyncio.run(exchange())
+    assert sent[0]["status"] == 400
+    assert sent[1]["body"] == b'{"message": "Bad Request"}'
 
 
 def test_a_compressed_answer_stays_compressed() -> None:

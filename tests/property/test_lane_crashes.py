@@ -69,6 +69,7 @@ class Run:
         crash.watch(self.world.outbox, "send_dispatch", "send_push")
         crash.watch(self.world.api, "call")
         crash.watch(self.world.limiter, "take")
+        crash.watch(self.world.limiter, "reserve")
         crash.watch(self.world.downloads, "fetch")
         crash.watch(self.world.files, "put")
 

@@ -24,6 +24,7 @@ from tests.builders import (
 
 # Found in no answer to the other shop: everything of ours carries it.
 MARK = "ours-alone"
+DOCUMENTS = json.dumps({"parameters": {"x": MARK}, "metadata": {}, "result": None}).encode()
 
 
 def our_jobs() -> list[Any]:
@@ -36,8 +37,9 @@ def our_jobs() -> list[Any]:
         "type": MARK,
         "name": MARK,
     }
+    key = f"shops/{SHOP}/jobs/{MARK}/documents-{MARK}.json"
     return [
-        a_job(**mark),
+        a_job(**mark, documents_key=key, parameters={}),
         a_dispatched_job(**mark, attempt={"provider_job_id": f"{MARK}-1"}),
         a_completed_job(**mark, attempt={"provider_job_id": f"{MARK}-2", "credits": 77}),
         a_kept_job(
@@ -59,6 +61,8 @@ class Tenants:
         for job in self.jobs:
             if job.outputs and job.outputs[0].key:
                 world.files.put(job.outputs[0].key, b"x", "image/png")
+            if job.documents_key:
+                world.files.put(job.documents_key, DOCUMENTS, "application/json")
         cursors = [
             world.get("/api/jobs", query=query).json["nextCursor"]
             for query in ({"limit": "1"}, {"limit": "1", "toolId": MARK})

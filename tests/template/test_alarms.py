@@ -67,6 +67,12 @@ def test_refused_webhooks_are_an_alarm() -> None:
     assert alarm["Statistic"] == "Sum"
 
 
+def test_webhooks_that_we_could_not_take_are_an_alarm() -> None:
+    alarm = properties("WebhookUnavailableAlarm")
+    assert watched(alarm) == ("JobTracker", "WebhookUnavailable", "webhook")
+    assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 0)
+
+
 def test_completions_that_no_webhook_told_are_an_alarm() -> None:
     alarm = properties("PollShareAlarm")
     metrics = {each["Id"]: each for each in alarm["Metrics"]}
@@ -115,6 +121,7 @@ def test_somebody_can_be_told_by_mail() -> None:
         "DueBacklogAge",
         "SecretUnavailable",
         "WebhookRejected",
+        "WebhookUnavailable",
     ],
 )
 def test_every_metric_that_is_watched_is_counted_by_the_code(metric: str) -> None:

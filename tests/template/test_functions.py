@@ -111,7 +111,11 @@ def test_exactly_the_functions_that_feed_themselves_may_loop(name: str) -> None:
 def test_one_sweep_runs_at_a_time_every_minute_and_is_not_repeated() -> None:
     sweep = function("sweep")
     assert sweep["ReservedConcurrentExecutions"] == 1
-    assert sweep["EventInvokeConfig"] == {"MaximumRetryAttempts": 0}
+    # An invocation that had to wait for the run before it would only delay the next minute's.
+    assert sweep["EventInvokeConfig"] == {
+        "MaximumRetryAttempts": 0,
+        "MaximumEventAgeInSeconds": 60,
+    }
     (event,) = sweep["Events"].values()
     assert event == {"Type": "Schedule", "Properties": {"Schedule": "rate(1 minute)"}}
 

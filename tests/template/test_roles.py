@@ -48,7 +48,8 @@ ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
         ({"dynamodb:Query"}, [PUSH_INDEX]),
         (CONSUME, [DISPATCH]),
         ({"sqs:SendMessage"}, [DISPATCH, PUSH]),
-        ({"s3:DeleteObject", "s3:PutObject"}, [OBJECTS]),
+        ({"s3:DeleteObject", "s3:GetObject", "s3:PutObject"}, [OBJECTS]),
+        ({"s3:ListBucket"}, [BUCKET]),
         ({"secretsmanager:GetSecretValue"}, [secret("Providers"), secret("App")]),
     ],
     "push": [
@@ -75,7 +76,8 @@ ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
         (items("BatchGetItem", "BatchWriteItem", "DeleteItem", "Query", *WRITE), [TABLE]),
         ({"dynamodb:Query"}, [ANY_INDEX]),
         ({"sqs:GetQueueAttributes", "sqs:SendMessage"}, [DISPATCH, PUSH, BULK]),
-        ({"s3:DeleteObject", "s3:GetObject"}, [OBJECTS]),
+        ({"s3:DeleteObject", "s3:GetObject", "s3:PutObject"}, [OBJECTS]),
+        ({"s3:ListBucket"}, [BUCKET]),  # else S3 answers 403 for a missing file
         (
             {"secretsmanager:GetSecretValue"},
             [secret("Admin"), secret("App"), secret("Shopify")],

@@ -93,7 +93,7 @@ def ending_of(world: World) -> dict[str, Any]:
         "charges": sorted(_charge(ref, paid, names) for ref, paid in world.charges()),
         "on the product": sorted(shown),
         "files": sorted(_named(each["filename"], names) for each in world.files()),
-        "kept": [_named(key, names).rpartition("/")[2] for key in world.kept()],
+        "kept": [name.rpartition("/")[2] for name in _kept(world, names)],
         "statistics": {
             _named(f"{scope.name} {scope.bucket}", names): _counts(tally)
             for scope, tally in world.tallies().items()
@@ -111,6 +111,8 @@ def _job(job: Job) -> dict[str, Any]:
             (o.attempt, o.index, o.sha256, o.error_code, o.push_status.value) for o in job.outputs
         ],
         "push": (job.push.status.value, job.push.error_code, job.push.undo),
+        "documents": job.documents_key and job.documents_key.rpartition("/")[2],
+        "parameters": dict(job.parameters),
     }
 
 
@@ -126,6 +128,12 @@ def _named(text: str, names: dict[str, str]) -> str:
     for job_id, name in names.items():
         text = text.replace(job_id, name)
     return text
+
+
+def _kept(world: World, names: dict[str, str]) -> list[str]:
+    """Return what the bucket holds, but for the documents of a job that came not to be made."""
+    found = [_named(key, names) for key in world.kept()]
+    return [name for name in found if "documents-" not in name or "/jobs/job " in name]
 
 
 def _counts(tally: Any) -> tuple[int, ...]:
@@ -249,6 +257,29 @@ def _deleted(world: World) -> None:
     assert answer.status in (200, 404), answer
 
 
+def _big_parameters(world: World) -> None:
+    """Too big for the item: they are in the bucket, and fetched for each of two attempts."""
+    prompts = [f"A mug on a shelf, number {number}" for number in range(1_800)]
+    job_id = _create(world, parameters={"prompts": prompts, "simulate": {"fail": {}, "times": 1}})
+    world.settle()
+    shown = world.ask("GET", f"/api/jobs/{job_id}").body["job"]
+    assert shown["parameters"].get("prompts") == prompts
+    _then(world, "retry", job_id)
+    world.settle()
+    sent = [job.parameters.get("prompts") for job in world.pikcel.book.jobs.values()]
+    assert sent, "nothing was sent"
+    assert all(each == prompts for each in sent)
+
+
+def _big_deleted(world: World) -> None:
+    job_id = _create(world, autoPush=False, metadata={"notes": ["kept with the job"] * 200})
+    world.settle()
+    assert [key for key in world.kept() if f"{job_id}/documents-" in key]
+    answer = world.ask("DELETE", f"/api/jobs/{job_id}")
+    assert answer.status in (200, 404), answer
+    assert not [key for key in world.kept() if job_id in key]
+
+
 def _dead_link(world: World) -> None:
     _create(world, parameters={"simulate": {"result": "expired"}})
 
@@ -268,6 +299,8 @@ STORIES = (
     Story("listed_late", _listed_late),
     Story("never_arrived", _never_arrived),
     Story("failed_media", _failed_media),
+    Story("big_parameters", _big_parameters),
+    Story("big_deleted", _big_deleted, ends=("", "", 0)),
     Story("dead_link", _dead_link),
     Story("scheduled", _scheduled),
     Story("deleted", _deleted, ends=("", "", 0)),

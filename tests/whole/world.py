@@ -21,6 +21,7 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 import shared.gateways.downloads
@@ -130,6 +131,8 @@ class _Bucket:
         return {}
 
     def get_object(self, **request: Any) -> dict[str, Any]:
+        if request["Key"] not in self.objects:
+            raise ClientError({"Error": {"Code": "NoSuchKey", "Message": "None."}}, "GetObject")
         body = self.objects[request["Key"]]
         return {"Body": SimpleNamespace(read=lambda: body)}
 

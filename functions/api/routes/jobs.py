@@ -25,6 +25,7 @@ def create(call: Call, query: ShopQuery, body: CreateBody) -> Answer:
     job = create_job(
         call.app.tracker,
         call.app.shops,
+        call.app.files,
         call.caller,
         wish(body.model_dump(exclude_none=True)),
         idempotency=idempotency_of(call, body.model_dump(mode="json", exclude_none=True)),
@@ -71,7 +72,7 @@ def list_(call: Call, query: ListQuery) -> Answer:
 
 def read(call: Call, job_id: str, query: ShopQuery) -> Answer:
     """Read one job; 304 if the caller has it as it is."""
-    job = call.app.tracker.store.get(call.ref(job_id))
+    (job,) = call.whole([call.app.tracker.store.get(call.ref(job_id))])
     tag = etag(job_json(job, str), job.version)
     headers = {"etag": tag, "cache-control": "private, no-cache"}
     if _has_tag(call.headers.get("if-none-match", ""), tag):
@@ -137,7 +138,7 @@ def wish(given: dict[str, Any]) -> NewJob:
 def _list_body(call: Call, found: JobList) -> dict[str, Any]:
     return {
         "success": True,
-        "jobs": [call.describe(job) for job in found.jobs],
+        "jobs": call.describe_all(found.jobs),
         "nextCursor": found.next_cursor,
         "total": found.total,
         "runningCount": found.running,

@@ -1,13 +1,15 @@
 """How a job moves, whatever order its events come in."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from shared.domain import lifecycle
 from shared.domain.errors import ConflictError
-from shared.domain.job import DISPATCH_UNKNOWN, PROVIDER_JOB_NOT_FOUND, TIMED_OUT, Output
+from shared.domain.job import DISPATCH_UNKNOWN, PROVIDER_JOB_NOT_FOUND, TIMED_OUT, Job, Output
 from shared.domain.lifecycle import apply_event
+from shared.domain.push_errors import PUSH_SENTENCES
 from shared.domain.status import JobEvent, JobState, JobStatus, Outcome, PushEvent, PushStatus
 from tests.builders import (
     RESULT_URL,
@@ -163,6 +165,20 @@ def test_what_did_not_fail_cannot_be_retried(job) -> None:  # type: ignore[no-un
     assert caught.value.code == "wrong_status"
 
 
+@pytest.mark.parametrize("code", ["output_expired", "output_refused", "no_output"])
+def test_a_completed_job_whose_result_is_lost_can_be_retried(code: str) -> None:
+    outputs = () if code == "no_output" else (Output(index=0, attempt=1, error_code=code),)
+    lost = a_completed_job(outputs=outputs, error_code=code, error_message="Gone.")
+    job = lifecycle.retry(lost, NOW)
+    assert (job.status, job.attempt.number, job.error_code) == (JobStatus.PENDING, 2, None)
+
+
+def test_a_completed_job_with_one_kept_result_of_two_cannot_be_retried() -> None:
+    outputs = (a_kept_output(index=0), Output(index=1, attempt=1, error_code="output_expired"))
+    with pytest.raises(ConflictError):
+        lifecycle.retry(a_completed_job(outputs=outputs, error_code="output_expired"), NOW)
+
+
 def test_cancelling_twice_is_no_error_but_a_completed_job_cannot_be_cancelled() -> None:
     cancelled = lifecycle.cancel(a_dispatched_job(), NOW)
     assert lifecycle.cancel(cancelled, later(60)) is cancelled
@@ -175,6 +191,32 @@ def test_a_push_needs_a_product_and_a_kept_result() -> None:
     for job in (a_kept_job(product_id=None), a_completed_job(), a_dispatched_job()):
         with pytest.raises(ConflictError):
             lifecycle.request_push(job, NOW)
+
+
+EXPIRED = Output(index=0, attempt=1, url=None, error_code="output_expired")
+
+
+@pytest.mark.parametrize(
+    ("job", "sentence"),
+    [
+        (a_dispatched_job(), "There is no kept result to push yet."),
+        (a_completed_job(), "There is no kept result to push yet."),
+        (
+            a_completed_job(outputs=(EXPIRED,), error_message="Its link had died."),
+            "This job has no result to push: Its link had died.",
+        ),
+        (a_dispatched_job(status=JobStatus.CANCELLED), "cancelled; it has no result to push."),
+    ],
+)
+def test_only_who_can_still_get_a_result_is_told_to_wait(job: Job, sentence: str) -> None:
+    with pytest.raises(ConflictError, match=re.escape(sentence)):
+        lifecycle.request_push(replace(job, product_id="gid://shopify/Product/1"), NOW)
+
+
+def test_the_only_sentence_that_offers_a_retry_is_of_a_job_that_can_be_retried() -> None:
+    lifecycle.retry(a_completed_job(outputs=(EXPIRED,), error_code="output_expired"), NOW)
+    offers = {code for code, text in PUSH_SENTENCES.items() if "Retry the job" in text}
+    assert offers == {"output_expired"}
 
 
 def test_every_queued_push_raises_the_number() -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from shared.domain import lifecycle
+from shared.domain.errors import InvariantError
 from shared.domain.ids import JobRef
 from shared.domain.job import Attempt, Counts, Job, Output, Push
 from shared.domain.plan import Patience, schedule
@@ -181,3 +182,15 @@ def test_an_expiry_is_never_before_its_instant() -> None:
     assert items.expiry(at) == {"N": str(int(START.timestamp()) + 1)}
     assert items.expiry(START) == {"N": str(int(START.timestamp()))}
     assert items.has_expired({"expires_at": items.expiry(START)}, START.astimezone(UTC))
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [("status", {"S": "paused"}), ("attempts", {"S": "[{"}), ("created_at", {"S": "today"})],
+)
+def test_an_item_of_a_newer_version_is_named_and_is_our_bug(
+    attribute: str, value: dict[str, str]
+) -> None:
+    job = a_job()
+    with pytest.raises(InvariantError, match=job.job_id):
+        items.read_job(items.job_item(job) | {attribute: value})

@@ -131,6 +131,29 @@ def test_targets_are_matched_by_name_whatever_their_order() -> None:
     assert [dict(t.parameters)["key"] for t in staged.targets] == ["a.png", "b.png"]
 
 
+def test_an_outline_leaves_out_what_is_no_product_or_gone() -> None:
+    nodes = [
+        {"id": "gid://shopify/Product/1", "title": "Mug", "mediaCount": {"count": 250}},
+        None,
+        {"id": "gid://shopify/Shop/1"},
+        {"id": "gid://shopify/Product/2", "title": "Cup", "mediaCount": None},
+    ]
+    seen = an_admin(lambda _: says({"products": nodes})).outline(["any"])
+
+    assert [(one.title, one.media_count) for one in seen.values()] == [("Mug", 250), ("Cup", 0)]
+
+
+@pytest.mark.parametrize(
+    ("codes", "word"),
+    [([], None), (["FILE_DOES_NOT_EXIST"], None), (["FILE_LOCKED"], "FILE_LOCKED")],
+)
+def test_a_deletion_says_why_a_file_stays(codes: list[str], word: str | None) -> None:
+    errors = [{"code": code, "field": ["fileIds"], "message": "no"} for code in codes]
+    answer = {"fileDelete": {"deletedFileIds": None, "userErrors": errors}}
+
+    assert an_admin(lambda _: says(answer)).delete("gid://shopify/MediaImage/1") == word
+
+
 def test_a_refusal_says_which_input_it_is_about() -> None:
     errors = [
         {"code": "INVALID_FILENAME", "field": ["files", "3", "filename"], "message": "no"},

@@ -330,6 +330,32 @@ def test_only_a_proven_refusal_counts_as_not_executed(
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("details", "message"),
+    [
+        ([{"field": "tool_id", "message": "No such tool"}], "No. (tool_id: No such tool)"),
+        ([{"field": "a", "message": "x"}, {"field": "b", "message": "y"}], "No. (a: x; b: y)"),
+        ([{"field": 1, "message": "x"}, "odd", None, {"field": "c"}], "No."),
+        ({"required": 2, "balance": 1}, "No."),
+        (None, "No."),
+    ],
+)
+def test_a_refusal_says_which_field_the_provider_does_not_like(details: Any, message: str) -> None:
+    error = {"code": "INVALID_PARAMS", "message": "No.", "details": details}
+    body = json.dumps({"success": False, "error": error}).encode()
+    with pytest.raises(ProviderRefusedError) as caught:
+        ADAPTER.read_created(Reply(status=400, body=body))
+    assert caught.value.message == message
+
+
+def test_a_refusal_with_a_thousand_faults_stays_short() -> None:
+    details = [{"field": "f" * 900, "message": "m" * 900}] * 1_000
+    body = json.dumps({"error": {"message": "No.", "details": details}}).encode()
+    with pytest.raises(ProviderRefusedError) as caught:
+        ADAPTER.read_created(Reply(status=400, body=body))
+    assert len(caught.value.message) < 1_000
+
+
 def test_a_poll_that_answers_with_another_job_is_not_believed() -> None:
     body = json.dumps({"data": {"id": "pk_2", "status": "completed"}}).encode()
     with pytest.raises(ProviderUnknownOutcomeError):
@@ -358,3 +384,25 @@ def test_a_failure_that_the_provider_reports_is_never_taken_for_our_guess(code: 
     reply = Reply(status=200, body=json.dumps({"success": True, "data": body}).encode())
     event = ADAPTER.read_polled(reply, "pk_1", Source.POLL)
     assert event.error_code == f"provider_{code}"
+
+
+def test_a_job_that_the_provider_does_not_know_is_presumed_failed() -> None:
+    body = {"success": False, "error": {"code": "NOT_FOUND", "message": "Job not found"}}
+    reply = Reply(status=404, body=json.dumps(body).encode())
+    event = ADAPTER.read_polled(reply, "pk_1", Source.POLL)
+    assert (event.event, event.error_code) == (JobEvent.FAILED, "provider_job_not_found")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>404 Not Found</html>",
+        b"",
+        b'{"message": "Not Found"}',
+        b'{"error": "Not Found", "statusCode": 404, "message": "Cannot GET /api/jobs/pk_1"}',
+        b'{"detail": "Not Found"}',
+    ],
+)
+def test_a_404_of_anybody_else_says_nothing_of_the_job(body: bytes) -> None:
+    with pytest.raises(ProviderUnknownOutcomeError):
+        ADAPTER.read_polled(Reply(status=404, body=body), "pk_1", Source.POLL)

@@ -87,6 +87,13 @@ class LaneWorld:
         self.store.save(before, change(before))
 
     def use_up_the_limit(self) -> None:
+        self.use_up_the_creates()
+        while self.limiter.take(
+            "pikcel", "asking", self.clock.now(), ceiling=self.adapter.asking_floor
+        ):
+            pass
+
+    def use_up_the_creates(self) -> None:
         now = self.clock.now()
         while self.limiter.take("pikcel", "account", now, ceiling=self.adapter.create_ceiling):
             pass

@@ -1,6 +1,11 @@
 """Creating at the provider: started once, paid once, whatever is lost on the way."""
 
+from collections import Counter
 from dataclasses import replace
+from datetime import datetime, timedelta
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -18,8 +23,11 @@ from shared.domain.job import Job
 from shared.domain.plan import Step
 from shared.domain.references import Reference, read_reference
 from shared.domain.status import JobEvent, JobStatus
+from shared.gateways.provider_http import TIMEOUT_S
 from shared.usecases.apply_event import apply_event
+from shared.usecases.create_at_provider import CALL_BEGINS_WITHIN
 from shared.usecases.dispatch_lane import Advance
+from shared.usecases.ports import DispatchRequest
 from tests.builders import OTHER_SHOP, RESULT_URL, a_dispatched_job, a_job, an_event, later
 from tests.fakes.provider_api import Fault, a_refusal, a_reply
 from tests.unit.usecases.lane_world import PUBLIC_URL, LaneWorld
@@ -175,10 +183,106 @@ def test_a_long_wait_is_left_to_the_sweep(world: LaneWorld, ref: JobRef) -> None
     assert not world.messages(ref)
 
 
-def test_the_deadline_comes_before_a_longer_wait(world: LaneWorld, ref: JobRef) -> None:
+def test_the_time_that_a_limit_has_us_wait_is_no_outage(world: LaneWorld, ref: JobRef) -> None:
     world.api.faults.append(Fault(reply=a_reply(429, retry_after_s=3600.0)))
     world.advance(ref)
-    assert world.job(ref).due_at == later(15 * 60)
+    assert 3600 <= world.due_in_s(ref) <= 3610
+    world.clock.advance(world.due_in_s(ref))
+    assert world.step(ref) is Step.CREATE
+
+
+def test_no_limit_holds_a_job_for_longer_than_a_day_and_the_time_out(
+    world: LaneWorld, ref: JobRef
+) -> None:
+    world.api.faults.append(Fault(reply=a_reply(429, retry_after_s=1_000_000.0)))
+    world.advance(ref)
+    assert world.job(ref).due_at == later(24 * 3600 + 15 * 60)
+
+
+def test_an_outage_after_a_wait_for_the_limit_still_ends_after_fifteen_minutes(
+    world: LaneWorld, ref: JobRef
+) -> None:
+    world.use_up_the_limit()
+    world.advance(ref)
+    held_until = world.job(ref).attempt.held_until
+    assert held_until is not None
+    while world.step(ref) in (Step.WAIT, Step.CREATE):
+        world.clock.advance(max(world.due_in_s(ref), 0.001))
+        world.api.faults.append(Fault(error=ProviderUnreachableError("No connection.")))
+        world.advance(ref)
+    assert world.step(ref) is Step.GIVE_UP
+    waited = world.clock.now() - held_until
+    assert timedelta(minutes=15) <= waited < timedelta(minutes=17, seconds=1)
+
+
+def test_a_call_that_was_reserved_is_made_though_others_use_up_its_minute(
+    world: LaneWorld, ref: JobRef
+) -> None:
+    world.use_up_the_limit()
+    world.advance(ref)
+    world.at(66)
+    world.use_up_the_limit()
+    assert world.advance(ref).advance is Advance.CREATED
+    assert world.job(ref).attempt.slot_at is None
+
+
+def test_no_call_begins_so_late_that_it_could_outlast_the_first_listing(
+    world: LaneWorld, ref: JobRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = world.store.save
+
+    def slowly(*args: Any, **kwargs: Any) -> Job:
+        monkeypatch.setattr(world.store, "save", save)
+        world.clock.advance(11)
+        return save(*args, **kwargs)
+
+    monkeypatch.setattr(world.store, "save", slowly)
+    assert world.advance(ref).advance is Advance.POSTPONED
+    assert not world.api.calls
+    assert world.job(ref).attempt.intent_at is None
+    longest_s = CALL_BEGINS_WITHIN.total_seconds() + TIMEOUT_S
+    assert longest_s < world.adapter.patience.call_s
+
+
+def test_a_call_that_was_reserved_long_ago_is_lost(world: LaneWorld, ref: JobRef) -> None:
+    world.use_up_the_limit()
+    world.advance(ref)
+    world.at(60 + 120)
+    world.use_up_the_limit()
+    assert world.advance(ref).advance is Advance.POSTPONED
+    assert world.job(ref).attempt.slot_at == later(240)
+
+
+def test_two_thousand_jobs_at_once_are_all_created_and_each_is_looked_at_twice(
+    world: LaneWorld,
+) -> None:
+    number = count()  # the order of equal instants
+    refs = [world.has(a_job()) for _ in range(2000)]
+    queue = [(world.clock.now(), next(number), ref) for ref in refs]
+    sweep_at, looks, calls_of = later(60), 0, Counter[datetime]()
+    while sweep_at < later(30 * 60):
+        is_sweep = not queue or sweep_at <= queue[0][0]
+        world.clock.set(sweep_at if is_sweep else queue[0][0])
+        if is_sweep:
+            world.sweep()
+            sweep_at += timedelta(seconds=60)
+        else:
+            _, _, ref = heappop(queue)
+            looks += 1
+            if world.advance(ref).advance is Advance.CREATED:
+                calls_of[world.clock.now().replace(second=0)] += 1
+        for sent in world.outbox.dispatches:
+            # Polls are another story.
+            is_one = isinstance(sent.request, DispatchRequest)
+            if is_one and world.job(sent.request.ref).provider_job_id is None:
+                at = world.clock.now() + timedelta(seconds=sent.delay_s)
+                heappush(queue, (at, next(number), sent.request.ref))
+        world.outbox.clear()
+    assert len(world.api.created) == len(refs)
+    assert all(world.job(ref).provider_job_id is not None for ref in refs)
+    assert max(calls_of) <= later(23 * 60)
+    assert max(calls_of.values()) <= world.adapter.create_ceiling
+    assert looks < 2.5 * len(refs)
 
 
 def test_without_a_connection_the_waits_grow_with_full_jitter(

@@ -399,3 +399,19 @@ def test_an_output_that_the_world_lost_is_no_output_twice(world: LaneWorld) -> N
     before = world.job(ref)
     assert world.advance(ref).advance is Advance.NOTHING
     assert world.job(ref) == before
+
+
+def test_a_message_begins_nothing_that_would_outlast_the_function(world: LaneWorld) -> None:
+    ref = world.has(a_completed_job())
+    world.api.has("pk_1", "completed", output_image_url="https://cdn.pikcel.ai/fresh.png")
+    world.link_works("https://cdn.pikcel.ai/fresh.png")
+    world.downloads.during = lambda: world.clock.advance(20)  # the slowest of dead links
+    world.api.during = lambda: world.clock.advance(30)  # and of answers
+    began_at = world.clock.now()
+    assert world.advance(ref).advance is Advance.KEPT_PART
+    assert (world.clock.now() - began_at).total_seconds() <= 50
+    assert world.job(ref).outputs[0].url == "https://cdn.pikcel.ai/fresh.png"
+    assert world.outbox.dispatches[-1].delay_s == 0
+    # The next message goes on from there.
+    assert world.advance(ref).advance is Advance.KEPT
+    assert len(world.api.calls) == 1

@@ -113,9 +113,24 @@ def test_without_a_share_of_the_limit_nobody_is_asked(world: LaneWorld, ref: Job
 def test_polls_leave_the_last_of_the_limit_to_creates(world: LaneWorld, ref: JobRef) -> None:
     for _ in range(world.adapter.poll_ceiling):
         world.limiter.take("pikcel", "account", world.clock.now(), ceiling=90)
+    for _ in range(world.adapter.asking_floor):
+        world.limiter.take("pikcel", "asking", world.clock.now(), ceiling=5)
     new = world.has(a_job(created_at=later(60)))
     assert world.advance(ref).advance is Advance.POSTPONED
     assert world.advance(new).advance is Advance.CREATED
+
+
+def test_creates_leave_some_calls_to_those_who_ask(world: LaneWorld, ref: JobRef) -> None:
+    world.use_up_the_creates()
+    assert world.advance(ref).advance is Advance.POLLED
+    floor = world.adapter.asking_floor
+    more = [
+        world.has(a_dispatched_job(attempt={"provider_job_id": f"pk_x{number}"}))
+        for number in range(floor)
+    ]
+    found = [world.advance(job).advance for job in more]
+    assert found == [Advance.POLLED] * (floor - 1) + [Advance.POSTPONED]
+    assert world.adapter.create_ceiling + floor < 100
 
 
 def test_an_early_message_does_not_poll(world: LaneWorld, ref: JobRef) -> None:

@@ -15,13 +15,14 @@ from shared.domain.errors import (
     StoreUnavailableError,
 )
 from shared.domain.ids import JobRef
-from shared.domain.job import Job, Output, Push
+from shared.domain.job import TIMED_OUT, Job, Output, Push
 from shared.domain.plan import Step
 from shared.domain.status import JobStatus, PushStatus
 from shared.usecases.ports import DispatchRequest, DueJob, PollManyRequest
 from shared.usecases.push_changes import lease, postponed
 from shared.usecases.sweep_due_jobs import (
     FAILURES_IN_A_ROW,
+    MAX_ENDED_POLLS,
     MAX_KEEP_LOOKS,
     MAX_PUSH_LOOKS,
     PAGE,
@@ -225,6 +226,25 @@ def test_one_bad_item_does_not_stop_the_others(
     assert world.outbox.dispatched_refs == [good]
 
 
+def test_one_unreadable_item_does_not_stop_the_others(
+    world: LaneWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = world.has(a_job())
+    good = world.has(a_job())
+    world.at(120)
+    get_many = world.store.get_many
+
+    def broken(refs: Sequence[JobRef]) -> list[Job]:
+        if bad in refs:
+            raise InvariantError("Job cannot be read.")
+        return get_many(refs)
+
+    monkeypatch.setattr(world.store, "get_many", broken)
+    report = world.sweep()
+    assert report.failed == 1
+    assert world.outbox.dispatched_refs == [good]
+
+
 def test_a_table_that_is_out_is_left_alone_soon(
     world: LaneWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -399,6 +419,17 @@ def test_a_keep_without_any_progress_is_given_up_after_a_day(world: LaneWorld) -
     assert job.push.error_code == "output_expired"
     assert job.completed_at is not None
     assert world.clock.now() - job.completed_at < later(26 * 3600) - later(0)
+
+
+def test_a_provider_that_cannot_be_asked_about_an_ended_job_is_not_asked_for_ever(
+    world: LaneWorld,
+) -> None:
+    silent = lifecycle.presume_failed(a_dispatched_job(), TIMED_OUT, "Silent.", later(0))
+    ref = world.has(replace(silent, poll_wanted=True, due_at=later(120)))
+    waits = looks(world, ref, 20)
+    assert waits == [120, 240, 480, 960] + [1800] * (MAX_ENDED_POLLS - 4)
+    job = world.job(ref)
+    assert (job.poll_wanted, job.due_at, job.error_code) == (False, None, TIMED_OUT)
 
 
 def test_a_keep_that_never_learnt_a_link_is_given_up_as_no_output(world: LaneWorld) -> None:

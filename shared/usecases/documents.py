@@ -1,0 +1,137 @@
+"""Keep a job's item small: big documents (parameters, metadata, result) lie in the bucket.
+
+DynamoDB bills every write by the whole item, and a job is written a dozen times in its life;
+its documents are written once. A job is either *whole* (`documents_key` None, the fields as
+they are) or *shelved* (the key, and the fields empty). Only whoever needs the documents fetches
+them: nobody decides anything by what they say.
+
+Shape of the object, at `shops/{shop}/jobs/{job_id}/documents-{sha256[:16]}.json`: one JSON
+object of `parameters`, `metadata` and `result`. It is never overwritten by other content: its
+name is its digest, so changed documents have another name.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from shared.domain.errors import DocumentsLostError, NotFoundError
+from shared.domain.job import Job
+from shared.usecases.ports import Files
+
+log = logging.getLogger(__name__)
+
+# Of the three documents as one JSON object. Each KB on the item is 15 write units in a plain
+# job's life ($9 a million jobs); one in the bucket is a PUT ($5), and a GET ($0.40) and some 20 ms
+# whenever the job is sent or shown: up to here that is not worth it.
+INLINE_BYTES = 1024
+# Below the number of connections that a client of AWS keeps open (10).
+FETCHED_AT_ONCE = 8
+
+
+def shelve(files: Files, job: Job) -> Job:
+    """Put the documents into the bucket if they are big; returns the job as it is to be stored.
+
+    A job that is shelved stays as it is: to change its documents, fetch it first.
+
+    Raises StoreUnavailableError: nothing was stored.
+    Guarantees
+        The same documents of the same job have the same key. It is written before the job, so
+        that a stored job's documents are there; a crash in between leaves an object in the
+        job's own folder that nothing refers to.
+    """
+    body = _written(job)
+    if job.documents_key is not None or len(body) <= INLINE_BYTES:
+        return job
+    name = f"documents-{hashlib.sha256(body).hexdigest()[:16]}.json"
+    key = f"shops/{job.shop}/jobs/{job.job_id}/{name}"
+    files.put(key, body, "application/json")
+    # That there is a result must be seen on the item too: an empty one says so, None denies it.
+    result: dict[str, Any] | None = None if job.result is None else {}
+    return replace(job, documents_key=key, parameters={}, metadata={}, result=result)
+
+
+def fetch(files: Files, job: Job) -> Job:
+    """Return the job with its documents, from the bucket where they lie there.
+
+    Raises DocumentsLostError, StoreUnavailableError (the bucket is out: try again).
+    """
+    if job.documents_key is None:
+        return job
+    return _with_documents(job, _read(files, job.documents_key))
+
+
+def with_documents_of(job: Job, whole: Job) -> Job:
+    """Return a job with the documents that it had before it was shelved."""
+    return replace(
+        job,
+        documents_key=None,
+        parameters=whole.parameters,
+        metadata=whole.metadata,
+        result=whole.result,
+    )
+
+
+def fetch_to_show(files: Files, jobs: Sequence[Job], read: dict[str, bytes]) -> list[Job]:
+    """Return jobs with their documents, several fetched at once.
+
+    One whose documents are lost (a deletion that broke off) is shown with empty ones: a job
+    that cannot be shown could not be deleted either, nor could the page that it is on be read.
+
+    Parameters
+        read: what was read so far, by key; grows. Objects never change, so a page that is made
+            again shorter reads nothing twice.
+
+    Raises StoreUnavailableError.
+    """
+    keys = {job.documents_key for job in jobs if job.documents_key is not None} - read.keys()
+    read.update(_read_many(files, sorted(keys)))
+    return [
+        _with_documents(job, read[job.documents_key]) if job.documents_key in read else job
+        for job in jobs
+    ]
+
+
+def _written(job: Job) -> bytes:
+    documents = {"parameters": job.parameters, "metadata": job.metadata, "result": job.result}
+    return json.dumps(documents, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _with_documents(job: Job, body: bytes) -> Job:
+    documents: dict[str, Any] = json.loads(body)
+    # A retried job has no result any more, whatever its first attempt brought.
+    result = None if job.result is None else documents["result"]
+    return replace(
+        job,
+        documents_key=None,
+        parameters=documents["parameters"],
+        metadata=documents["metadata"],
+        result=result,
+    )
+
+
+def _read(files: Files, key: str) -> bytes:
+    try:
+        return files.get(key)
+    except NotFoundError:
+        raise DocumentsLostError("The job's parameters are no longer there.") from None
+
+
+def _read_many(files: Files, keys: Sequence[str]) -> dict[str, bytes]:
+    if len(keys) <= 1:
+        found = [_read_or_none(files, key) for key in keys]
+    else:
+        with ThreadPoolExecutor(FETCHED_AT_ONCE) as pool:
+            found = list(pool.map(lambda key: _read_or_none(files, key), keys))
+    return {key: body for key, body in zip(keys, found, strict=True) if body is not None}
+
+
+def _read_or_none(files: Files, key: str) -> bytes | None:
+    try:
+        return _read(files, key)
+    except DocumentsLostError as error:
+        log.error("documents lost", extra={"key": key, "reason": error.message})
+        return None
