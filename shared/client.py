@@ -127,8 +127,14 @@ class JobTracker:
         raise JobTrackerUnavailableError(f"Job Tracker does not answer: {trouble}.")
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections (leaving a with block does it too)."""
         self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     @staticmethod
     def _wait_s(number: int, trouble: str) -> float:
