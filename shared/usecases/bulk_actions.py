@@ -87,8 +87,11 @@ def marking(tracker: Tracker, bulk_id: str) -> MarkingTracker:
 
 
 def rehearsing(tracker: Tracker, jobs: Mapping[JobRef, Job]) -> RehearsingTracker:
-    """Return the tracker that only decides."""
-    return RehearsingTracker(**_parts(tracker), jobs=jobs)
+    """Return the tracker that only decides.
+
+    It knows no budgets: those are judged by the writes, and would cost a read for each job.
+    """
+    return RehearsingTracker(**(_parts(tracker) | {"shops": None}), jobs=jobs)
 
 
 def _parts(tracker: Tracker) -> dict[str, Any]:

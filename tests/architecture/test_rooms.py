@@ -95,6 +95,7 @@ def test_only_wiring_and_settings_stand_outside_the_rooms() -> None:
     outside = {path.name for path in (ROOT / "shared").glob("*.py")}
     assert outside <= {
         "__init__.py",
+        "client.py",
         "observability.py",
         "representation.py",
         "responses.py",
@@ -102,6 +103,10 @@ def test_only_wiring_and_settings_stand_outside_the_rooms() -> None:
         "sync_representation.py",
         "wiring.py",
     }
+
+
+def test_the_client_for_programs_needs_nothing_of_ours_but_the_domain() -> None:
+    assert foreign(ROOT / "shared/client.py", ("shared.domain", "httpx")) == set()
 
 
 def calls(path: Path) -> Iterator[str]:

@@ -66,6 +66,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
             "TABLE_NAME": TABLE,
             "DISPATCH_QUEUE_URL": queue_url,
             "PUSH_QUEUE_URL": push_url,
+            "BULK_QUEUE_URL": sqs.create_queue(QueueName="bulk")["QueueUrl"],
             "OUTPUT_BUCKET": BUCKET,
             "PUBLIC_URL": "https://api.example",
             "PIKCEL_API_URL": "https://app.pikcel.ai",

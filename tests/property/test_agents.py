@@ -59,7 +59,9 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Any:
     return make
 
 
-@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_an_agent_gets_nothing_of_another_by_any_route(fresh: Any, data: st.DataObject) -> None:
     agents: Agents = fresh()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from functions.api.routes import ROUTES
 from shared import wiring
 from tests.api_world import World, check_documented, path_of, request
-from tests.builders import SHOP, a_completed_job, a_dispatched_job, a_kept_job
+from tests.builders import SHOP, a_completed_job, a_dispatched_job, a_kept_job, a_worker_job
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=40)  # lone surrogates and controls too
 NAMES = [
@@ -20,6 +20,8 @@ NAMES = [
     *("costMicros", "name", "description", "altText", "exclusive", "batchId", "limit", "cursor"),
     *("status", "pushStatus", "from", "to", "q", "ids", "sort", "days", "groupBy", "index", "shop"),
     *("deep", "jobIds", "filter", "dryRun", "images"),
+    *("processed", "total", "successful", "failed", "progress", "message", "result", "error"),
+    *("attempt", "all", "page", "level", "source", "search"),
 ]
 WORDS = st.sampled_from(
     [
@@ -170,7 +172,9 @@ def test_no_request_of_an_administrator_breaks_a_route(
     is_answered(world, route.method, path, event)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(body=CREATABLE, key=st.none() | ANY_TEXT)
 def test_no_job_that_can_be_asked_for_breaks_creating_reading_or_listing(
     fresh: Any, body: dict[str, Any], key: str | None
@@ -184,7 +188,9 @@ def test_no_job_that_can_be_asked_for_breaks_creating_reading_or_listing(
         assert world.get(f"/api/jobs/{reply.job['id']}").status == 200
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     authorization=ANY_TEXT
     | st.builds("Bearer {}".format, ANY_TEXT)
@@ -214,7 +220,9 @@ def _token(claims: Any, head: Any) -> str:
     return jwt(claims, header=head)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "", "\n"]),
     path=st.builds("/{}".format, ANY_TEXT) | ANY_TEXT,
@@ -223,3 +231,42 @@ def test_no_path_breaks_the_router(fresh: Any, method: str, path: str) -> None:
     world = fresh()
     event = request(method, path)
     assert world.send(event).status in (401, 404)
+
+
+REPORTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "status": st.sampled_from(["RUNNING", "queued", "success", "failed", "canceled"]) | VALUES,
+        "processed": st.integers(0, 2**53) | VALUES,
+        "total": st.integers(0, 2**53) | VALUES,
+        "progress": st.floats(allow_nan=False) | VALUES,
+        "metadata": st.dictionaries(ANY_TEXT, VALUES, max_size=2),
+        "error": ANY_TEXT,
+        "message": ANY_TEXT,
+        "attempt": st.integers(1, 3),
+        "name": ANY_TEXT,
+    },
+)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(reports=st.lists(st.tuples(REPORTS, st.integers(0, 600)), max_size=5))
+def test_no_story_of_reports_breaks_any_shape_of_a_job(fresh: Any, reports: Any) -> None:
+    world = fresh()
+    job = world.has(a_worker_job())
+    for report, wait_s in reports:
+        world.clock.advance(wait_s)
+        path = f"/api/jobs/{job.job_id}"
+        reply = world.call("PATCH", path, json_body=report)
+        assert reply.status in (200, 400, 409, 413)
+        assert world.get(path).status == 200
+    for path, query in (
+        ("/api/sync/job-progress", {"jobId": job.job_id}),
+        ("/api/sync/job-progress", {"all": "true"}),
+        ("/api/sync/job-progress", {"type": job.type}),
+        ("/api/export/jobs", {}),
+        ("/api/logs", {"search": "c"}),
+    ):
+        assert world.get(path, query=query).status == 200

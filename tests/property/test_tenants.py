@@ -120,7 +120,9 @@ FILTERS = st.dictionaries(
 )
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_the_other_shop_gets_nothing_by_any_route(fresh: Any, data: st.DataObject) -> None:
     tenants: Tenants = fresh()
@@ -144,6 +146,8 @@ def test_the_other_shop_gets_nothing_by_any_route(fresh: Any, data: st.DataObjec
                 body = {"pikcelJobId": f"{MARK}-{number}"}
             if route.body is ActionBody and data.draw(st.booleans()):
                 body = data.draw(st.sampled_from(_many(tenants)))
+            if route.method == "PATCH" and data.draw(st.booleans()):
+                body = {"processed": 1} | (body if "{jobId}" not in route.path else {})
         as_user = data.draw(st.booleans())
         reply = world.call(
             route.method,
@@ -205,3 +209,26 @@ def _knows_nothing(reply: Any, route: Any, job: Any, *, is_bulk: bool) -> None:
         assert reply.json["stats"]["totalCreditsUsed"] == 0
     if reply.status == 200 and "jobs" in (reply.json or {}):
         assert {found["shop"] for found in reply.json["jobs"]} <= {OTHER_SHOP}
+
+
+def test_the_other_shop_learns_nothing_through_the_sync_apps_api(fresh: Any) -> None:
+    tenants: Tenants = fresh()
+    world, job = tenants.world, tenants.jobs[0]
+    for path, query in (
+        ("/api/sync/job-progress", {"all": "true"}),
+        ("/api/sync/job-progress", {"jobId": job.job_id}),
+        ("/api/sync/job-progress", {"type": MARK}),
+        ("/api/export/jobs", {}),
+        ("/api/export/jobs", {"filter": MARK}),
+        ("/api/logs", {}),
+        ("/api/logs", {"source": MARK}),
+        ("/api/logs", {"search": MARK}),
+    ):
+        reply = world.get(path, query=query, shop=OTHER_SHOP)
+        assert reply.status == (404 if "jobId" in query else 200)
+        assert MARK not in reply.text
+        assert job.job_id not in reply.text
+    page = world.get("/api/sync/job-progress", query={"all": "true"}, shop=OTHER_SHOP).json["data"]
+    assert (page["totalCount"], page["runningCount"]) == (3, 0)
+    assert page["stats"] == [{"type": "image", "_count": {"id": 3}}]
+    assert tenants.snapshot() == tenants.state

@@ -1,0 +1,103 @@
+"""Work that other programs do, over HTTP on the laptop's stack, as the README shows it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local.stack import Stack, running_stack
+from shared.client import JobTracker
+
+pytestmark = pytest.mark.slow
+
+README = Path(__file__).parents[2] / "README.md"
+SHOP = "workers.myshopify.com"
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    with running_stack(auth=True) as started:
+        yield started
+
+
+@pytest.fixture
+def api(stack: Stack) -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"Bearer {stack.info.admin_key}", "X-Shop": SHOP}
+    with httpx.Client(base_url=stack.info.api_url, headers=headers, timeout=30) as client:
+        yield client
+
+
+def data(answer: httpx.Response) -> dict[str, Any]:
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()["data"]
+    return found
+
+
+def test_the_example_of_the_readme_does_what_it_says(stack: Stack, api: httpx.Client) -> None:
+    section = README.read_text().partition("## Jobs that your own programs do")[2]
+    example = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert example is not None
+    names = {"api_url": stack.info.api_url, "api_key": stack.info.admin_key, "shop": SHOP}
+    exec(example[1], names)  # noqa: S102 - our own README
+    (job,) = api.get("/api/jobs", params={"type": "CATALOG_PULL"}).json()["jobs"]
+    assert (job["status"], job["progress"], job["name"]) == ("completed", 100, "Nightly pull")
+    counts = [job[name] for name in ("total", "processed", "successful", "updated", "skipped")]
+    assert counts == [120, 120, 108, 108, 12]
+    assert (job["metadata"], job["result"]) == ({"page": 3}, {"pages": 3})
+    assert job["durationMs"] > 0
+
+
+def test_a_cancel_over_http_ends_a_clients_block(stack: Stack, api: httpx.Client) -> None:
+    tracker = JobTracker(stack.info.api_url, key=stack.info.admin_key, shop=SHOP)
+    turns = 0
+    with tracker, tracker.job(type="CANCEL_ME", total=9, every_items=1) as job:
+        for _ in range(9):
+            turns += 1
+            if turns == 2:
+                api.post("/api/jobs/cancel", json={"jobId": job.id}).raise_for_status()
+            job.advance()
+    assert (turns, job.is_cancelled) == (2, True)
+
+
+def test_the_sync_apps_front_end_is_served_in_its_own_shapes(api: httpx.Client) -> None:
+    wanted = {"type": "PRODUCT_SYNC", "total": 10, "exclusive": True}
+    job = data(api.post("/api/sync/job-progress", json=wanted))
+    assert job["status"] == "RUNNING"
+    refused = api.post("/api/sync/job-progress", json=wanted)
+    assert (refused.status_code, refused.json()["runningJobId"]) == (409, job["id"])
+    half = {"jobId": job["id"], "processed": 5, "successful": 4, "failed": 1}
+    assert data(api.patch("/api/sync/job-progress", json=half))["progress"] == 50
+    one = {"jobId": job["id"]}
+    assert data(api.get("/api/sync/job-progress", params=one))["successful"] == 4
+    latest = data(api.get("/api/sync/job-progress", params={"type": "PRODUCT_SYNC"}))
+    assert (latest["latestJob"]["id"], latest["hasRunningJob"]) == (job["id"], True)
+    end = {"jobId": job["id"], "status": "FAILED", "error": "ERR_429"}
+    data(api.patch("/api/sync/job-progress", json=end))
+    page = data(api.get("/api/sync/job-progress", params={"all": "true", "limit": 1}))
+    assert page["totalCount"] >= 1
+    assert {"type": "PRODUCT_SYNC", "_count": {"id": 1}} in page["stats"]
+    rows = api.get("/api/export/jobs", params={"filter": "PRODUCT_SYNC"}).json()
+    assert (rows["total"], rows["data"][0]["Error"]) == (1, "ERR_429")
+    logs = data(api.get("/api/logs", params={"level": "error", "source": "PRODUCT_SYNC"}))
+    assert logs["logs"][0]["message"] == "PRODUCT_SYNC: FAILED (5/10)"
+
+
+def test_a_status_is_cheap_to_poll(api: httpx.Client) -> None:
+    job = api.post("/api/jobs", json={"type": "POLLED"}).raise_for_status().json()["job"]
+    edited = api.patch(f"/api/jobs/{job['id']}", json={"name": "New", "priority": "high"})
+    assert edited.json()["job"]["name"] == "New"
+    first = api.get(f"/api/jobs/{job['id']}")
+    again = api.get(f"/api/jobs/{job['id']}", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert api.patch(f"/api/jobs/{job['id']}", json={"status": "running"}).status_code == 200
+    changed = api.get(f"/api/jobs/{job['id']}", headers={"If-None-Match": first.headers["etag"]})
+    assert changed.json()["job"]["status"] == "processing"
+    assert api.patch(f"/api/jobs/{job['id']}", json={"name": "Newer"}).status_code == 409
+    many = api.get("/api/jobs", params={"ids": job["id"]}).json()["jobs"]
+    assert [found["id"] for found in many] == [job["id"]]
+    assert api.get("/api/jobs/pending-count").json()["processing"] >= 1

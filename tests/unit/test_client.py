@@ -1,0 +1,238 @@
+"""shared/client.py: what a program's loop says of itself, and what it survives."""
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.client import (
+    JobTracker,
+    JobTrackerClientError,
+    JobTrackerUnavailableError,
+    TrackedJob,
+)
+from tests.api_world import World, request, world
+
+__all__ = ["world"]
+
+Answer = Callable[[httpx.Request], httpx.Response | None]
+
+
+class Service:
+    """The real API in memory, behind httpx; `answers` come first, one each (None: pass on)."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.answers: list[Answer] = []
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.waits: list[float] = []
+        self.time = 0.0
+        self._lock = threading.Lock()
+        self.heard = threading.Event()
+
+    def __call__(self, asked: httpx.Request) -> httpx.Response:
+        with self._lock:
+            self.calls.append((asked.method, json.loads(asked.content)))
+            answer = self.answers.pop(0)(asked) if self.answers else None
+            if answer is None:
+                event = request(
+                    asked.method,
+                    asked.url.path,
+                    headers=dict(asked.headers),
+                    body=asked.content.decode(),
+                )
+                reply = self.world.send(event)
+                answer = httpx.Response(reply.status, headers=reply.headers, text=reply.text)
+        self.heard.set()
+        return answer
+
+    def tracker(self) -> JobTracker:
+        return JobTracker(
+            "https://api.example",
+            key="admin-key-1",
+            shop="a-shop.myshopify.com",
+            transport=httpx.MockTransport(self),
+            sleep=self.waits.append,
+        )
+
+    def job(self, **fields: Any) -> TrackedJob:
+        wanted: dict[str, Any] = {
+            "type": "pull",
+            "heartbeat_s": 0,
+            "clock": lambda: self.time,
+        } | fields
+        return self.tracker().job(**wanted)
+
+    def stored(self, job: TrackedJob) -> Any:
+        return self.world.job(job.id)
+
+    @property
+    def reports(self) -> list[dict[str, Any]]:
+        return [body for method, body in self.calls if method == "PATCH"]
+
+
+def status(code: int, **headers: str) -> Answer:
+    return lambda _asked: httpx.Response(
+        code, headers={k.replace("_", "-"): v for k, v in headers.items()}
+    )
+
+
+def no_connection(asked: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("refused", request=asked)
+
+
+@pytest.fixture
+def service(world: World) -> Service:
+    return Service(world)
+
+
+def test_a_block_creates_starts_counts_and_completes(service: Service) -> None:
+    with service.job(total=3, name="Nightly") as job:
+        job.advance(successful=1, created=1)
+        job.advance(failed=1)
+        job.advance(skipped=1)
+        job.update(result={"pages": 1})
+    stored = service.stored(job)
+    assert (stored.status, stored.progress, stored.name) == ("completed", 100, "Nightly")
+    counts = stored.counts
+    assert (counts.total, counts.processed, counts.successful) == (3, 3, 1)
+    assert (counts.failed, counts.skipped, counts.created) == (1, 1, 1)
+    assert stored.result == {"pages": 1}
+
+
+def test_reports_are_sent_together_by_count(service: Service) -> None:
+    with service.job(total=100, every_items=25) as job:
+        for _ in range(100):
+            job.advance()
+    assert [report.get("processed") for report in service.reports] == [None, 25, 50, 75, 100, 100]
+
+
+def test_reports_are_sent_together_by_time(service: Service) -> None:
+    with service.job(every_s=2) as job:
+        for _ in range(10):
+            service.time += 0.5
+            job.advance(2)
+    assert [report.get("processed") for report in service.reports] == [None, 8, 16, 20]
+
+
+def test_an_exception_fails_the_job_and_goes_on(service: Service) -> None:
+    def work(job: TrackedJob) -> None:
+        job.advance(successful=1)
+        raise ValueError("no stock")
+
+    job = service.job()
+    with pytest.raises(ValueError, match="no stock"), job:
+        work(job)
+    stored = service.stored(job)
+    assert (stored.status, stored.error_message) == ("failed", "ValueError: no stock")
+    assert stored.counts.successful == 1
+
+
+def test_a_cancel_ends_the_block_at_the_next_report(service: Service) -> None:
+    turns = 0
+    with service.job(every_items=1) as job:
+        for _ in range(10):
+            turns += 1
+            if turns == 3:
+                service.world.post("/api/jobs/cancel", {"jobId": job.id})
+            job.advance()
+    assert turns == 3
+    assert job.is_cancelled
+    assert service.stored(job).status == "cancelled"
+    assert service.stored(job).counts.processed == 2
+
+
+@pytest.mark.parametrize("trouble", [status(503), status(429), status(500), no_connection])
+def test_a_creation_is_tried_again_and_makes_one_job(service: Service, trouble: Answer) -> None:
+    def made_but_unheard(asked: httpx.Request) -> httpx.Response:
+        event = request(
+            "POST", "/api/jobs", headers=dict(asked.headers), body=asked.content.decode()
+        )
+        assert service.world.send(event).status == 202
+        raise httpx.ReadTimeout("lost", request=asked)
+
+    service.answers = [trouble, made_but_unheard]
+    with service.job():
+        pass
+    assert service.world.get("/api/jobs").json["total"] == 1
+    assert len(service.waits) == 2
+    assert 0.5 <= service.waits[0] <= 1 <= service.waits[1] <= 2
+
+
+def test_the_wait_that_is_asked_for_is_kept(service: Service) -> None:
+    service.answers = [status(429, retry_after="7")]
+    with service.job():
+        pass
+    assert service.waits == [7.0]
+
+
+def test_an_outage_in_the_middle_stops_nobody_and_loses_nothing(service: Service) -> None:
+    with service.job(every_items=1) as job:
+        service.answers = [status(503), no_connection]
+        job.update(message="page 1", metadata={"a": 1})
+        job.advance(successful=1)
+        job.update(metadata={"b": 2})
+        job.advance(successful=1)
+    stored = service.stored(job)
+    assert (stored.message, stored.metadata) == ("page 1", {"a": 1, "b": 2})
+    assert stored.counts.successful == 2
+
+
+def test_an_end_that_cannot_be_told_is_an_error(service: Service) -> None:
+    job = service.job()
+    with pytest.raises(JobTrackerUnavailableError), job:
+        service.answers = [status(503)] * 8
+    assert service.stored(job).status == "processing"
+
+
+def test_the_programs_own_error_is_worth_more_than_ours(service: Service) -> None:
+    job = service.job()
+
+    def fail_alone() -> None:
+        service.answers = [status(503)] * 8
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError) as raised, job:
+        fail_alone()
+    assert "could not be failed" in raised.value.__notes__[0]
+
+
+def test_a_refused_creation_says_why(service: Service) -> None:
+    with service.job() as running:
+        job = service.job(exclusive=True)
+        with pytest.raises(JobTrackerClientError) as raised, job:
+            pass
+        assert raised.value.code == "already_running"
+        assert raised.value.details["runningJobId"] == running.id
+
+
+def test_a_deleted_job_is_told_at_the_next_advance(service: Service) -> None:
+    job = service.job(every_items=1)
+
+    def go_on_after_deletion() -> None:
+        service.world.post("/api/jobs/cancel", {"jobId": job.id})
+        service.world.call("DELETE", f"/api/jobs/{job.id}")
+        job.advance()
+
+    with pytest.raises(JobTrackerClientError, match="no such job"), job:
+        go_on_after_deletion()
+
+
+def test_a_heartbeat_goes_out_while_nothing_advances(service: Service) -> None:
+    with service.job(heartbeat_s=0.02) as job:
+        before = len(service.reports)
+        service.time += 60
+        service.heard.clear()
+        assert service.heard.wait(20)
+    assert service.reports[before] == {"attempt": 1}
+    assert service.stored(job).status == "completed"
+
+
+def test_a_worker_of_an_earlier_attempt_cannot_end_the_next(service: Service) -> None:
+    with service.job() as job:
+        service.world.post("/api/jobs/cancel", {"jobId": job.id})
+        service.world.post("/api/jobs/retry", {"jobId": job.id})
+    assert service.stored(job).status == "pending"
