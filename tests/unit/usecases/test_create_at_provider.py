@@ -273,8 +273,9 @@ def test_two_thousand_jobs_at_once_are_all_created_and_each_is_looked_at_twice(
                 calls_of[world.clock.now().replace(second=0)] += 1
         for sent in world.outbox.dispatches:
             # Polls are another story.
-            is_one = isinstance(sent.request, DispatchRequest)
-            if is_one and world.job(sent.request.ref).provider_job_id is None:
+            if not isinstance(sent.request, DispatchRequest):
+                continue
+            if world.job(sent.request.ref).provider_job_id is None:
                 at = world.clock.now() + timedelta(seconds=sent.delay_s)
                 heappush(queue, (at, next(number), sent.request.ref))
         world.outbox.clear()
