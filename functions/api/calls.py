@@ -48,7 +48,7 @@ class Call:
 
     def whole(self, jobs: Sequence[Job]) -> list[Job]:
         """Return jobs with their big documents too. Raises StoreUnavailableError."""
-        return fetch_to_show(self.app.files, jobs, self.documents)
+        return fetch_to_show(self.app.files, jobs, self.documents, self.app.tracker.store.get_many)
 
     def describe(self, job: Job) -> dict[str, Any]:
         """Describe a job as JSON, with links that work."""

@@ -352,26 +352,36 @@ class DynamoJobStore:
 
     def _judge(self, write: _Write, rows: Sequence[Row], reasons: Sequence[Reason]) -> None:
         """Raise what a cancelled transaction means, or prepare the write for another try."""
-        found = list(zip(rows, reasons, strict=True))
-        for row, reason in found:
-            if row.role is Role.JOB and reason.code is not None:
+        found = [
+            (row.role, reason)
+            for row, reason in zip(rows, reasons, strict=True)
+            if reason.code is not None
+        ]
+        for role, reason in found:
+            if role is Role.JOB:
                 self._judge_job(write, reason)
-        for row, reason in found:
-            if row.role is Role.LINK and reason.code == CONDITION_FAILED:
-                raise link_taken()
-        for row, reason in found:
-            if row.role is Role.BUDGET and reason.code == CONDITION_FAILED:
-                raise budget_exceeded()
-            if row.role is Role.RUNNING and reason.code == CONDITION_FAILED:
-                self._judge_running(write, reason.item)
-        for row, reason in found:
-            if row.role is Role.COUNTER and reason.code == CONDITION_FAILED:
-                write.after = self._crowded(write, reason.item)
-            if row.role is Role.BUDGET and reason.code == CONFLICT:
-                # One item, not sharded: it must be exact. Whoever has it is done in a moment.
-                self._clock.sleep(0.02 * 2**write.conflicts * self._random.fraction())
-        if any(reason.code == CONFLICT for _, reason in found):
+        failed = [(role, reason.item) for role, reason in found if reason.code == CONDITION_FAILED]
+        if any(role is Role.LINK for role, _item in failed):
+            raise link_taken()
+        self._judge_conditions(write, failed)
+        contended = {role for role, reason in found if reason.code == CONFLICT}
+        if Role.BUDGET in contended:
+            # One item, not sharded: it must be exact. Whoever has it is done in a moment.
+            self._clock.sleep(0.02 * 2**write.conflicts * self._random.fraction())
+        if contended:
             write.conflicts += 1
+
+    def _judge_conditions(
+        self, write: _Write, failed: Sequence[tuple[Role, Mapping[str, Value] | None]]
+    ) -> None:
+        for role, item in failed:
+            if role is Role.BUDGET:
+                raise budget_exceeded()
+            if role is Role.RUNNING:
+                self._judge_running(write, item)
+        for role, item in failed:
+            if role is Role.COUNTER:
+                write.after = self._crowded(write, item)
 
     def _judge_job(self, write: _Write, reason: Reason) -> None:
         if reason.code == CONFLICT and write.before is None:

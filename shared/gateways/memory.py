@@ -449,6 +449,7 @@ class InMemoryLimiter:
                 return minute
         return None
 
+
 class InMemoryWorkStore:
     """A `WorkStore` without a table."""
 

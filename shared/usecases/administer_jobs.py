@@ -12,9 +12,10 @@ from shared.domain.events import ParkedEvent
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.status import JobStatus, Outcome
+from shared.usecases.change_documents import change_documents
 from shared.usecases.identify_caller import Caller
 from shared.usecases.issue_keys import find_agent
-from shared.usecases.ports import JobStore, KeyStore
+from shared.usecases.ports import Files, JobStore, KeyStore
 from shared.usecases.reserve_budget import read_budget, set_aside
 from shared.usecases.tracker import Note, Tracker
 
@@ -53,16 +54,19 @@ def find_job(store: JobStore, job_id: str, shop: str | None) -> JobRef:
     return ref
 
 
-def complete_job(tracker: Tracker, caller: Caller, ref: JobRef, result: Mapping[str, Any]) -> Job:
+def complete_job(
+    tracker: Tracker, files: Files, caller: Caller, ref: JobRef, result: Mapping[str, Any]
+) -> Job:
     """End a job as completed, with a result that an administrator gives.
 
-    Raises NotFoundError; ConflictError `wrong_status` when it is completed already.
+    Raises NotFoundError; ConflictError `wrong_status` when it is completed already;
+    StoreUnavailableError (table or bucket).
     """
 
     def decide(job: Job, now: datetime) -> tuple[Job, Note]:
         return lifecycle.force_complete(job, result, now), _note(caller, "Completed by hand.")
 
-    return tracker.change(ref, decide)
+    return change_documents(tracker, files, ref, decide)
 
 
 def reassign_job(

@@ -11,6 +11,7 @@ from shared.domain.errors import (
     ConflictError,
     ForbiddenError,
     InvalidRequestError,
+    RejectedError,
     StoreUnavailableError,
 )
 from shared.domain.ids import JobRef
@@ -167,8 +168,12 @@ def create_job(
     ceiling = budget if wish.provider_job_id is None else None
     try:
         created = tracker.store.create(job, entry=entry, idempotency=idempotency, ceiling=ceiling)
-    except ConflictError as error:
-        raise _for_caller(tracker, caller, error) from None
+    except RejectedError as error:
+        # Refused, so there is no such job: its documents would be left for ever.
+        _take_back(files, job)
+        if isinstance(error, ConflictError):
+            raise _for_caller(tracker, caller, error) from None
+        raise
     if created.job_id == job.job_id:
         tracker.send_owed(None, created, now)
     else:
@@ -182,7 +187,7 @@ def create_job(
 
 
 def _take_back(files: Files, job: Job) -> None:
-    """Remove the documents of a job that was not made, since it had been made before."""
+    """Remove the documents of a job that was not made: refused, or made by an earlier call."""
     if job.documents_key is not None:
         with suppress(StoreUnavailableError):
             files.delete([job.documents_key])

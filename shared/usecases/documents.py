@@ -7,18 +7,21 @@ them: nobody decides anything by what they say.
 
 Shape of the object, at `shops/{shop}/jobs/{job_id}/documents-{sha256[:16]}.json`: one JSON
 object of `parameters`, `metadata` and `result`. It is never overwritten by other content: its
-name is its digest, so changed documents have another name.
+name is a digest of it and of the job's version, so changed documents have another name, even
+when they are what they were before: what was replaced can be removed at any time.
 """
 
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import batched
 from typing import Any
 
 from shared.domain.errors import DocumentsLostError, NotFoundError
+from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.usecases.ports import Files
 
@@ -35,18 +38,19 @@ FETCHED_AT_ONCE = 8
 def shelve(files: Files, job: Job) -> Job:
     """Put the documents into the bucket if they are big; returns the job as it is to be stored.
 
-    A job that is shelved stays as it is: to change its documents, fetch it first.
+    A job that is shelved stays as it is: its documents are changed by `change_documents`.
 
     Raises StoreUnavailableError: nothing was stored.
     Guarantees
-        The same documents of the same job have the same key. It is written before the job, so
-        that a stored job's documents are there; a crash in between leaves an object in the
-        job's own folder that nothing refers to.
+        The same documents of the same version of a job have the same key. It is written
+        before the job, so that a stored job's documents are there; a crash in between leaves
+        an object in the job's own folder that nothing refers to.
     """
     body = _written(job)
     if job.documents_key is not None or len(body) <= INLINE_BYTES:
         return job
-    name = f"documents-{hashlib.sha256(body).hexdigest()[:16]}.json"
+    digest = hashlib.sha256(b"%d\n%b" % (job.version, body)).hexdigest()
+    name = f"documents-{digest[:16]}.json"
     key = f"shops/{job.shop}/jobs/{job.job_id}/{name}"
     files.put(key, body, "application/json")
     # That there is a result must be seen on the item too: an empty one says so, None denies it.
@@ -75,7 +79,12 @@ def with_documents_of(job: Job, whole: Job) -> Job:
     )
 
 
-def fetch_to_show(files: Files, jobs: Sequence[Job], read: dict[str, bytes]) -> list[Job]:
+def fetch_to_show(
+    files: Files,
+    jobs: Sequence[Job],
+    read: dict[str, bytes],
+    look_again: Callable[[Sequence[JobRef]], Sequence[Job]] | None = None,
+) -> list[Job]:
     """Return jobs with their documents, several fetched at once.
 
     One whose documents are lost (a deletion that broke off) is shown with empty ones: a job
@@ -84,11 +93,21 @@ def fetch_to_show(files: Files, jobs: Sequence[Job], read: dict[str, bytes]) -> 
     Parameters
         read: what was read so far, by key; grows. Objects never change, so a page that is made
             again shorter reads nothing twice.
+        look_again: reads up to 100 jobs. Those whose documents are not there are looked at once
+            more with it: a report may have replaced them a moment ago.
 
     Raises StoreUnavailableError.
     """
-    keys = {job.documents_key for job in jobs if job.documents_key is not None} - read.keys()
-    read.update(_read_many(files, sorted(keys)))
+    _read_into(files, jobs, read)
+    missing = [job.ref for job in jobs if _is_missing(job, read)]
+    if missing and look_again is not None:
+        found = [job for refs in batched(missing, 100, strict=False) for job in look_again(refs)]
+        newer = {job.ref: job for job in found}
+        jobs = [newer.get(job.ref, job) for job in jobs]
+        _read_into(files, jobs, read)
+    for job in jobs:
+        if _is_missing(job, read):
+            log.error("documents lost", extra={"key": job.documents_key})
     return [
         _with_documents(job, read[job.documents_key]) if job.documents_key in read else job
         for job in jobs
@@ -120,6 +139,15 @@ def _read(files: Files, key: str) -> bytes:
         raise DocumentsLostError("The job's parameters are no longer there.") from None
 
 
+def _is_missing(job: Job, read: dict[str, bytes]) -> bool:
+    return job.documents_key is not None and job.documents_key not in read
+
+
+def _read_into(files: Files, jobs: Sequence[Job], read: dict[str, bytes]) -> None:
+    keys = {job.documents_key for job in jobs if job.documents_key is not None} - read.keys()
+    read.update(_read_many(files, sorted(keys)))
+
+
 def _read_many(files: Files, keys: Sequence[str]) -> dict[str, bytes]:
     if len(keys) <= 1:
         found = [_read_or_none(files, key) for key in keys]
@@ -132,6 +160,5 @@ def _read_many(files: Files, keys: Sequence[str]) -> dict[str, bytes]:
 def _read_or_none(files: Files, key: str) -> bytes | None:
     try:
         return _read(files, key)
-    except DocumentsLostError as error:
-        log.error("documents lost", extra={"key": key, "reason": error.message})
+    except DocumentsLostError:
         return None

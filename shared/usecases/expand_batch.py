@@ -13,14 +13,19 @@ from shared.domain.status import JobStatus
 from shared.usecases.cancel_job import cancel_job
 from shared.usecases.create_job import Identity, NewJob, create_job
 from shared.usecases.identify_caller import Caller
-from shared.usecases.ports import ShopStore
+from shared.usecases.ports import Files, ShopStore
 from shared.usecases.tracker import Tracker
 
 CHUNK = 100
 
 
 def expand(
-    tracker: Tracker, shops: ShopStore, caller: Caller, job: Job, work: Mapping[str, Any]
+    tracker: Tracker,
+    shops: ShopStore,
+    files: Files,
+    caller: Caller,
+    job: Job,
+    work: Mapping[str, Any],
 ) -> ChunkResult:
     """Make the next hundred jobs. Raises RetryableError: again, nothing is made twice."""
     images = work["images"]
@@ -32,6 +37,7 @@ def expand(
             create_job(
                 tracker,
                 shops,
+                files,
                 caller,
                 _wish(job, work, images[index]),
                 idempotency=None,

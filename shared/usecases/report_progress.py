@@ -10,7 +10,9 @@ from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.reports import Edit, Report
 from shared.domain.status import Outcome
+from shared.usecases.change_documents import change_documents
 from shared.usecases.identify_caller import Caller
+from shared.usecases.ports import Files
 from shared.usecases.tracker import Note, Tracker
 
 # What metadata may have grown to: the job is one item of the table, and is read as a whole.
@@ -22,20 +24,24 @@ _SILENT = frozenset({Outcome.PROGRESSED, Outcome.DUPLICATE})
 
 def report_progress(
     tracker: Tracker,
+    files: Files,
     caller: Caller,
     ref: JobRef,
     report: Report | None,
     *,
     edit: Edit | None = None,
 ) -> Job:
-    """Apply an edit, if there is one, then a report; returns the job as it then is.
+    """Apply an edit, if there is one, then a report; returns the job, perhaps shelved.
 
-    One read and one write; a report that moves no status is a plain update. After the job's
-    end a report has no effect and is no error: `cancel_requested` tells the worker to stop.
+    One read and one write; a report that moves no status is a plain update. Only a report
+    that brings metadata or a result costs more, where the job's are big: those lie in the
+    bucket. After the job's end a report has no effect and is no error: `cancel_requested`
+    tells the worker to stop.
 
     Raises NotFoundError (an agent: also for a job of others); ForbiddenError (an agent's edit);
     ConflictError `not_a_worker_job`, `wrong_status` (an edit of a job that has begun);
-    TooLargeError when the merged metadata are over 64 KB.
+    TooLargeError when the merged metadata are over 64 KB; StoreUnavailableError (table or
+    bucket).
     """
     if edit is not None and caller.is_agent:
         raise ForbiddenError("An agent reports; what a job is about is its owner's to say.")
@@ -55,6 +61,8 @@ def report_progress(
             _check_size(decision.job)
         return decision.job, _reported(caller, report, decision.job, decision.outcome) or note
 
+    if report is not None and (report.metadata or report.result is not None):
+        return change_documents(tracker, files, ref, decide)
     return tracker.change(ref, decide)
 
 

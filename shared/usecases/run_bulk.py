@@ -103,7 +103,8 @@ def run_bulk(lane: BulkLane, request: BulkRequest) -> Bulk:
         _fail(lane.tracker, job)
         return Bulk.DONE
     if action is BulkAction.EXPAND:
-        chunk = expand(lane.tracker, lane.shops, _caller(job, work), job, work)
+        caller = _caller(job, work)
+        chunk = expand(lane.tracker, lane.shops, lane.files, caller, job, work)
     else:
         chunk = _act_on_chunk(lane, job, action, work)
     return _book(lane, job, work, chunk)

@@ -19,6 +19,7 @@ from shared.usecases.report_progress import report_progress
 from shared.usecases.tracker import Tracker
 from tests.builders import OTHER_SHOP, SHOP, a_worker_job
 from tests.fakes.clock import FakeClock
+from tests.fakes.files import FakeFiles
 from tests.fakes.outbox import FakeOutbox
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.table import ProbedClient
@@ -43,7 +44,7 @@ def test_a_report_of_progress_is_one_read_and_one_plain_update(
     clock.advance(1)
     client.calls.clear()
     report = Report(counts=Counts(total=9, processed=1), message="page 1", metadata={"a": 1})
-    report_progress(tracker, CALLER, job.ref, report)
+    report_progress(tracker, FakeFiles(), CALLER, job.ref, report)
     assert client.operations == ["get_item", "update_item"]
 
 
@@ -53,7 +54,7 @@ def test_a_heartbeat_writes_nothing_but_its_instant(
     job, tracker = dynamo.create(a_running_job()), tracker_of(dynamo, clock)
     clock.advance(30)
     client.calls.clear()
-    report_progress(tracker, CALLER, job.ref, Report())
+    report_progress(tracker, FakeFiles(), CALLER, job.ref, Report())
     assert client.operations == ["get_item", "update_item"]
     names = client.calls[1][1]["ExpressionAttributeNames"].values()
     assert sorted(names) == ["reported_at", "version"]
@@ -65,7 +66,9 @@ def test_an_end_is_one_read_and_one_transaction_with_the_statistics(
     job, tracker = dynamo.create(a_running_job()), tracker_of(dynamo, clock)
     clock.advance(8)
     client.calls.clear()
-    done = report_progress(tracker, CALLER, job.ref, Report(status=JobStatus.COMPLETED))
+    done = report_progress(
+        tracker, FakeFiles(), CALLER, job.ref, Report(status=JobStatus.COMPLETED)
+    )
     assert client.operations == ["get_item", "transact_write_items"]
     tally = dynamo.tally(f"SHOP#{SHOP}", "ALL")
     assert (tally.completed, tally.processing_ms, tally.timed) == (1, 8000, 1)
@@ -78,7 +81,9 @@ def test_a_report_after_a_cancel_is_one_read_and_no_write(
     cancelled = lifecycle.cancel(a_running_job(), clock.now())
     job, tracker = dynamo.create(cancelled), tracker_of(dynamo, clock)
     client.calls.clear()
-    found = report_progress(tracker, CALLER, job.ref, Report(counts=Counts(processed=5)))
+    found = report_progress(
+        tracker, FakeFiles(), CALLER, job.ref, Report(counts=Counts(processed=5))
+    )
     assert found.cancel_requested
     assert client.operations == ["get_item"]
 

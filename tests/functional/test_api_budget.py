@@ -197,3 +197,10 @@ def test_what_is_kept_of_an_answer_cannot_be_read(
     secret = world.post("/api/shop/keys", {"name": "k"}, **ONCE).json["secret"]
     assert secret in sealed[0]
     assert secret not in str(vars(world.receipts))
+
+
+def test_a_refused_job_leaves_no_documents(world: World) -> None:
+    limit(world, credits=0)
+    big = IMAGE | {"parameters": {"prompts": ["a mug on a shelf"] * 200}}
+    assert world.post("/api/jobs", big).status == 402
+    assert world.files.stored == {}

@@ -337,3 +337,25 @@ def test_a_long_export_goes_on_where_it_stopped(
     assert len(seen) == len(set(seen)) == 7
     other = query | {"projectId": "q"}
     assert world.get("/api/jobs/export.csv", query=other).status == 400
+
+
+# --- big parameters ----------------------------------------------------------------------
+
+
+def test_the_big_parameters_of_a_batch_lie_in_the_bucket_until_its_jobs_are_deleted(
+    world: World,
+) -> None:
+    big = {"prompts": ["a mug on a shelf"] * 200}
+    batch = make(world, 3, parameters=big)
+    run(world)
+    jobs = jobs_of(world, batch)
+    assert {job.documents_key for job in jobs} == world.files.stored.keys()
+    assert [(job.parameters, job.batch_id) for job in jobs] == [({}, batch["id"])] * 3
+    shown = world.get("/api/jobs", query={"batchId": batch["id"]}).json["jobs"]
+    assert [job["parameters"] for job in shown] == [big] * 3
+    for job in jobs:
+        end(world, job, JobStatus.CANCELLED)
+    world.post("/api/jobs/delete", {"jobIds": [job.job_id for job in jobs]})
+    run(world)
+    assert jobs_of(world, batch) == []
+    assert world.files.stored == {}

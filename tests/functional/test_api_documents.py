@@ -9,7 +9,7 @@ from shared.domain.errors import StoreUnavailableError
 from shared.domain.job import Job
 from shared.domain.status import JobStatus
 from shared.usecases.documents import INLINE_BYTES, shelve
-from tests.api_world import World, world
+from tests.api_world import Reply, World, world
 from tests.builders import a_completed_job, a_job, later
 
 __all__ = ["world"]
@@ -171,3 +171,82 @@ def test_a_deleted_job_is_gone_with_its_documents(world: World) -> None:
     kept = a_shelved_job(world)
     assert world.call("DELETE", f"/api/jobs/{job.job_id}").status == 200
     assert list(world.files.stored) == [kept.documents_key]
+
+
+# --- documents that change -------------------------------------------------------------
+
+
+def patch(world: World, job_id: str, /, **report: Any) -> Reply:
+    return world.call("PATCH", f"/api/jobs/{job_id}", json_body=report)
+
+
+def test_a_report_keeps_big_documents_and_adds_to_them(world: World) -> None:
+    made = world.post("/api/jobs", {"type": "pull", "parameters": BIG, "metadata": {"a": 1}}).job
+    shown = patch(world, made["id"], status="RUNNING", metadata={"page": 1}).job
+    assert (shown["parameters"], shown["metadata"]) == (BIG, {"a": 1, "page": 1})
+    done = patch(world, made["id"], status="completed", result={"rows": ["x" * 50] * 90}).job
+    assert (done["parameters"], done["metadata"]) == (BIG, {"a": 1, "page": 1})
+    assert done["result"] == {"rows": ["x" * 50] * 90}
+    assert world.get(f"/api/jobs/{made['id']}").job == done
+    stored = world.job(made["id"])
+    assert (stored.parameters, stored.metadata, stored.result) == ({}, {}, {})
+    assert list(world.files.stored) == [stored.documents_key]
+    assert world.call("DELETE", f"/api/jobs/{made['id']}").status == 200
+    assert world.files.stored == {}
+
+
+def test_a_report_without_documents_touches_none(world: World) -> None:
+    made = world.post("/api/jobs", {"type": "pull", "parameters": BIG}).job
+    before = dict(world.files.stored)
+    shown = patch(world, made["id"], processed=3, message="page 3").job
+    assert (shown["parameters"], shown["message"]) == (BIG, "page 3")
+    assert world.files.stored == before
+
+
+def test_the_bound_on_metadata_counts_what_lies_in_the_bucket(world: World) -> None:
+    made = world.post("/api/jobs", {"type": "pull", "metadata": {"x": "y" * 40_000}}).job
+    reply = patch(world, made["id"], metadata={"z": "y" * 40_000})
+    assert (reply.status, reply.code) == (413, "too_large")
+    assert world.get(f"/api/jobs/{made['id']}").job["metadata"] == {"x": "y" * 40_000}
+
+
+def test_the_sync_apps_api_shows_big_metadata(world: World) -> None:
+    path, big = "/api/sync/job-progress", {"x": "y" * 3_000}
+    made = world.post(path, {"type": "PULL", "total": 9, "metadata": big}).json["data"]
+    assert made["metadata"] == big
+    reported = world.call("PATCH", path, json_body={"jobId": made["id"], "metadata": {"p": 1}})
+    assert reported.json["data"]["metadata"] == big | {"p": 1}
+    one = world.get(path, query={"jobId": made["id"]}).json["data"]
+    assert one["metadata"] == big | {"p": 1}
+    assert world.get(path, query={"all": "true"}).json["data"]["jobs"] == [one]
+    assert world.get(path, query={"type": "PULL"}).json["data"]["latestJob"] == one
+    (line,) = world.get("/api/logs").json["data"]["logs"]
+    assert line["metadata"] == big | {"p": 1}
+
+
+def test_a_result_given_by_hand_is_shelved_with_the_parameters(world: World) -> None:
+    job = a_shelved_job(world)
+    path = f"/api/admin/jobs/{job.job_id}/complete"
+    done = world.post(path, {"result": {"x": "y" * 3_000}}).job
+    assert (done["status"], done["parameters"]) == ("completed", BIG)
+    assert done["result"] == {"x": "y" * 3_000}
+    assert world.get(f"/api/jobs/{job.job_id}").job == done
+    stored = world.job(job.job_id)
+    assert (stored.parameters, stored.result) == ({}, {})
+    assert list(world.files.stored) == [stored.documents_key]
+
+
+def test_a_page_that_is_read_while_a_report_comes_shows_what_was_reported(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = world.post("/api/jobs", {"type": "pull", "parameters": BIG}).job
+    get = world.files.get
+
+    def late(key: str) -> bytes:
+        monkeypatch.setattr(world.files, "get", get)
+        patch(world, made["id"], metadata={"page": 1})
+        return get(key)
+
+    monkeypatch.setattr(world.files, "get", late)
+    (shown,) = world.get("/api/jobs").json["jobs"]
+    assert (shown["parameters"], shown["metadata"]) == (BIG, {"page": 1})

@@ -70,7 +70,7 @@ ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
         ({"dynamodb:Query"}, [ANY_INDEX]),
         (CONSUME, [BULK]),
         ({"sqs:SendMessage"}, [BULK, DISPATCH, PUSH]),
-        ({"s3:DeleteObject"}, [OBJECTS]),
+        ({"s3:DeleteObject", "s3:PutObject"}, [OBJECTS]),
     ],
     "api": [
         (items("BatchGetItem", "BatchWriteItem", "DeleteItem", "Query", *WRITE), [TABLE]),

@@ -56,7 +56,7 @@ def jobs(call: Call, query: AdminListQuery) -> Answer:
     return Answer(
         body={
             "success": True,
-            "jobs": [call.describe(job) for job in page.jobs],
+            "jobs": call.describe_all(page.jobs),
             "nextCursor": page.next_cursor,
             "day": page.day,
         }
@@ -75,8 +75,8 @@ def resubmit(call: Call, job_id: str, query: ShopQuery) -> Answer:
 
 def complete(call: Call, job_id: str, query: ShopQuery, body: CompleteBody) -> Answer:
     """End a job as completed."""
-    ref = _ref(call, job_id)
-    return _job(call, complete_job(call.app.tracker, call.caller, ref, body.result))
+    app, ref = call.app, _ref(call, job_id)
+    return _job(call, complete_job(app.tracker, app.files, call.caller, ref, body.result))
 
 
 def reassign(call: Call, job_id: str, query: ShopQuery, body: ReassignBody) -> Answer:
@@ -111,6 +111,7 @@ def adopt(call: Call, query: ShopQuery, body: AdoptBody) -> Answer:
     made = create_job(
         call.app.tracker,
         call.app.shops,
+        call.app.files,
         replace(call.caller, shop=body.shop),
         wish(body.model_dump(exclude_none=True, exclude={"shop"})),
         idempotency=None,

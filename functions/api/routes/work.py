@@ -38,6 +38,7 @@ def patch(call: Call, job_id: str, query: ShopQuery, body: PatchBody) -> Answer:
     is_report = edit is None or bool(body.model_fields_set - set(_EDITABLE))
     job = report_progress(
         call.app.tracker,
+        call.app.files,
         call.caller,
         _ref(call, job_id),
         _report(body) if is_report else None,
@@ -50,13 +51,13 @@ def sync_read(call: Call, query: SyncQuery) -> Answer:
     """Read jobs in the sync app's shape."""
     store, shop = call.app.tracker.store, call.caller.require_shop()
     if query.job_id is not None:
-        return _data(sync_job(store.get(call.ref(query.job_id))))
+        return _data(_sync_job(call, store.get(call.ref(query.job_id))))
     if query.all == "true":
         now = call.app.clock.now()
         found = read_work_page(store, shop, now, page=query.page, limit=query.limit)
         return _data(
             {
-                "jobs": [sync_job(job) for job in found.jobs],
+                "jobs": [sync_job(job) for job in call.whole(found.jobs)],
                 "totalCount": found.total,
                 "runningCount": found.running,
                 "currentPage": query.page,
@@ -69,7 +70,7 @@ def sync_read(call: Call, query: SyncQuery) -> Answer:
         )
     if query.type is not None:
         latest, is_running = read_latest(store, shop, query.type)
-        described = sync_job(latest) if latest is not None else None
+        described = _sync_job(call, latest) if latest is not None else None
         return _data({"latestJob": described, "hasRunningJob": is_running})
     raise InvalidRequestError(
         "Say which jobs: all=true, jobId or type.",
@@ -90,18 +91,20 @@ def sync_create(call: Call, query: ShopQuery, body: SyncCreateBody) -> Answer:
     job = create_job(
         call.app.tracker,
         call.app.shops,
+        call.app.files,
         call.caller,
         wish,
         idempotency=idempotency_of(call, ["sync", body.model_dump(mode="json", exclude_none=True)]),
         is_allowed_http=call.app.is_allowed_http,
     )
-    return _data(sync_job(job))
+    return _data(_sync_job(call, job))
 
 
 def sync_report(call: Call, query: ShopQuery, body: SyncReportBody) -> Answer:
     """Take a worker's report."""
-    job = report_progress(call.app.tracker, call.caller, _ref(call, body.job_id), _report(body))
-    return _data(sync_job(job))
+    app, ref = call.app, _ref(call, body.job_id)
+    job = report_progress(app.tracker, app.files, call.caller, ref, _report(body))
+    return _data(_sync_job(call, job))
 
 
 def export(call: Call, query: SyncExportQuery) -> Answer:
@@ -137,8 +140,13 @@ def logs(call: Call, query: SyncLogQuery) -> Answer:
         limit=query.limit,
         is_meant=None if is_indexed else is_meant,
     )
-    lines = [log_line(job) for job in found.jobs]
+    lines = [log_line(job) for job in call.whole(found.jobs)]
     return _data({"logs": lines, "total": found.total})
+
+
+def _sync_job(call: Call, job: Job) -> dict[str, Any]:
+    (whole,) = call.whole([job])
+    return sync_job(whole)
 
 
 def _data(data: dict[str, Any]) -> Answer:
