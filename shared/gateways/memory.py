@@ -23,6 +23,7 @@ from shared.gateways.store_rules import (
     MAX_LOG_ENTRIES,
     PARKED_FOR,
     already_running,
+    dropped_links,
     is_starting,
     key_reused,
     later_minutes,
@@ -131,6 +132,9 @@ class InMemoryJobStore:
     def _put(self, before: Job | None, after: Job) -> None:
         for link in new_links(before, after):
             self._links[_link_key(link)] = link
+        for link in dropped_links(before, after) if before else ():
+            if self._links.get(_link_key(link)) == link:
+                del self._links[_link_key(link)]
         self._jobs[after.ref] = after
 
     def _check_version(self, job: Job) -> None:
