@@ -288,7 +288,7 @@ def dispatch_app() -> DispatchApp:
     return DispatchApp(lane=lane, read=read_dispatch)
 
 
-# Source: the headers that PikcelAI's own typed client sends (facts of its API, section 1).
+# Source: the headers that the typed client of nexobe/pikcel-ai-shopify-app sends (2025-10).
 _CLIENT_HEADERS = {"X-Client-Name": "job-tracker", "X-Client-Version": "0.1.0"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -66,3 +67,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def tier_of(path: Path) -> str:
     """Return the folder of tests/ that a test file lies in, or "" for a file elsewhere."""
     return path.relative_to(TESTS).parts[0] if path.is_relative_to(TESTS) else ""
+
+
+@pytest.fixture(autouse=True)
+def no_metrics_of_others() -> None:
+    """Forget metrics that a killed invocation of an earlier test left behind."""
+    observability = sys.modules.get("shared.observability")
+    if observability is not None:
+        observability.metrics.clear_metrics()

@@ -65,6 +65,7 @@ from shared.gateways.store_rules import (
     PARKED_FOR,
     already_running,
     budget_exceeded,
+    dropped_links,
     is_starting,
     key_reused,
     link_taken,
@@ -98,7 +99,8 @@ _LINKS_TOGETHER = 50
 class _Write:
     """One write as it is being tried.
 
-    take_links: links of others are overwritten. log_is_full: the entry is only counted.
+    take_links: links of others are overwritten. keep_links: a link to be dropped has been taken
+    over by its owner already. log_is_full: the entry is only counted.
     conflicts: how often counters were contended.
     ended_holder: the ended job that left its marker of an exclusive type.
     ceiling: what the shop may spend in a month.
@@ -109,6 +111,7 @@ class _Write:
     entry: LogEntry | None = None
     idempotency: Idempotency | None = None
     take_links: bool = False
+    keep_links: bool = False
     log_is_full: bool = False
     conflicts: int = 0
     ended_holder: str | None = None
@@ -272,6 +275,8 @@ class DynamoJobStore:
     def _save_rows(self, before: Job, write: _Write) -> list[Row]:
         rows = [_job_row(before, write)]
         rows += [_link_row(link, write.take_links) for link in new_links(before, write.after)]
+        if not write.keep_links:
+            rows += [_drop_row(link) for link in dropped_links(before, write.after)]
         if is_starting(before, write.after):
             rows.append(_running_row(write.after, write.ended_holder))
         rows += self._counter_rows(counter_changes(before, write.after), write)
@@ -360,10 +365,9 @@ class DynamoJobStore:
         for role, reason in found:
             if role is Role.JOB:
                 self._judge_job(write, reason)
-        failed = [(role, reason.item) for role, reason in found if reason.code == CONDITION_FAILED]
-        if any(role is Role.LINK for role, _item in failed):
-            raise link_taken()
-        self._judge_conditions(write, failed)
+        for role, reason in found:
+            if reason.code == CONDITION_FAILED:
+                self._judge_condition(write, role, reason)
         contended = {role for role, reason in found if reason.code == CONFLICT}
         if Role.BUDGET in contended:
             # One item, not sharded: it must be exact. Whoever has it is done in a moment.
@@ -371,17 +375,18 @@ class DynamoJobStore:
         if contended:
             write.conflicts += 1
 
-    def _judge_conditions(
-        self, write: _Write, failed: Sequence[tuple[Role, Mapping[str, Value] | None]]
-    ) -> None:
-        for role, item in failed:
-            if role is Role.BUDGET:
+    def _judge_condition(self, write: _Write, role: Role, reason: Reason) -> None:
+        match role:
+            case Role.LINK:
+                raise link_taken()
+            case Role.DROPPED_LINK:
+                write.keep_links = True
+            case Role.RUNNING:
+                self._judge_running(write, reason.item)
+            case Role.BUDGET:
                 raise budget_exceeded()
-            if role is Role.RUNNING:
-                self._judge_running(write, item)
-        for role, item in failed:
-            if role is Role.COUNTER:
-                write.after = self._crowded(write, item)
+            case Role.COUNTER:
+                write.after = self._crowded(write, reason.item)
 
     def _judge_job(self, write: _Write, reason: Reason) -> None:
         if reason.code == CONFLICT and write.before is None:
@@ -727,14 +732,24 @@ def _link_row(link: Link, take: bool = False) -> Row:
     item: Item = items.link_item(link)
     if take:
         return Row(Role.LINK, "Put", {"Item": item})
-    same = " AND ".join(
-        [
-            *(terms.equals(name, item[name]) for name in ("shop", "job_id", "attempt")),
-            terms.absent("is_tombstone"),
-        ]
-    )
-    request = {"Item": item, "ConditionExpression": f"{terms.absent()} OR ({same})"}
+    request = {"Item": item, "ConditionExpression": f"{terms.absent()} OR ({_same(terms, item)})"}
     return Row(Role.LINK, "Put", terms.attach(request))
+
+
+def _drop_row(link: Link) -> Row:
+    """Return the deletion of a link, which must still be this job's."""
+    terms = Terms()
+    item = items.link_item(link)
+    link_key = key(items.link_pk(link.provider, link.provider_job_id), items.LINK_SK)
+    request = {"Key": link_key, "ConditionExpression": _same(terms, item)}
+    return Row(Role.DROPPED_LINK, "Delete", terms.attach(request))
+
+
+def _same(terms: Terms, item: Item) -> str:
+    """Write the condition that the stored link says what this one says."""
+    names = ("shop", "job_id", "attempt")
+    said = [terms.equals(name, item[name]) for name in names]
+    return " AND ".join([*said, terms.absent("is_tombstone")])
 
 
 def _tombstone_row(link: Link) -> Row:

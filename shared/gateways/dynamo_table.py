@@ -117,6 +117,7 @@ class Role(StrEnum):
 
     JOB = "job"
     LINK = "link"
+    DROPPED_LINK = "dropped_link"
     ENTRY = "entry"
     COUNTER = "counter"
     IDEMPOTENCY = "idempotency"

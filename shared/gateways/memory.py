@@ -28,6 +28,7 @@ from shared.gateways.store_rules import (
     PARKED_FOR,
     already_running,
     budget_exceeded,
+    dropped_links,
     is_starting,
     key_reused,
     later_minutes,
@@ -151,6 +152,9 @@ class InMemoryJobStore:
         price = learnt_price(before, after)
         if price is not None and after.tool_id is not None:
             self._prices[after.shop, after.provider, after.tool_id] = price
+        for link in dropped_links(before, after) if before else ():
+            if self._links.get(_link_key(link)) == link:
+                del self._links[_link_key(link)]
         self._jobs[after.ref] = after
 
     def _check_budget(self, before: Job | None, after: Job, ceiling: Budget | None) -> None:

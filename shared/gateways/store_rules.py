@@ -44,6 +44,12 @@ def new_links(before: Job | None, after: Job) -> list[Link]:
     return [link for link in links(after) if known.get(link.attempt) != link.provider_job_id]
 
 
+def dropped_links(before: Job, after: Job) -> list[Link]:
+    """Return the links of attempts whose provider's id turned out to be somebody else's."""
+    kept = {attempt.provider_job_id for attempt in after.attempts}
+    return [link for link in links(before) if link.provider_job_id not in kept]
+
+
 def is_starting(before: Job | None, after: Job) -> bool:
     """Whether this write is the beginning of an exclusive job: it is made, or ended and retried."""
     was_active = before is not None and before.status.is_active

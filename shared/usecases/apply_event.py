@@ -103,7 +103,9 @@ def _refuse_foreign(
         if not job.status.is_active:
             return asked, note
         sentence = "This provider job belongs to another job."
-        return lifecycle.fail_dispatch(asked, LinkTakenError.code, sentence, now), note
+        ended = lifecycle.fail_dispatch(asked, LinkTakenError.code, sentence, now)
+        # The id goes back to whoever it belongs to: they may want to register it.
+        return ended.with_attempt(replace(ended.attempt, provider_job_id=None)), note
 
     try:
         tracker.change(ref, decide)

@@ -255,6 +255,28 @@ def test_deleting_leaves_a_link_alone_that_proved_to_be_anothers(store: JobStore
     assert (link.ref, link.is_tombstone) == (owner.ref, False)
 
 
+def test_an_id_that_proved_to_be_anothers_is_free_again(store: JobStore) -> None:
+    thief = store.create(a_dispatched_job(shop=OTHER_SHOP))
+    store.save(thief, thief.with_attempt(replace(thief.attempt, provider_job_id=None)))
+    assert store.find_link("pikcel", "pk_1") is None
+    owner = store.create(a_dispatched_job())
+    link = store.find_link("pikcel", "pk_1")
+    assert link is not None
+    assert link.ref == owner.ref
+
+
+def test_giving_up_an_id_leaves_its_owners_link_alone(store: JobStore) -> None:
+    thief = store.create(a_dispatched_job(shop=OTHER_SHOP))
+    owner = store.create(a_job())
+    learnt = owner.with_attempt(replace(owner.attempt, provider_job_id="pk_1"))
+    store.save(owner, learnt, take_links=True)
+    given_up = thief.with_attempt(replace(thief.attempt, provider_job_id=None))
+    assert store.save(thief, given_up).provider_job_id is None
+    link = store.find_link("pikcel", "pk_1")
+    assert link is not None
+    assert link.ref == owner.ref
+
+
 def test_a_tombstone_keeps_the_provider_id_taken(store: JobStore) -> None:
     store.delete(store.create(a_dispatched_job()))
     with pytest.raises(LinkTakenError):

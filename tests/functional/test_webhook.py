@@ -21,7 +21,7 @@ from shared.domain.errors import (
     SecretUnavailableError,
     StoreUnavailableError,
 )
-from shared.domain.events import ParkedEvent, Proof
+from shared.domain.events import ParkedEvent, Proof, Source
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.references import make_reference
@@ -30,11 +30,11 @@ from shared.gateways.memory import InMemoryJobStore
 from shared.observability import count
 from shared.providers.base import Check
 from shared.providers.pikcel import PikcelAdapter
-from shared.usecases.apply_event import adopt_parked
+from shared.usecases.apply_event import adopt_parked, apply_event
 from shared.usecases.ports import DispatchRequest
 from shared.usecases.receive_webhook import SignatureError
 from shared.usecases.tracker import Tracker
-from tests.builders import OTHER_SHOP, SHOP, a_dispatched_job, a_job, later
+from tests.builders import OTHER_SHOP, SHOP, a_dispatched_job, a_job, an_event, later
 from tests.fakes.clock import FakeClock
 from tests.fakes.outbox import FakeOutbox
 from tests.fakes.randomness import FakeRandomness
@@ -335,6 +335,18 @@ def test_a_delivery_whose_body_names_another_of_our_jobs_is_a_mismatch(world: Wo
     answer = world.send(signed(sample("completed"), json.dumps(body).encode()))
     assert said(answer)["outcome"] == "mismatch"
     assert world.job().status is JobStatus.PROCESSING
+
+
+def test_a_job_that_names_another_shop_is_given_up_and_free_for_its_owner(world: World) -> None:
+    thief = a_dispatched_job(shop=OTHER_SHOP)
+    world.store.create(thief)
+    told = an_event(source=Source.POLL, proof=Proof.POLL, shop=SHOP)
+    assert apply_event(world.tracker, thief.ref, told, polled=True) is Outcome.MISMATCH
+    seen = world.store.get(thief.ref)
+    assert (seen.status, seen.error_code) == (JobStatus.FAILED, "provider_job_taken")
+    assert (seen.outputs, seen.credits_used, seen.provider_job_id) == ((), 0, None)
+    owner = world.store.create(a_dispatched_job())
+    assert apply_event(world.tracker, owner.ref, told, polled=True) is Outcome.APPLIED
 
 
 def test_a_parked_event_of_another_shops_job_is_not_adopted(world: World) -> None:
