@@ -253,7 +253,8 @@ def test_a_stopped_event_source_leaves_its_messages_in_the_queue(stack: Stack) -
 
 
 def test_the_queues_are_those_of_the_template(stack: Stack) -> None:
-    assert set(stack.info.queues) == {"dispatch", "push", "dispatch-dlq", "push-dlq"}
+    names = ("dispatch", "push", "bulk")
+    assert set(stack.info.queues) == {*names, *(f"{name}-dlq" for name in names)}
     sqs = stack.client("sqs")
 
     def attributes(name: str) -> dict[str, str]:
