@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 
 from shared.domain.errors import JobTrackerError, QueueUnavailableError, VersionConflictError
 from shared.domain.shop import Shop
@@ -21,6 +22,7 @@ from shared.usecases.ports import (
     TokenBox,
     TokenService,
 )
+from shared.usecases.shop_access import with_grant
 
 KNOWN_FOR = timedelta(seconds=60)
 # One caller exchanges; the others go on without waiting. After a failure nobody tries for as long.
@@ -92,41 +94,28 @@ class ShopInstaller:
             return Installed(Installation.UNDER_WAY)
         try:
             grant = self.tokens.exchange(name, id_token)
-            changes = self._sealed(grant, now)
+            change = partial(self._owing, grant, now)
+            granted = change(claimed)
         except JobTrackerError as error:
             # The claim stays until it ends: nobody hammers Shopify meanwhile.
             return Installed(Installation.FAILED, error.code)
-        self._resume(self._store(claimed, changes), now)
+        self._resume(self._store(claimed, granted, change), now)
         return Installed(Installation.INSTALLED)
 
-    def _sealed(self, grant: Grant, now: datetime) -> Callable[[Shop], Shop]:
-        token = self.box.seal(grant.access_token)
-        refresh = self.box.seal(grant.refresh_token) if grant.refresh_token else None
+    def _owing(self, grant: Grant, now: datetime, shop: Shop) -> Shop:
+        """Return the shop with its new token, and the pushes owed that waited for one."""
+        return replace(with_grant(shop, grant, self.box, now), resume_owed=True)
 
-        def change(shop: Shop) -> Shop:
-            return replace(
-                shop,
-                installed_at=shop.installed_at or now,
-                scopes=grant.scopes,
-                token=token,
-                token_expires_at=_after(now, grant.expires_in_s),
-                refresh_token=refresh,
-                refresh_expires_at=_after(now, grant.refresh_expires_in_s),
-                token_dead=False,
-                exchange_until=None,
-                resume_owed=True,
-            )
-
-        return change
-
-    def _store(self, shop: Shop, change: Callable[[Shop], Shop]) -> Shop:
+    def _store(self, claimed: Shop, granted: Shop, change: Callable[[Shop], Shop]) -> Shop:
         """Write the token beside whatever else changes at the shop meanwhile."""
-        current: Shop | None = shop
+        before: Shop | None = claimed
+        after = granted
         for _ in range(_TRIES):
             try:
-                return self.shops.save_shop(current, change(current or Shop(shop=shop.shop)))
+                return self.shops.save_shop(before, after)
             except VersionConflictError:
-                current = self.shops.get_shop(shop.shop)
+                before = self.shops.get_shop(claimed.shop)
+                after = change(before or Shop(shop=claimed.shop))
         raise VersionConflictError("The shop is being changed by too many at once.")
 
     def _resume(self, shop: Shop, now: datetime) -> None:
@@ -154,7 +143,3 @@ def has_working_token(shop: Shop, now: datetime) -> bool:
     if shop.refresh_token is None:
         return False
     return shop.refresh_expires_at is None or shop.refresh_expires_at > now
-
-
-def _after(now: datetime, seconds: float | None) -> datetime | None:
-    return None if seconds is None else now + timedelta(seconds=seconds)
