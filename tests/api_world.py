@@ -16,11 +16,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from openapi_schema_validator import OAS31Validator
 
 from functions.api.app import handler
-from functions.api.calls import Route
-from functions.api.routes import ROUTES
 from functions.api.version import VERSION
 from shared import wiring
+from shared.bodies.contract import ROUTES
 from shared.bodies.openapi import document
+from shared.bodies.route import Route
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.gateways.memory import InMemoryJobStore, InMemoryShopStore, InMemoryWorkStore

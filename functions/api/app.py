@@ -1,6 +1,6 @@
 """The HTTP API.
 
-Trigger: API Gateway HTTP API, payload format 2.0: the routes of functions/api/routes, and
+Trigger: API Gateway HTTP API, payload format 2.0: the routes of shared/bodies/contract, and
 `$default` for every other path.
 Samples: events/api_*.json.
 
@@ -24,9 +24,10 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError as NoRouteError
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.api.calls import Route
-from functions.api.routes import ROUTES
+from functions.api.routes import ACTIONS
 from functions.api.serving import NO_ROUTE, refuse, serve
+from shared.bodies.contract import ROUTES
+from shared.bodies.route import Route
 from shared.domain.errors import InvariantError, JobTrackerError, NotFoundError
 from shared.observability import metrics
 from shared.responses import HttpResponse
@@ -37,7 +38,7 @@ resolver = APIGatewayHttpResolver()
 def _register(route: Route) -> None:
     @resolver.route(route.rule, method=route.method)
     def action(**path: str) -> Response[str]:
-        return _respond(serve(route, resolver.current_event.raw_event, path))
+        return _respond(serve(route, ACTIONS[route.name], resolver.current_event.raw_event, path))
 
 
 for _route in ROUTES:

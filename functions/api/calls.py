@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.bodies.route import Answer, Route
+from shared.bodies.route import Answer
 from shared.domain.errors import NotFoundError, SecretUnavailableError
 from shared.domain.ids import JobRef, is_job_id
 from shared.domain.job import Job
@@ -13,7 +13,7 @@ from shared.usecases.documents import fetch_to_show
 from shared.usecases.identify_caller import Caller
 from shared.wiring import ApiApp
 
-__all__ = ["Answer", "Call", "OpenCall", "Route", "job_id_in"]
+__all__ = ["Action", "Answer", "Call", "OpenCall", "job_id_in"]
 
 # People open a page and come back after lunch; roles' credentials allow no more for sure.
 LINK_VALID_S = 2 * 60 * 60
@@ -76,3 +76,7 @@ def job_id_in(text: str) -> str:
 
 # For routes that anybody may call: identifies the caller only when it is called.
 OpenCall = Callable[[], Call]
+
+# What a route does: gets the Call (an OpenCall where anybody may call), and by keyword `query`,
+# `body` and the path's parameters (`job_id`) where the route declares them.
+Action = Callable[..., Answer]

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from functions.api.calls import Answer, Call, Route
+from functions.api.calls import Action, Answer, Call
+from shared.bodies.route import Route
 from shared.domain.errors import (
     ConflictError,
     InvalidRequestError,
@@ -44,7 +45,7 @@ def idempotency_of(call: Call, said: object) -> Idempotency | None:
     return Idempotency(key=_owned(call.caller, key), body_sha256=digest)
 
 
-def answer_once(route: Route, call: Call, arguments: Mapping[str, Any]) -> Answer:
+def answer_once(route: Route, action: Action, call: Call, arguments: Mapping[str, Any]) -> Answer:
     """Answer a call: with a key that came before, as then.
 
     A refused call is forgotten: nothing was done, it may be made again with the same key.
@@ -53,13 +54,13 @@ def answer_once(route: Route, call: Call, arguments: Mapping[str, Any]) -> Answe
     said = {name: _plain(value) for name, value in arguments.items()}
     idempotency = idempotency_of(call, [route.method, route.path, said])
     if idempotency is None:
-        return route.action(call, **arguments)
+        return action(call, **arguments)
     receipts, shop = call.app.receipts, call.caller.shop or NO_SHOP
     earlier = receipts.begin(shop, idempotency)
     if earlier is not None:
         return _opened(call, earlier)
     try:
-        answer = route.action(call, **arguments)
+        answer = action(call, **arguments)
     except JobTrackerError:
         receipts.forget(shop, idempotency)
         raise

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from functions.api.calls import Answer, Call, Route
+from functions.api.calls import Action, Answer, Call
 from functions.api.once import answer_once
 from shared import wiring
 from shared.bodies.reading import read_body, read_query, validate
+from shared.bodies.route import Route
 from shared.domain.errors import (
     ForbiddenError,
     InvalidRequestError,
@@ -23,8 +24,10 @@ NO_ROUTE = "$default"
 RETRY_WITH_NEW_TOKEN = {"x-shopify-retry-invalid-session-request": "1"}
 
 
-def serve(route: Route, event: Mapping[str, Any], path: Mapping[str, str]) -> HttpResponse:
-    """Answer a request to `route`. Raises JobTrackerError."""
+def serve(
+    route: Route, action: Action, event: Mapping[str, Any], path: Mapping[str, str]
+) -> HttpResponse:
+    """Answer a request to `route` by its action. Raises JobTrackerError."""
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     opened = None if route.is_open else _open(event, headers)
     arguments: dict[str, Any] = {}
@@ -39,9 +42,9 @@ def serve(route: Route, event: Mapping[str, Any], path: Mapping[str, str]) -> Ht
         data = read_body(event, content_type, takes_forms=route.takes_forms)
         arguments["body"] = validate(route.body, data)
     if opened is not None and route.once:
-        answer = answer_once(route, opened, arguments)
+        answer = answer_once(route, action, opened, arguments)
     else:
-        answer = route.action(opened or (lambda: _open(event, headers)), **arguments)
+        answer = action(opened or (lambda: _open(event, headers)), **arguments)
     return _answer(answer, route, event, opened.caller if opened else None)
 
 

@@ -1,6 +1,6 @@
-"""One route: what it takes, does and answers. The resolver and the document read it from here."""
+"""One route as the contract has it, and what the routes answer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,11 +19,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One route: what it does, and all that the OpenAPI document says of it.
+    """One route: what it takes and answers, and all that the OpenAPI document says of it.
 
-    path: as in the template, `{jobId}` for a parameter. action: gets the Call, and by keyword
-    `query`, `body` and the path's parameters (`job_id`) where they are declared. takes_forms:
-    form data too. is_open: anybody may call it (its action gets an OpenCall).
+    path: as in the template, `{jobId}` for a parameter. name: the document's operationId; what
+    the route does is found by it. takes_forms: form data too. is_open: anybody may call it.
     for_agents: agents may call it; what they see is up to the action (`Call.ref` checks it).
     for_admins: nobody but administrators may.
     once: with an Idempotency-Key it is done once in 24 hours, and answered the same again.
@@ -35,7 +34,6 @@ class Route:
     path: str
     name: str
     summary: str
-    action: Callable[..., Answer]
     answers: Mapping[int, str | None]
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None

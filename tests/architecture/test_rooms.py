@@ -33,6 +33,7 @@ FUNCTIONS_MAY_IMPORT = (
     "shared.domain",
     "shared.providers.base",
     "shared.representation",
+    "shared.access_representation",
     "shared.sync_representation",
     "shared.responses",
     "shared.observability",
@@ -95,6 +96,7 @@ def test_only_wiring_and_settings_stand_outside_the_rooms() -> None:
     outside = {path.name for path in (ROOT / "shared").glob("*.py")}
     assert outside <= {
         "__init__.py",
+        "access_representation.py",
         "client.py",
         "observability.py",
         "representation.py",

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from functions.api.routes import ROUTES
+from functions.api.routes import ACTIONS
 from functions.api.version import VERSION
+from shared.bodies.contract import ROUTES
 from shared.domain.errors import QueueUnavailableError, StoreUnavailableError
 from tests.api_world import DOCUMENT, World, request, world
 
@@ -40,6 +41,12 @@ def test_what_is_nobodys_route_is_not_found_in_our_own_shape(
     reply = world.send(request(method, path))
     assert (reply.status, reply.code) == (404, "not_found")
     assert set(reply.json) == {"success", "error", "code", "requestId"}
+
+
+def test_every_route_of_the_contract_has_one_action_and_the_reverse() -> None:
+    names = [route.name for route in ROUTES]
+    assert len(set(names)) == len(names)
+    assert set(ACTIONS) == set(names)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")

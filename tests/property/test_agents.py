@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.api.routes import ROUTES
 from shared import wiring
+from shared.bodies.contract import ROUTES
 from shared.domain.filters import JobFilter
 from tests.api_world import World, path_of
 from tests.builders import SHOP, a_kept_job, a_worker_job

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from functions.api.routes import ROUTES
 from shared import wiring
+from shared.bodies.contract import ROUTES
 from tests.api_world import World, check_documented, path_of, request
 from tests.builders import SHOP, a_completed_job, a_dispatched_job, a_kept_job, a_worker_job
 

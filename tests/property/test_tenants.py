@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.api.routes import ROUTES
 from shared import wiring
 from shared.bodies.bulk import ActionBody
+from shared.bodies.contract import ROUTES
 from shared.usecases.run_bulk import BulkLane, run_bulk
 from tests.api_world import World, path_of
 from tests.builders import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from functions.api.routes import ROUTES
+from shared.bodies.contract import ROUTES
 from tests.template.stack import FUNCTIONS, function, properties
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from functions.api.calls import Answer, Call, Route
+from functions.api.calls import Action, Answer, Call
 from functions.api.filters import job_filter
 from shared.bodies.bulk import ActionBody
 from shared.bodies.requests import ShopQuery
@@ -120,73 +120,18 @@ def _forecast(found: Forecast) -> Answer:
     )
 
 
-def _route(
-    action: BulkAction, path: str, name: str, summary: str, one: One, answer: str = "ActionAnswer"
-) -> Route:
+def _action(action: BulkAction, one: One) -> Action:
     def act(call: Call, query: ShopQuery, body: ActionBody) -> Answer:
         return _act(call, body, action, one)
 
-    errors = (402, 404, 409, 413) if action is BulkAction.RETRY else (404, 409, 413)
-    return Route(
-        method="POST",
-        path=path,
-        name=name,
-        summary=summary + _MANY,
-        action=act,
-        query=ShopQuery,
-        body=ActionBody,
-        takes_forms=True,
-        answers={200: answer, 202: "JobAnswer"},
-        errors=errors,
-        once=action not in (BulkAction.SYNC, BulkAction.CANCEL),
-    )
+    return act
 
 
-_MANY = " With jobIds or filter: a bulk job (202), or with dryRun what it would do."
-
-ROUTES = (
-    _route(
-        BulkAction.SYNC,
-        "/api/jobs/sync",
-        "syncJob",
-        "Ask the provider now, at most once per job in ten seconds; waits up to 8 s.",
-        _sync,
-    ),
-    _route(
-        BulkAction.RETRY,
-        "/api/jobs/retry",
-        "retryJob",
-        "Try a failed or cancelled job again.",
-        _retry,
-    ),
-    _route(
-        BulkAction.CANCEL,
-        "/api/jobs/cancel",
-        "cancelJob",
-        "End a job. The notice says if it may still be charged.",
-        _cancel,
-        "CancelActionAnswer",
-    ),
-    _route(
-        BulkAction.PUSH,
-        "/api/jobs/push-to-shopify",
-        "pushJob",
-        "Put the kept result on the product; waits up to 8 s and answers the job as it then is.",
-        _push,
-    ),
-    _route(
-        BulkAction.UNDO_PUSH,
-        "/api/jobs/undo-push",
-        "undoPush",
-        "Take the image off the product; waits up to 8 s and answers the job as it then is.",
-        _undo,
-    ),
-    _route(
-        BulkAction.DELETE,
-        "/api/jobs/delete",
-        "deleteJobs",
-        "Delete an ended job, its images and its timeline.",
-        _delete,
-        "DeleteActionAnswer",
-    ),
-)
+ACTIONS: dict[str, Action] = {
+    "syncJob": _action(BulkAction.SYNC, _sync),
+    "retryJob": _action(BulkAction.RETRY, _retry),
+    "cancelJob": _action(BulkAction.CANCEL, _cancel),
+    "pushJob": _action(BulkAction.PUSH, _push),
+    "undoPush": _action(BulkAction.UNDO_PUSH, _undo),
+    "deleteJobs": _action(BulkAction.DELETE, _delete),
+}

@@ -1,12 +1,13 @@
 """Routes of administrators: jobs of all shops, agents, and what came without a job."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
-from functions.api.calls import Answer, Call, Route, job_id_in
+from functions.api.calls import Action, Answer, Call, job_id_in
 from functions.api.routes.jobs import list_, wish
+from shared.access_representation import agent_json, parked_json
 from shared.bodies.access import (
     AdminListQuery,
     AdoptBody,
@@ -20,8 +21,6 @@ from shared.bodies.requests import ShopQuery
 from shared.domain.errors import InvalidRequestError
 from shared.domain.ids import JobRef, is_shop
 from shared.domain.job import Job
-from shared.domain.keys import Agent
-from shared.representation import instant
 from shared.usecases.administer_jobs import (
     complete_job,
     find_job,
@@ -89,15 +88,7 @@ def reassign(call: Call, job_id: str, query: ShopQuery, body: ReassignBody) -> A
 def parked(call: Call, query: ParkedQuery) -> Answer:
     """List deliveries without a job."""
     found = list_parked(call.app.tracker.store, call.app.clock.now(), limit=query.limit)
-    shown = [
-        {
-            "provider": event.provider,
-            "providerJobId": event.provider_job_id,
-            "receivedAt": instant(event.received_at),
-            "proof": event.proof.value,
-        }
-        for event in found
-    ]
+    shown = [parked_json(event) for event in found]
     return Answer(body={"success": True, "parked": shown})
 
 
@@ -123,14 +114,14 @@ def adopt(call: Call, query: ShopQuery, body: AdoptBody) -> Answer:
 def agents(call: Call, query: ShopQuery) -> Answer:
     """List a shop's agents."""
     found = call.app.keys.agents(call.caller.require_shop())
-    return Answer(body={"success": True, "agents": [_agent(agent) for agent in found]})
+    return Answer(body={"success": True, "agents": [agent_json(agent) for agent in found]})
 
 
 def new_agent(call: Call, query: ShopQuery, body: NewAgentBody) -> Answer:
     """Make an agent."""
     app, shop = call.app, call.caller.require_shop()
     made = add_agent(app.tracker, app.keys, shop, body.name, body.description)
-    answer = {"success": True, "agent": _agent(made.record), "secret": made.key}
+    answer = {"success": True, "agent": agent_json(made.record), "secret": made.key}
     return Answer(status=201, body=answer)
 
 
@@ -148,7 +139,7 @@ def remove_agent(call: Call, agent_id: str, query: ShopQuery) -> Answer:
 def _changed(call: Call, agent_id: str, changes: Mapping[str, Any]) -> Answer:
     app, shop = call.app, call.caller.require_shop()
     agent = change_agent(app.tracker, app.keys, shop, agent_id, **changes)
-    return Answer(body={"success": True, "agent": _agent(agent)})
+    return Answer(body={"success": True, "agent": agent_json(agent)})
 
 
 def _ref(call: Call, job_id: str) -> JobRef:
@@ -159,131 +150,16 @@ def _job(call: Call, found: Job) -> Answer:
     return Answer(body={"success": True, "job": call.describe(found)})
 
 
-def _agent(agent: Agent) -> dict[str, Any]:
-    return {
-        "id": agent.agent_id,
-        "shop": agent.shop,
-        "name": agent.name,
-        "description": agent.description,
-        "isActive": agent.is_active,
-        "createdAt": instant(agent.created_at),
-        "updatedAt": instant(agent.updated_at),
-    }
-
-
-def _route(
-    method: str,
-    path: str,
-    name: str,
-    summary: str,
-    action: Callable[..., Answer],
-    answer: str = "JobAnswer",
-    **more: Any,
-) -> Route:
-    status = more.pop("status", 200)
-    values: dict[str, Any] = {"query": ShopQuery, "once": method == "POST"} | more
-    return Route(
-        method=method,
-        path=f"/api/admin/{path}",
-        name=name,
-        summary=summary,
-        action=action,
-        answers={status: answer},
-        for_admins=True,
-        **values,
-    )
-
-
-_CHANGE = (404, 409, 413)
-
-ROUTES = (
-    _route(
-        "GET",
-        "jobs",
-        "listJobsAsAdmin",
-        "List the named shop's jobs with all filters, or all shops' jobs of a UTC day.",
-        jobs,
-        "DayOfJobsAnswer",
-        query=AdminListQuery,
-        errors=(413,),
-    ),
-    _route(
-        "GET", "jobs/{jobId}", "readAnyJob", "Read a job of whichever shop.", job, errors=(404,)
-    ),
-    _route(
-        "POST",
-        "jobs/{jobId}/resubmit",
-        "resubmitJob",
-        "Try a failed, cancelled, rejected or to-be-resubmitted job again.",
-        resubmit,
-        errors=(402, 404, 409),
-    ),
-    _route(
-        "POST",
-        "jobs/{jobId}/complete",
-        "completeJob",
-        "End a job as completed, with this result.",
-        complete,
-        body=CompleteBody,
-        errors=_CHANGE,
-    ),
-    _route(
-        "POST",
-        "jobs/{jobId}/reassign",
-        "reassignJob",
-        "Give a worker's job to an agent, who finds it pending (`assigned`).",
-        reassign,
-        body=ReassignBody,
-        errors=(402, *_CHANGE),
-    ),
-    _route(
-        "GET",
-        "parked",
-        "listParked",
-        "List deliveries of the last seven days whose job nobody here knows.",
-        parked,
-        "ParkedAnswer",
-        query=ParkedQuery,
-    ),
-    _route(
-        "POST",
-        "parked/adopt",
-        "adoptParked",
-        "Register a provider's job for a shop, and apply what was delivered for it.",
-        adopt,
-        body=AdoptBody,
-        status=202,
-        errors=(409, 413),
-    ),
-    _route("GET", "agents", "listAgents", "List the named shop's agents.", agents, "AgentsAnswer"),
-    _route(
-        "POST",
-        "agents",
-        "addAgent",
-        "Make an agent of the named shop (at most 100); its key is shown once.",
-        new_agent,
-        "NewAgentAnswer",
-        body=NewAgentBody,
-        status=201,
-        errors=(409, 413),
-    ),
-    _route(
-        "PATCH",
-        "agents/{agentId}",
-        "changeAgent",
-        "Change an agent; an inactive one's key opens nothing within 30 seconds.",
-        edit_agent,
-        "AgentAnswer",
-        body=AgentBody,
-        errors=(404, 413),
-    ),
-    _route(
-        "DELETE",
-        "agents/{agentId}",
-        "deactivateAgent",
-        "Deactivate an agent; its jobs stay.",
-        remove_agent,
-        "AgentAnswer",
-        errors=(404,),
-    ),
-)
+ACTIONS: dict[str, Action] = {
+    "listJobsAsAdmin": jobs,
+    "readAnyJob": job,
+    "resubmitJob": resubmit,
+    "completeJob": complete,
+    "reassignJob": reassign,
+    "listParked": parked,
+    "adoptParked": adopt,
+    "listAgents": agents,
+    "addAgent": new_agent,
+    "changeAgent": edit_agent,
+    "deactivateAgent": remove_agent,
+}

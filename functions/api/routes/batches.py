@@ -1,6 +1,6 @@
 """Routes about batches, and the list of jobs as a file."""
 
-from functions.api.calls import Answer, Call, Route
+from functions.api.calls import Action, Answer, Call
 from functions.api.filters import job_filter
 from functions.api.routes.actions import accepted
 from shared.bodies.bulk import BatchBody, BatchesQuery, ExportQuery
@@ -73,66 +73,11 @@ def export(call: Call, query: ExportQuery) -> Answer:
     return Answer(body=None, csv=found.text, headers=headers)
 
 
-ROUTES = (
-    Route(
-        method="GET",
-        path="/api/jobs/export.csv",
-        name="exportJobs",
-        summary="Up to 5,000 jobs as CSV; the rest by ?cursor= from X-Next-Cursor.",
-        action=export,
-        query=ExportQuery,
-        answers={200: "text/csv"},
-    ),
-    Route(
-        method="POST",
-        path="/api/batches",
-        name="createBatch",
-        summary="One tool for up to 1,000 images: a job for each, made in the background.",
-        action=create,
-        query=ShopQuery,
-        body=BatchBody,
-        answers={202: "BatchAnswer"},
-        errors=(413,),
-        once=True,
-    ),
-    Route(
-        method="GET",
-        path="/api/batches",
-        name="listBatches",
-        summary="List batches, newest first.",
-        action=list_,
-        query=BatchesQuery,
-        answers={200: "BatchListAnswer"},
-    ),
-    Route(
-        method="GET",
-        path="/api/batches/{batchId}",
-        name="readBatch",
-        summary="Read one batch, counted over the jobs that there are.",
-        action=read,
-        query=ShopQuery,
-        answers={200: "BatchAnswer"},
-        errors=(404,),
-    ),
-    Route(
-        method="POST",
-        path="/api/batches/{batchId}/cancel",
-        name="cancelBatch",
-        summary="Make no more jobs of a batch and cancel those that are there, by a bulk job.",
-        action=cancel,
-        query=ShopQuery,
-        answers={202: "JobAnswer"},
-        errors=(404, 409),
-    ),
-    Route(
-        method="POST",
-        path="/api/batches/{batchId}/retry",
-        name="retryBatch",
-        summary="Retry the failed jobs of a batch, by a bulk job.",
-        action=retry,
-        query=ShopQuery,
-        answers={202: "JobAnswer"},
-        errors=(404, 409),
-        once=True,
-    ),
-)
+ACTIONS: dict[str, Action] = {
+    "exportJobs": export,
+    "createBatch": create,
+    "listBatches": list_,
+    "readBatch": read,
+    "cancelBatch": cancel,
+    "retryBatch": retry,
+}

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from functions.api.calls import Answer, Call, Route
+from functions.api.calls import Action, Answer, Call
 from functions.api.filters import job_filter
 from functions.api.once import idempotency_of
 from shared.bodies.requests import CreateBody, ListQuery, LogQuery, OutputQuery, ShopQuery
@@ -163,73 +163,11 @@ def _no_output(job: Job) -> str:
     return "This job has no such result."
 
 
-ROUTES = (
-    Route(
-        method="POST",
-        path="/api/jobs",
-        name="createJob",
-        summary="Create a job at its provider, or register one made elsewhere (providerJobId).",
-        action=create,
-        query=ShopQuery,
-        body=CreateBody,
-        answers={202: "JobAnswer"},
-        errors=(402, 409, 413, 422),
-        headers=("Idempotency-Key",),
-        for_agents=True,
-    ),
-    Route(
-        method="GET",
-        path="/api/jobs",
-        name="listJobs",
-        summary="List jobs. All filters combine; a page may be shorter than limit, even empty.",
-        action=list_,
-        query=ListQuery,
-        answers={200: "JobListAnswer"},
-        errors=(413,),
-        for_agents=True,
-    ),
-    Route(
-        method="GET",
-        path="/api/jobs/{jobId}",
-        name="readJob",
-        summary="Read one job.",
-        action=read,
-        query=ShopQuery,
-        answers={200: "JobAnswer", 304: None},
-        errors=(404,),
-        headers=("If-None-Match",),
-        for_agents=True,
-    ),
-    Route(
-        method="DELETE",
-        path="/api/jobs/{jobId}",
-        name="deleteJob",
-        summary="Delete an ended job, its images and its timeline.",
-        action=delete,
-        query=ShopQuery,
-        answers={200: "DoneAnswer"},
-        errors=(404, 409),
-    ),
-    Route(
-        method="GET",
-        path="/api/jobs/{jobId}/logs",
-        name="readLogs",
-        summary="Read a job's timeline, newest first.",
-        action=logs,
-        query=LogQuery,
-        answers={200: "LogsAnswer"},
-        errors=(404,),
-        for_agents=True,
-    ),
-    Route(
-        method="GET",
-        path="/api/jobs/{jobId}/output",
-        name="downloadOutput",
-        summary="Download a result: our copy, or the provider's until ours is kept.",
-        action=output,
-        query=OutputQuery,
-        answers={302: None},
-        errors=(404,),
-        for_agents=True,
-    ),
-)
+ACTIONS: dict[str, Action] = {
+    "createJob": create,
+    "listJobs": list_,
+    "readJob": read,
+    "deleteJob": delete,
+    "readLogs": logs,
+    "downloadOutput": output,
+}

@@ -2,9 +2,10 @@
 
 import sys
 
-from functions.api.calls import Answer, OpenCall, Route
+from functions.api.calls import Action, Answer, OpenCall
 from functions.api.version import VERSION
-from shared.bodies.requests import HealthQuery
+from shared.bodies.contract import ROUTES
+from shared.bodies.requests import HealthQuery, NoQuery
 from shared.domain.errors import ForbiddenError
 from shared.usecases.check_health import check_health
 
@@ -31,16 +32,16 @@ def health(opened: OpenCall, query: HealthQuery) -> Answer:
     return Answer(body={"success": True, "status": "ok", **VERSIONS, "checks": checks})
 
 
-ROUTES = (
-    Route(
-        method="GET",
-        path="/health",
-        name="readHealth",
-        summary="Tell that the API answers; deep=1 (administrators) checks what it stands on.",
-        action=health,
-        query=HealthQuery,
-        answers={200: "HealthAnswer"},
-        is_open=True,
-        errors=(401, 403, 503),
-    ),
-)
+def openapi(opened: OpenCall, query: NoQuery) -> Answer:
+    """Describe the whole API."""
+    # Models of the answers are needed for nothing else: callers do not wait for them.
+    from shared.bodies.openapi import document
+
+    body = document(ROUTES, VERSION)
+    return Answer(body=body, headers={"cache-control": "public, max-age=300"})
+
+
+ACTIONS: dict[str, Action] = {
+    "readHealth": health,
+    "readOpenApi": openapi,
+}

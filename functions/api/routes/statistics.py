@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from functions.api.calls import Answer, Call, Route
+from functions.api.calls import Action, Answer, Call
 from shared.bodies.requests import ShopQuery, StatisticsQuery
 from shared.domain.statistics import Tally
 from shared.representation import safe
@@ -64,23 +64,7 @@ def _sums(tally: Tally, active: int) -> dict[str, Any]:
     }
 
 
-ROUTES = (
-    Route(
-        method="GET",
-        path="/api/jobs/stats",
-        name="readStatistics",
-        summary="Exact sums over the jobs that exist.",
-        action=statistics,
-        query=StatisticsQuery,
-        answers={200: "StatisticsAnswer"},
-    ),
-    Route(
-        method="GET",
-        path="/api/jobs/pending-count",
-        name="countPending",
-        summary="How many jobs are pending and processing.",
-        action=pending_count,
-        query=ShopQuery,
-        answers={200: "PendingCountAnswer"},
-    ),
-)
+ACTIONS: dict[str, Action] = {
+    "readStatistics": statistics,
+    "countPending": pending_count,
+}

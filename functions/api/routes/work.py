@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from functions.api.calls import Answer, Call, Route, job_id_in
+from functions.api.calls import Action, Answer, Call, job_id_in
 from functions.api.once import idempotency_of
 from functions.api.routes.jobs import MAX_ANSWER_BYTES
 from shared.bodies.requests import ShopQuery
@@ -186,72 +186,11 @@ def _edit(body: PatchBody) -> Edit | None:
     return Edit(changes=changes) if changes else None
 
 
-ROUTES = (
-    Route(
-        method="PATCH",
-        path="/api/jobs/{jobId}",
-        name="reportJob",
-        summary="A worker's report on its job (an empty one is a heartbeat), or an owner's edit.",
-        action=patch,
-        query=ShopQuery,
-        body=PatchBody,
-        answers={200: "JobAnswer"},
-        errors=(404, 409, 413),
-        for_agents=True,
-    ),
-    Route(
-        method="GET",
-        path="/api/sync/job-progress",
-        name="readSyncJobs",
-        summary="The sync app's API: a page, one job, or the latest of a type.",
-        action=sync_read,
-        query=SyncQuery,
-        answers={200: "SyncAnswer"},
-        errors=(404, 413),
-    ),
-    Route(
-        method="POST",
-        path="/api/sync/job-progress",
-        name="createSyncJob",
-        summary="The sync app's API: create a job that begins now; cancels no other.",
-        action=sync_create,
-        query=ShopQuery,
-        body=SyncCreateBody,
-        answers={200: "SyncJobAnswer"},
-        errors=(402, 409, 413, 422),
-        headers=("Idempotency-Key",),
-        for_agents=True,
-    ),
-    Route(
-        method="PATCH",
-        path="/api/sync/job-progress",
-        name="reportSyncJob",
-        summary="The sync app's API: a worker's report. metadata is merged, counts are absolute.",
-        action=sync_report,
-        query=ShopQuery,
-        body=SyncReportBody,
-        answers={200: "SyncJobAnswer"},
-        errors=(404, 409, 413),
-        for_agents=True,
-    ),
-    Route(
-        method="GET",
-        path="/api/export/jobs",
-        name="exportSyncJobs",
-        summary="The sync app's API: jobs as rows under column titles.",
-        action=export,
-        query=SyncExportQuery,
-        answers={200: "SyncExportAnswer"},
-        errors=(413,),
-    ),
-    Route(
-        method="GET",
-        path="/api/logs",
-        name="readSyncLogs",
-        summary="The sync app's API: one line for each job; filters come before the limit.",
-        action=logs,
-        query=SyncLogQuery,
-        answers={200: "SyncLogsAnswer"},
-        errors=(413,),
-    ),
-)
+ACTIONS: dict[str, Action] = {
+    "reportJob": patch,
+    "readSyncJobs": sync_read,
+    "createSyncJob": sync_create,
+    "reportSyncJob": sync_report,
+    "exportSyncJobs": export,
+    "readSyncLogs": logs,
+}

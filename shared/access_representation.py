@@ -1,0 +1,60 @@
+"""Shops, keys, agents and parked deliveries as JSON."""
+
+from typing import Any
+
+from shared.domain.events import ParkedEvent
+from shared.domain.keys import Agent, ShopKey
+from shared.representation import instant, safe
+from shared.usecases.shop_settings import ShopView
+
+
+def shop_json(view: ShopView) -> dict[str, Any]:
+    """Describe a shop: settings, installation, what its budget took. Never its token."""
+    shop, spent = view.shop, view.spent
+    limits = {"credits": shop.budget_credits, "costMicros": shop.budget_cost_micros}
+    used = {"credits": spent.credits, "costMicros": spent.cost_micros}
+    return {
+        "shop": shop.shop,
+        "installed": shop.installed_at is not None,
+        "installedAt": instant(shop.installed_at),
+        "scopes": [scope for scope in (shop.scopes or "").split(",") if scope],
+        "token": view.token.value,
+        "autoPush": shop.auto_push,
+        "monthlyBudget": safe(limits),
+        "spent": {"month": view.month, **safe(used)},
+        "retentionDays": shop.retention_days,
+    }
+
+
+def key_json(key: ShopKey) -> dict[str, Any]:
+    """Describe a shop's key, without the key itself."""
+    return {
+        "id": key.key_id,
+        "name": key.name,
+        "createdAt": instant(key.created_at),
+        "createdBy": key.created_by,
+        "lastUsedAt": instant(key.last_used_at),
+    }
+
+
+def agent_json(agent: Agent) -> dict[str, Any]:
+    """Describe an agent, without its key."""
+    return {
+        "id": agent.agent_id,
+        "shop": agent.shop,
+        "name": agent.name,
+        "description": agent.description,
+        "isActive": agent.is_active,
+        "createdAt": instant(agent.created_at),
+        "updatedAt": instant(agent.updated_at),
+    }
+
+
+def parked_json(event: ParkedEvent) -> dict[str, Any]:
+    """Describe a delivery whose job nobody knows."""
+    return {
+        "provider": event.provider,
+        "providerJobId": event.provider_job_id,
+        "receivedAt": instant(event.received_at),
+        "proof": event.proof.value,
+    }

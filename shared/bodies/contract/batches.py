@@ -1,0 +1,63 @@
+"""Routes about batches, and the list of jobs as a file."""
+
+from shared.bodies.bulk import BatchBody, BatchesQuery, ExportQuery
+from shared.bodies.requests import ShopQuery
+from shared.bodies.route import Route
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/api/jobs/export.csv",
+        name="exportJobs",
+        summary="Up to 5,000 jobs as CSV; the rest by ?cursor= from X-Next-Cursor.",
+        query=ExportQuery,
+        answers={200: "text/csv"},
+    ),
+    Route(
+        method="POST",
+        path="/api/batches",
+        name="createBatch",
+        summary="One tool for up to 1,000 images: a job for each, made in the background.",
+        query=ShopQuery,
+        body=BatchBody,
+        answers={202: "BatchAnswer"},
+        errors=(413,),
+        once=True,
+    ),
+    Route(
+        method="GET",
+        path="/api/batches",
+        name="listBatches",
+        summary="List batches, newest first.",
+        query=BatchesQuery,
+        answers={200: "BatchListAnswer"},
+    ),
+    Route(
+        method="GET",
+        path="/api/batches/{batchId}",
+        name="readBatch",
+        summary="Read one batch, counted over the jobs that there are.",
+        query=ShopQuery,
+        answers={200: "BatchAnswer"},
+        errors=(404,),
+    ),
+    Route(
+        method="POST",
+        path="/api/batches/{batchId}/cancel",
+        name="cancelBatch",
+        summary="Make no more jobs of a batch and cancel those that are there, by a bulk job.",
+        query=ShopQuery,
+        answers={202: "JobAnswer"},
+        errors=(404, 409),
+    ),
+    Route(
+        method="POST",
+        path="/api/batches/{batchId}/retry",
+        name="retryBatch",
+        summary="Retry the failed jobs of a batch, by a bulk job.",
+        query=ShopQuery,
+        answers={202: "JobAnswer"},
+        errors=(404, 409),
+        once=True,
+    ),
+)
