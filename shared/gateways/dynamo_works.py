@@ -63,7 +63,10 @@ class DynamoWorkStore:
     def list_batches(
         self, shop: str, *, limit: int, position: str | None = None
     ) -> tuple[list[Batch], str | None]:
-        """Read a page, newest first (ids are time-ordered): one Query."""
+        """Read a page, newest first (ids are time-ordered): one Query.
+
+        It may be shorter than `limit`: a Query ends at 1 MB, and a batch may have 64 KB.
+        """
         terms = Terms()
         partition = terms.equals("pk", text(shop_pk(shop)))
         prefix = terms.value(text(_BATCH))
@@ -74,9 +77,11 @@ class DynamoWorkStore:
         }
         if position is not None:
             request["ExclusiveStartKey"] = _batch_key(shop, position)
-        items = self._table.query_page(terms.attach(request))["Items"]
-        found = [_read_batch(shop, item) for item in items]
-        return found[:limit], found[limit - 1].batch_id if len(found) > limit else None
+        answer = self._table.query_page(terms.attach(request))
+        found = [_read_batch(shop, item) for item in answer["Items"]]
+        has_more = len(found) > limit or "LastEvaluatedKey" in answer
+        page = found[:limit]
+        return page, page[-1].batch_id if has_more else None
 
 
 _BATCH = "BATCH#"

@@ -352,7 +352,10 @@ class WorkStore(Protocol):
     def list_batches(
         self, shop: str, *, limit: int, position: str | None = None
     ) -> tuple[list[Batch], str | None]:
-        """Read a page, newest first, and where the next one starts (None at the end)."""
+        """Read a page, newest first, and where the next one starts (None at the end).
+
+        The page may be shorter than `limit`.
+        """
         ...
 
 

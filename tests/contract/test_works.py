@@ -85,6 +85,18 @@ def test_batches_come_newest_first_by_pages(works: WorkStore) -> None:
     assert end is None
 
 
+def test_batches_of_much_each_are_all_reached_page_by_page(works: WorkStore) -> None:
+    # A Query answers with at most 1 MB.
+    made = [a_batch(number, parameters={"x": "y" * 60_000}) for number in range(30)]
+    for batch in made:
+        works.put_batch(batch)
+    seen, position = works.list_batches(SHOP, limit=20)
+    while position is not None:
+        page, position = works.list_batches(SHOP, limit=20, position=position)
+        seen += page
+    assert seen == made[::-1]
+
+
 def test_a_batch_is_summed_over_its_jobs(store: JobStore) -> None:
     mine = {"batch_id": "b"}
     jobs = [
