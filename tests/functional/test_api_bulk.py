@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -319,6 +320,23 @@ def test_jobs_come_as_csv_that_no_spreadsheet_runs(world: World) -> None:
     assert "x-next-cursor" not in reply.headers
     assert {row["name"] for row in rows(reply.text)} == {"'" + nasty, "'  +1", "'-5"}
     assert reply.text.endswith("\r\n")
+
+
+@pytest.mark.parametrize("text", ["Ошибка\n", '"Lỗi"', "\U0001f4a5"])
+def test_an_export_of_long_texts_fits_into_an_answer_and_goes_on(world: World, text: str) -> None:
+    ended = {"status": JobStatus.FAILED, "completed_at": START, "error_code": "worker_failed"}
+    world.has(*(a_worker_job(**ended, error_message=(text * 5000)[:5000]) for _ in range(700)))
+    seen: list[str] = []
+    query: dict[str, str] = {}
+    while True:
+        reply = world.get("/api/jobs/export.csv", query=query)
+        # As Lambda sends it: at most 6 MB, whatever the language.
+        assert len(json.dumps({"body": reply.text}, ensure_ascii=False).encode()) < 6_000_000
+        seen += [row["id"] for row in rows(reply.text)]
+        if "x-next-cursor" not in reply.headers:
+            break
+        query = {"cursor": reply.headers["x-next-cursor"]}
+    assert len(seen) == len(set(seen)) == 700
 
 
 def test_a_long_export_goes_on_where_it_stopped(
