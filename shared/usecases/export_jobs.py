@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +22,8 @@ MAX_BYTES = 2_300_000
 _PAGE = 99
 # Spreadsheets take a file without it for the machine's own code page.
 BOM = "\ufeff"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# What begins a formula somewhere (in full width too), whatever blanks are before it.
+_FORMULA = re.compile(r"[\s\x00\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n\x00]")
 
 type Cell = str | int | datetime | None
 
@@ -118,6 +120,4 @@ def _safe(cell: Cell) -> str | int:
         return cell.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
     if isinstance(cell, int):
         return cell
-    return (
-        f"'{cell}" if cell.lstrip(" ").startswith(_FORMULA) or cell.startswith(_FORMULA) else cell
-    )
+    return f"'{cell}" if _FORMULA.match(cell) else cell

@@ -322,6 +322,15 @@ def test_jobs_come_as_csv_that_no_spreadsheet_runs(world: World) -> None:
     assert reply.text.endswith("\r\n")
 
 
+@pytest.mark.parametrize(
+    "text", ["\uff1d1+1", "\u00a0=1+1", "\u200b@SUM(1)", "\ufeff=1", "\x00=1", "\n=1", " \t-1"]
+)
+def test_no_blank_and_no_width_hides_a_formula(world: World, text: str) -> None:
+    world.has(a_worker_job(name=text), a_worker_job(name="Blue mug = -5 @ home"))
+    names = {row["name"] for row in rows(world.get("/api/jobs/export.csv").text)}
+    assert names == {"'" + text, "Blue mug = -5 @ home"}
+
+
 @pytest.mark.parametrize("text", ["Ошибка\n", '"Lỗi"', "\U0001f4a5"])
 def test_an_export_of_long_texts_fits_into_an_answer_and_goes_on(world: World, text: str) -> None:
     ended = {"status": JobStatus.FAILED, "completed_at": START, "error_code": "worker_failed"}
