@@ -81,16 +81,24 @@ class BatchView:
     def failed(self) -> int:
         """How many failed, those included that could not be made (a budget, say)."""
         refused = (self.expansion.counts.failed or 0) if self.expansion else 0
-        return self.sums.tally.failed + refused
+        unmade = self._unmade if self._has_broken_off else 0
+        return self.sums.tally.failed + refused + unmade
 
     @property
     def cancelled(self) -> int:
         """How many were cancelled, those included that were never made."""
-        expansion = self.expansion
-        if expansion is None or expansion.status is not JobStatus.CANCELLED:
-            return self.sums.tally.cancelled
-        unmade = self.batch.total - (expansion.counts.processed or 0)
-        return self.sums.tally.cancelled + max(0, unmade)
+        return self.sums.tally.cancelled + (0 if self._has_broken_off else self._unmade)
+
+    @property
+    def _unmade(self) -> int:
+        """How many will never be made: whatever made the jobs has ended before them."""
+        if self.expansion is None or self.is_expanding:
+            return 0
+        return max(0, self.batch.total - (self.expansion.counts.processed or 0))
+
+    @property
+    def _has_broken_off(self) -> bool:
+        return self.expansion is not None and self.expansion.status is JobStatus.FAILED
 
     @property
     def active(self) -> int:
@@ -118,7 +126,7 @@ class BatchView:
             return BatchStatus.PROCESSING if begun else BatchStatus.PENDING
         if self.failed and self.completed:
             return BatchStatus.PARTIAL
-        if self.failed or self.expansion is None:
+        if self.failed or (self.expansion is None and not self.sums.jobs):
             return BatchStatus.FAILED
         return BatchStatus.CANCELLED if self.cancelled else BatchStatus.COMPLETED
 

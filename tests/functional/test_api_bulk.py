@@ -209,6 +209,46 @@ def test_a_batch_says_how_it_ended(world: World, ends: tuple[str, str], status: 
     assert now["completedAt"] == now["updatedAt"] == "2026-11-22T12:00:10.000Z"
 
 
+def read_batch(world: World, batch: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = world.get(f"/api/batches/{batch['id']}").json["batch"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("broken_off", "status", "failed_jobs", "cancelled_jobs"),
+    [(True, "partial", 50, 0), (False, "cancelled", 0, 50)],
+)
+def test_images_that_will_never_be_made_into_jobs_are_counted(
+    world: World, broken_off: bool, status: str, failed_jobs: int, cancelled_jobs: int
+) -> None:
+    batch = make(world, 150)
+    run(world, limit=1)
+    for job in jobs_of(world, batch):
+        end(world, job, JobStatus.COMPLETED)
+    if broken_off:
+        making = world.job(batch["id"])
+        stuck = lifecycle.fail_dispatch(making, "bulk_stuck", "Stuck.", world.clock.now())
+        world.store.save(making, stuck)
+    else:
+        world.post(f"/api/admin/jobs/{batch['id']}/complete", {"result": {}})
+    now = read_batch(world, batch)
+    assert (now["status"], now["completedJobs"]) == (status, 100)
+    assert (now["failedJobs"], now["cancelledJobs"]) == (failed_jobs, cancelled_jobs)
+
+
+def test_a_batch_stays_what_it_was_when_the_bulk_job_that_made_it_is_deleted(
+    world: World,
+) -> None:
+    batch = make(world, 2)
+    run(world)
+    for job in jobs_of(world, batch):
+        end(world, job, JobStatus.COMPLETED)
+    before = read_batch(world, batch)
+    assert world.call("DELETE", f"/api/jobs/{batch['id']}").status == 200
+    now = read_batch(world, batch)
+    assert before["status"] == now["status"] == "completed"
+
+
 def test_a_chunk_delivered_again_makes_no_job_twice(world: World) -> None:
     batch = make(world, 120)
     lane = BulkLane(tracker=world.tracker, works=world.works, shops=world.shops, files=world.files)
