@@ -23,6 +23,7 @@ from shared.domain.statistics import (
     Tally,
     contribution,
     scopes,
+    total,
 )
 from shared.gateways.dynamo_items import from_microseconds, microseconds
 from shared.gateways.dynamo_table import (
@@ -63,7 +64,7 @@ class CounterChange:
     """What a change of a job does to one counter.
 
     names: the same by tool and by type (days only). claimed: names that need room on the day.
-    ended_at: when the job ended that this is about (batches only): the newest is kept.
+    ended_at: when the job ended, if this is its end (batches only): the newest is kept.
     """
 
     delta: Tally = field(default_factory=Tally)
@@ -85,8 +86,10 @@ def counter_changes(before: Job | None, after: Job | None) -> dict[Scope, Counte
     if after is not None:
         _book(changes, after, contribution(after))
         _claim(changes, before, after)
+        # What else is booked later, a charge for one, must not set an older end over a newer.
+        is_end = before is None or before.completed_at != after.completed_at
         for scope in scopes(after):
-            if scope.name.startswith(BATCH):
+            if is_end and scope.name.startswith(BATCH):
                 changes[scope].ended_at = after.completed_at
     return {scope: change for scope, change in changes.items() if not change.is_empty}
 
@@ -189,11 +192,13 @@ class Counters:
         """Sum one counter."""
         return self._sum(scope_name, f"{bucket}#", f"{bucket}#9").get(bucket, Tally())
 
-    def newest_end(self, scope_name: str, bucket: str) -> datetime | None:
-        """Return when the newest end that a batch's counter was told of was."""
-        rows = self._rows(scope_name, f"{bucket}#", f"{bucket}#9")
-        known = [int(item["ended_at"]["N"]) for _, item in rows if "ended_at" in item]
-        return from_microseconds(max(known)) if known else None
+    def batch(self, shop: str, batch_id: str) -> tuple[Tally, datetime | None]:
+        """Sum a batch's counter; and return when the newest end that it was told of was."""
+        rows = self._rows(BATCH + shop, f"{batch_id}#", f"{batch_id}#9")
+        # Somebody else's name for a batch may begin like this one's.
+        own = [item for bucket, item in rows if bucket == batch_id]
+        ends = [int(item["ended_at"]["N"]) for item in own if "ended_at" in item]
+        return total(map(_read_tally, own)), from_microseconds(max(ends)) if ends else None
 
     def tallies(self, scope_name: str) -> dict[str, Tally]:
         """Sum every bucket of a family."""

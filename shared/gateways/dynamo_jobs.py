@@ -566,13 +566,10 @@ class DynamoJobStore:
         return self._listing.count(shop, JobStatus.PROCESSING)
 
     def batch_sums(self, shop: str, batch_id: str) -> BatchSums:
-        """Sum a batch's counter, and count its jobs on the index."""
-        name = f"BATCH#{shop}"
-        return BatchSums(
-            tally=self._counters.tally(name, batch_id),
-            jobs=self._listing.count_batch(shop, batch_id),
-            ended_at=self._counters.newest_end(name, batch_id),
-        )
+        """Sum a batch's counter, and count its jobs on the index: two Queries."""
+        tally, ended_at = self._counters.batch(shop, batch_id)
+        jobs = self._listing.count_batch(shop, batch_id)
+        return BatchSums(tally=tally, jobs=jobs, ended_at=ended_at)
 
     def active_jobs(self, shop: str, job_type: str) -> Sequence[Job]:
         """Read the shop's active jobs of a type, by the status index."""

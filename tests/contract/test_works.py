@@ -14,12 +14,13 @@ from shared.domain.errors import InvalidRequestError
 from shared.domain.ids import JobRef
 from shared.domain.statistics import Tally
 from shared.domain.status import JobStatus
+from shared.gateways.dynamo_jobs import DynamoJobStore
 from shared.gateways.dynamo_works import DynamoWorkStore
 from shared.gateways.memory import InMemoryWorkStore
 from shared.usecases.ports import JobStore, WorkStore
 from tests.builders import OTHER_SHOP, SHOP, a_dispatched_job, a_job, a_job_id, later
 from tests.fakes.clock import START, FakeClock
-from tests.fakes.table import dynamo_client, make_table
+from tests.fakes.table import ProbedClient, dynamo_client, make_table
 
 
 @pytest.fixture(params=["memory", "moto"])
@@ -113,3 +114,33 @@ def test_a_batch_is_summed_over_its_jobs(store: JobStore) -> None:
     assert store.batch_sums(SHOP, "b") == wanted
     assert wanted.ended_at is not None
     assert wanted.ended_at > START
+
+
+def test_a_charge_that_comes_late_does_not_turn_a_batchs_end_back(store: JobStore) -> None:
+    jobs = [
+        store.create(a_dispatched_job(batch_id="b", attempt={"provider_job_id": f"p{n}"}))
+        for n in range(20)
+    ]
+    ended = [
+        store.save(job, replace(job, status=JobStatus.CANCELLED, completed_at=later(number)))
+        for number, job in enumerate(jobs, start=1)
+    ]
+    for job in ended[:-1]:
+        store.save(job, job.with_attempt(replace(job.attempt, credits=1)))
+    assert store.batch_sums(SHOP, "b").ended_at == later(20)
+
+
+def test_a_batch_whose_name_begins_alike_is_another(store: JobStore) -> None:
+    for number, name in enumerate(("b", "b#1", "b#1#2")):
+        job = store.create(a_dispatched_job(batch_id=name, attempt={"provider_job_id": name}))
+        ended = replace(job, status=JobStatus.FAILED, completed_at=later(number))
+        store.save(job, ended)
+    wanted = BatchSums(tally=Tally(failed=1), jobs=1, ended_at=later(0))
+    assert store.batch_sums(SHOP, "b") == wanted
+
+
+def test_a_batch_is_summed_with_two_queries(client: ProbedClient, dynamo: DynamoJobStore) -> None:
+    dynamo.create(a_dispatched_job(batch_id="b"))
+    client.calls.clear()
+    dynamo.batch_sums(SHOP, "b")
+    assert client.operations == ["query", "query"]
