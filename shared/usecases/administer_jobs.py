@@ -11,6 +11,7 @@ from shared.domain.errors import ConflictError, NotFoundError
 from shared.domain.events import ParkedEvent
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
+from shared.domain.statistics import is_uncounted
 from shared.domain.status import JobStatus, Outcome
 from shared.usecases.change_documents import change_documents
 from shared.usecases.identify_caller import Caller
@@ -87,6 +88,8 @@ def reassign_job(
     def decide(job: Job, now: datetime) -> tuple[Job, Note]:
         if not job.is_worker_job:
             raise ConflictError("A provider works on this job.", code="not_a_worker_job")
+        if is_uncounted(job):
+            raise ConflictError("A bulk job is done by us.", code="not_a_worker_job")
         if job.status in (JobStatus.PROCESSING, JobStatus.COMPLETED):
             raise ConflictError(f"This job is {job.status}; it cannot be reassigned.")
         after = job

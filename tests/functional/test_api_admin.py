@@ -216,3 +216,11 @@ def test_a_delivery_without_a_job_is_listed_and_adopted(world: World) -> None:
 def test_completed_work_is_not_resubmitted(world: World) -> None:
     job_id = world.has(a_completed_job()).job_id
     assert world.post(f"/api/admin/jobs/{job_id}/resubmit", shop=None).code == "wrong_status"
+
+
+def test_a_bulk_job_is_given_to_no_agent(world: World) -> None:
+    bulk = world.post("/api/jobs/retry", {"filter": {}}).job
+    body = {"agentId": agent(world)["agent"]["id"]}
+    reply = world.post(f"/api/admin/jobs/{bulk['id']}/reassign", body)
+    assert (reply.status, reply.code) == (409, "not_a_worker_job")
+    assert world.job(bulk["id"]).agent_id is None
