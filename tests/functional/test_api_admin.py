@@ -123,6 +123,8 @@ def test_the_jobs_of_all_shops_are_listed_by_day(world: World) -> None:
     other = query | cursor | {"day": "2001-01-01"}
     assert world.get("/api/admin/jobs", shop=None, query=other).status == 400
     assert world.get("/api/admin/jobs", shop=None, query={"status": "failed"}).status == 400
+    # Nor is a day quietly left out where it would not be looked at.
+    assert world.get("/api/admin/jobs", query={"day": "2001-01-01"}).status == 400
     mine = world.get("/api/admin/jobs", query={"status": "pending"}).json
     assert {job["shop"] for job in mine["jobs"]} == {SHOP}
 

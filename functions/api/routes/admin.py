@@ -36,6 +36,11 @@ from shared.usecases.retry_job import retry_job
 def jobs(call: Call, query: AdminListQuery) -> Answer:
     """List a shop's jobs with all filters, or all shops' jobs of a day."""
     if call.caller.shop is not None:
+        if query.day is not None:
+            raise InvalidRequestError(
+                "The list of a day is of all shops; for one shop use from and to.",
+                details=[{"field": "day", "message": "cannot be given with a shop"}],
+            )
         found = list_(call, query)
         names = ("success", "jobs", "nextCursor")
         return Answer(body={name: (found.body or {})[name] for name in names} | {"day": None})
