@@ -12,6 +12,7 @@ from shared.domain.errors import (
     ForbiddenError,
     InvalidRequestError,
     JobTrackerError,
+    NotFoundError,
     SecretUnavailableError,
 )
 from shared.observability import count, logger
@@ -20,6 +21,8 @@ from shared.usecases.identify_caller import Caller, WrongIdTokenError, identify_
 from shared.usecases.install_shop import Installation
 
 NO_ROUTE = "$default"
+# Nothing has a longer name, and the table's keys would not hold one.
+MAX_NAME_CHARACTERS = 200
 # App Bridge sees it and sends the request once more with a new ID token.
 RETRY_WITH_NEW_TOKEN = {"x-shopify-retry-invalid-session-request": "1"}
 
@@ -34,6 +37,8 @@ def serve(
     if opened is not None:
         _check_may_call(route, opened.caller)
     for name in route.parameters:
+        if len(path[name]) > MAX_NAME_CHARACTERS:
+            raise NotFoundError("There is no such thing.")
         arguments[_snake(name)] = path[name]
     if route.query is not None:
         arguments["query"] = validate(route.query, read_query(event))

@@ -9,10 +9,21 @@ import pytest
 from moto import mock_aws
 
 from shared import wiring
+from shared.bodies.contract import ROUTES
+from shared.bodies.route import Route
 from shared.gateways import shopify_http
 from shared.gateways.aws import AwsClients
 from shared.settings import ApiSettings
-from tests.api_world import ADMIN, CLIENT_ID, CLIENT_SECRET, Reply, check_documented, jwt, request
+from tests.api_world import (
+    ADMIN,
+    CLIENT_ID,
+    CLIENT_SECRET,
+    Reply,
+    check_documented,
+    jwt,
+    path_of,
+    request,
+)
 from tests.builders import OTHER_SHOP, SHOP
 from tests.fakes.table import make_table
 
@@ -155,3 +166,14 @@ def test_plain_http_is_for_a_laptops_own_hosts_alone(
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     body = NEW | {"inputImageUrl": "http://127.0.0.1:8790/m.jpg"}
     assert call("POST", "/api/jobs", json_body=body).status == status
+
+
+@pytest.mark.parametrize(
+    "route",
+    [pytest.param(route, id=route.name) for route in ROUTES if route.parameters],
+)
+@pytest.mark.parametrize("name", ["x" * 1100, "x" * 5000])
+@pytest.mark.usefixtures("deployed")
+def test_a_name_that_no_key_could_hold_is_nobodys(route: Route, name: str) -> None:
+    reply = call(route.method, path_of(route, name), json_body={} if route.body else None)
+    assert (reply.status, reply.code) == (404, "not_found")
