@@ -224,22 +224,29 @@ def speed(job: Job) -> float | None:
     """Return items a second: over the window while at work, over all of it at the end.
 
     A heartbeat without progress counts as time that passed. None while it is unknown, never
-    infinite.
+    infinite; three digits at least, however slow it is.
     """
+    rate = _rate(job)
+    if rate is None:
+        return None
+    return round(rate, 3) if rate >= 1 else float(f"{rate:.3g}")
+
+
+def _rate(job: Job) -> float | None:
     processed = job.counts.processed
     if processed is None or job.started_at is None:
         return None
     if job.completed_at is not None:
-        return _rate(processed, job.completed_at - job.started_at)
+        return _per_second(processed, job.completed_at - job.started_at)
     begun = Sample(at=job.started_at, processed=0)
     first, last = (job.samples or (begun,))[0], (job.samples or (begun,))[-1]
     until = max(last.at, job.reported_at or last.at)
-    return _rate(max(processed - first.processed, 0), until - first.at)
+    return _per_second(max(processed - first.processed, 0), until - first.at)
 
 
 def eta_s(job: Job) -> int | None:
     """Return the seconds left, if it goes on at this speed; None while it is unknown."""
-    rate = speed(job)
+    rate = _rate(job)
     if job.status is not JobStatus.PROCESSING or not rate or job.counts.total is None:
         return None
     left = max(0, job.counts.total - (job.counts.processed or 0))
@@ -253,8 +260,8 @@ def duration_ms(job: Job, now: datetime | None = None) -> int | None:
     return None if job.started_at is None or until is None else _ms(until - job.started_at)
 
 
-def _rate(items: int, time: timedelta) -> float | None:
-    return round(items / time.total_seconds(), 3) if time > timedelta() else None
+def _per_second(items: int, time: timedelta) -> float | None:
+    return items / time.total_seconds() if time > timedelta() else None
 
 
 def _ms(time: timedelta) -> int:

@@ -217,6 +217,17 @@ def test_heartbeats_without_progress_lower_the_speed() -> None:
     assert (speed(job), eta_s(job)) == (5.0, 20)
 
 
+@pytest.mark.parametrize(
+    ("minutes", "shown", "left_s"), [(60, 0.000278, 8 * 3600), (12, 0.00139, 8 * 720)]
+)
+def test_slow_work_has_a_speed_and_an_end_too(minutes: int, shown: float, left_s: int) -> None:
+    # An agent that needs an hour for each of its ten tasks does not stand still.
+    job = reported(running(), 0, processed=0, total=10)
+    job = reported(job, minutes * 60, processed=1)
+    job = reported(job, 2 * minutes * 60, processed=2)
+    assert (speed(job), eta_s(job)) == (shown, left_s)
+
+
 def test_the_speed_of_an_ended_job_is_that_of_all_of_it() -> None:
     job = reported(running(), 20, status=JobStatus.COMPLETED, processed=100)
     assert (speed(job), eta_s(job)) == (5.0, None)
