@@ -160,6 +160,13 @@ def test_an_owner_edits_a_pending_job_only(world: World) -> None:
     assert log[-1]["message"] == "Edited: acceptance criteria, description, name, priority."
 
 
+def test_an_edit_that_says_nothing_is_no_report(world: World) -> None:
+    mine, theirs = world.has(a_worker_job()), world.has(a_job())
+    for job in (mine, theirs):
+        assert patch(world, job.job_id, priority=None).status == 200
+        assert world.job(job.job_id) == job
+
+
 # --- the sync app's API --------------------------------------------------------------
 
 

@@ -33,9 +33,9 @@ _EDITABLE = ("name", "description", "acceptance_criteria", "priority")
 
 def patch(call: Call, job_id: str, query: ShopQuery, body: PatchBody) -> Answer:
     """Take a worker's report, or an owner's edit."""
-    edit = _edit(body)
-    # Nothing at all is a heartbeat; an edit alone is none.
-    is_report = edit is None or bool(body.model_fields_set - set(_EDITABLE))
+    edit, said = _edit(body), body.model_fields_set
+    # Nothing at all is a heartbeat; an edit alone is none, even one that changes nothing.
+    is_report = not said or bool(said - set(_EDITABLE))
     job = report_progress(
         call.app.tracker,
         call.app.files,
