@@ -45,7 +45,11 @@ class JobTrackerUnavailableError(Exception):
 
 
 class JobCancelledError(Exception):
-    """The job was cancelled. Let it pass: the with block ends quietly."""
+    """The job was cancelled. Let it pass: its own with block ends quietly."""
+
+    def __init__(self, message: str, job_id: str) -> None:
+        super().__init__(message)
+        self.job_id = job_id
 
 
 class JobTracker:
@@ -219,7 +223,7 @@ class TrackedJob:
         if self._refusal is not None:
             raise self._refusal
         if self.is_cancelled:
-            raise JobCancelledError(f"Job {self.id} was cancelled.")
+            raise JobCancelledError(f"Job {self.id} was cancelled.", self.id)
 
     def report(self) -> None:
         """Send what is known now. An outage is no error: the next report says it all."""
@@ -246,7 +250,8 @@ class TrackedJob:
         self._ended.set()
         if self._thread is not None:
             self._thread.join()
-        if isinstance(error, JobCancelledError):
+        if isinstance(error, JobCancelledError) and error.job_id == self.id:
+            # Another job's, of a block around this one, ends this one like any error.
             return True
         if error is None:
             self._send({"status": "completed"}, tries=SURE_TRIES, must_arrive=True)

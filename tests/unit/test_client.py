@@ -145,6 +145,20 @@ def test_a_cancel_ends_the_block_at_the_next_report(service: Service) -> None:
     assert service.stored(job).counts.processed == 2
 
 
+def test_a_cancel_of_the_job_around_ends_both_blocks(service: Service) -> None:
+    turns = 0
+    with service.job(type="all", every_items=1) as around:
+        for _ in range(3):
+            with service.job(type="page") as inner:
+                turns += 1
+                service.world.post("/api/jobs/cancel", {"jobId": around.id})
+                around.advance()
+    assert turns == 1
+    assert service.stored(around).status == "cancelled"
+    stored = service.stored(inner)
+    assert (stored.status, around.id in stored.error_message) == ("failed", True)
+
+
 @pytest.mark.parametrize("trouble", [status(503), status(429), status(500), no_connection])
 def test_a_creation_is_tried_again_and_makes_one_job(service: Service, trouble: Answer) -> None:
     def made_but_unheard(asked: httpx.Request) -> httpx.Response:
