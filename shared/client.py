@@ -288,7 +288,9 @@ class TrackedJob:
                 # The heartbeat's thread cannot raise: the next advance does.
                 self._refusal = refusal
             else:
-                self.is_cancelled = bool(job["cancelRequested"])
+                # Cancelled and retried: what comes now is another worker's.
+                is_over = job["attempt"] != self._attempt
+                self.is_cancelled = is_over or bool(job["cancelRequested"])
 
     def _keep(self, news: Mapping[str, Any]) -> None:
         with self._state:

@@ -250,3 +250,18 @@ def test_a_worker_of_an_earlier_attempt_cannot_end_the_next(service: Service) ->
         service.world.post("/api/jobs/cancel", {"jobId": job.id})
         service.world.post("/api/jobs/retry", {"jobId": job.id})
     assert service.stored(job).status == "pending"
+
+
+def test_a_worker_learns_of_its_cancel_also_when_the_job_was_retried_since(
+    service: Service,
+) -> None:
+    turns = 0
+    with service.job(every_items=1) as job:
+        for _ in range(5):
+            turns += 1
+            if turns == 2:
+                service.world.post("/api/jobs/cancel", {"jobId": job.id})
+                service.world.post("/api/jobs/retry", {"jobId": job.id})
+            job.advance()
+    assert (turns, job.is_cancelled) == (2, True)
+    assert service.stored(job).status == "pending"
