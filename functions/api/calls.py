@@ -11,6 +11,7 @@ from shared.domain.job import Job
 from shared.representation import job_json
 from shared.usecases.documents import fetch_to_show
 from shared.usecases.identify_caller import Caller
+from shared.usecases.ports import Idempotency
 from shared.wiring import ApiApp
 
 __all__ = ["Action", "Answer", "Call", "OpenCall", "job_id_in"]
@@ -23,13 +24,16 @@ LINK_VALID_S = 2 * 60 * 60
 class Call:
     """Who calls, with which headers (names in lower case), and what there is to work with.
 
-    documents: what was read of the bucket for this answer, by key.
+    documents: what was read of the bucket for this answer, by key. once: of a call with an
+    Idempotency-Key: with it a job that the call makes is made once, also when we die before
+    the answer is kept.
     """
 
     app: ApiApp
     caller: Caller
     headers: Mapping[str, str] = field(repr=False)
     documents: dict[str, bytes] = field(default_factory=dict, repr=False)
+    once: Idempotency | None = None
 
     def ref(self, job_id: str) -> JobRef:
         """Name a job of the caller's shop.

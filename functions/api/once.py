@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -48,7 +49,8 @@ def idempotency_of(call: Call, said: object) -> Idempotency | None:
 def answer_once(route: Route, action: Action, call: Call, arguments: Mapping[str, Any]) -> Answer:
     """Answer a call: with a key that came before, as then.
 
-    A refused call is forgotten: nothing was done, it may be made again with the same key.
+    A call that was refused, or that we could not answer, is forgotten: it may be made again with
+    the same key. Whatever it made already is found again then (`Call.once`).
     Answers are kept sealed: links and new keys are in them.
     """
     said = {name: _plain(value) for name, value in arguments.items()}
@@ -59,8 +61,10 @@ def answer_once(route: Route, action: Action, call: Call, arguments: Mapping[str
     earlier = receipts.begin(shop, idempotency)
     if earlier is not None:
         return _opened(call, earlier)
+    # No caller's own key looks like this one.
+    made = replace(idempotency, key=f"{route.name}\n{idempotency.key}")
     try:
-        answer = action(call, **arguments)
+        answer = action(replace(call, once=made), **arguments)
     except JobTrackerError:
         receipts.forget(shop, idempotency)
         raise

@@ -15,8 +15,9 @@ from shared.domain.job import Job
 from shared.domain.status import JobStatus
 from shared.usecases.cancel_job import cancel_job
 from shared.usecases.create_job import is_fetchable
+from shared.usecases.expand_batch import keep_batch
 from shared.usecases.identify_caller import Caller
-from shared.usecases.ports import WorkStore
+from shared.usecases.ports import Idempotency, WorkStore
 from shared.usecases.start_bulk import Selection, create_bulk_job, start_bulk
 from shared.usecases.tracker import Tracker
 
@@ -49,8 +50,12 @@ def create_batch(
     wish: NewBatch,
     *,
     is_allowed_http: Callable[[str], bool],
+    idempotency: Idempotency | None = None,
 ) -> BatchView:
     """Take a batch; its jobs are made by a bulk job of the same id.
+
+    Parameters
+        idempotency: the same key with the same body gives the batch taken then.
 
     Raises InvalidRequestError naming every image at fault.
     """
@@ -63,29 +68,20 @@ def create_batch(
         raise InvalidRequestError(
             f"{len(faults)} of these images have no https address.", details=faults[:20]
         )
-    now = tracker.now()
-    batch = Batch(
-        shop=caller.require_shop(),
-        batch_id=tracker.new_id(now),
-        created_at=now,
-        tool_id=wish.common["tool_id"],
-        total=len(wish.images),
-        name=wish.name,
-        parameters=wish.common.get("parameters", {}),
-    )
-    works.put_batch(batch)
     work = {"common": dict(wish.common), "images": [dict(image) for image in wish.images]}
-    create_bulk_job(
+    job = create_bulk_job(
         tracker,
         works,
         caller,
         BulkAction.EXPAND,
         work,
-        total=batch.total,
-        job_id=batch.batch_id,
+        total=len(wish.images),
         name=wish.name,
+        idempotency=idempotency,
     )
-    return read_batch(tracker, works, batch.shop, batch.batch_id)
+    # If we die here, the bulk job keeps it.
+    keep_batch(works, job, work)
+    return read_batch(tracker, works, job.shop, job.job_id)
 
 
 def read_batch(tracker: Tracker, works: WorkStore, shop: str, batch_id: str) -> BatchView:
@@ -140,7 +136,14 @@ def cancel_batch(tracker: Tracker, works: WorkStore, caller: Caller, batch_id: s
     return start_bulk(tracker, works, caller, BulkAction.CANCEL, wanted)
 
 
-def retry_batch(tracker: Tracker, works: WorkStore, caller: Caller, batch_id: str) -> Job:
+def retry_batch(
+    tracker: Tracker,
+    works: WorkStore,
+    caller: Caller,
+    batch_id: str,
+    *,
+    idempotency: Idempotency | None = None,
+) -> Job:
     """Retry the failed jobs of a batch, by the bulk job that is returned.
 
     Raises NotFoundError; ConflictError `wrong_status` when none failed.
@@ -149,4 +152,5 @@ def retry_batch(tracker: Tracker, works: WorkStore, caller: Caller, batch_id: st
     if not read_batch(tracker, works, shop, batch_id).sums.tally.failed:
         raise ConflictError("No job of this batch has failed.")
     failed = JobFilter(shop=shop, batch_id=batch_id, status=JobStatus.FAILED)
-    return start_bulk(tracker, works, caller, BulkAction.RETRY, Selection(wanted=failed))
+    selection = Selection(wanted=failed)
+    return start_bulk(tracker, works, caller, BulkAction.RETRY, selection, idempotency=idempotency)

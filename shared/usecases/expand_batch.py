@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from shared.domain.batch import batch_job_id
+from shared.domain.batch import Batch, batch_job_id
 from shared.domain.bulk import ChunkResult
 from shared.domain.errors import RejectedError, VersionConflictError
 from shared.domain.ids import JobRef
@@ -13,10 +13,26 @@ from shared.domain.status import JobStatus
 from shared.usecases.cancel_job import cancel_job
 from shared.usecases.create_job import Identity, NewJob, create_job
 from shared.usecases.identify_caller import Caller
-from shared.usecases.ports import Files, ShopStore
+from shared.usecases.ports import Files, ShopStore, WorkStore
 from shared.usecases.tracker import Tracker
 
 CHUNK = 100
+
+
+def keep_batch(works: WorkStore, job: Job, work: Mapping[str, Any]) -> None:
+    """Keep what a batch was asked for; whoever took it may have died before that."""
+    if works.get_batch(job.shop, job.job_id) is None:
+        works.put_batch(
+            Batch(
+                shop=job.shop,
+                batch_id=job.job_id,
+                created_at=job.created_at,
+                tool_id=work["common"]["tool_id"],
+                total=len(work["images"]),
+                name=job.name,
+                parameters=work["common"].get("parameters", {}),
+            )
+        )
 
 
 def expand(

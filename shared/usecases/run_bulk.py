@@ -29,7 +29,7 @@ from shared.domain.ids import JobRef, is_job_id
 from shared.domain.job import Job
 from shared.domain.status import Outcome
 from shared.usecases.bulk_actions import AlreadyActedError, act, marking
-from shared.usecases.expand_batch import cancel_made, expand
+from shared.usecases.expand_batch import cancel_made, expand, keep_batch
 from shared.usecases.identify_caller import Caller, CallerKind
 from shared.usecases.ports import (
     BulkRequest,
@@ -104,6 +104,8 @@ def run_bulk(lane: BulkLane, request: BulkRequest) -> Bulk:
         return Bulk.DONE
     if action is BulkAction.EXPAND:
         caller = _caller(job, work)
+        if job.bulk_cursor is None:
+            keep_batch(lane.works, job, work)
         chunk = expand(lane.tracker, lane.shops, lane.files, caller, job, work)
     else:
         chunk = _act_on_chunk(lane, job, action, work)

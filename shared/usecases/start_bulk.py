@@ -16,7 +16,7 @@ from shared.domain.plan import schedule
 from shared.domain.status import Outcome
 from shared.usecases.bulk_actions import RehearsingTracker, rehearse, rehearsing
 from shared.usecases.identify_caller import Caller
-from shared.usecases.ports import WorkStore
+from shared.usecases.ports import Idempotency, WorkStore
 from shared.usecases.tracker import Note, Tracker
 
 MAX_IDS = 1_000
@@ -58,19 +58,28 @@ def start_bulk(
     caller: Caller,
     action: BulkAction,
     selection: Selection,
+    *,
+    idempotency: Idempotency | None = None,
 ) -> Job:
     """Create a bulk job; returns it. It acts on jobs that existed before it.
+
+    Parameters
+        idempotency: the same key with the same body gives the bulk job made then.
 
     Raises InvalidRequestError, StoreUnavailableError.
     """
     if selection.job_ids is not None:
         names = list(dict.fromkeys(selection.job_ids))
-        return create_bulk_job(tracker, works, caller, action, {"ids": names}, total=len(names))
-    wanted = selection.wanted or JobFilter(shop=caller.require_shop())
-    page = tracker.store.list_jobs(wanted, limit=MAX_READ)
-    total = len(page.jobs) if page.is_complete else None
-    work = {"filter": filter_json(wanted)}
-    return create_bulk_job(tracker, works, caller, action, work, total=total)
+        work: dict[str, Any] = {"ids": names}
+        total: int | None = len(names)
+    else:
+        wanted = selection.wanted or JobFilter(shop=caller.require_shop())
+        page = tracker.store.list_jobs(wanted, limit=MAX_READ)
+        work = {"filter": filter_json(wanted)}
+        total = len(page.jobs) if page.is_complete else None
+    return create_bulk_job(
+        tracker, works, caller, action, work, total=total, idempotency=idempotency
+    )
 
 
 def create_bulk_job(
@@ -81,12 +90,12 @@ def create_bulk_job(
     work: Mapping[str, Any],
     *,
     total: int | None,
-    job_id: str | None = None,
     name: str | None = None,
+    idempotency: Idempotency | None = None,
 ) -> Job:
     """Keep what is to be done, then create the bulk job and send its first message."""
     now = tracker.now()
-    ref = JobRef(caller.require_shop(), job_id or tracker.new_id(now))
+    ref = JobRef(caller.require_shop(), tracker.new_id(now))
     # First the work: a bulk job without it could only fail. Alone it is cleared away in time.
     who = {"kind": caller.kind.value, "actor": caller.actor}
     works.put_work(ref, dict(work) | who, now + WORK_KEPT_FOR)
@@ -108,7 +117,8 @@ def create_bulk_job(
         outcome=Outcome.APPLIED,
         message="Bulk job created.",
     )
-    created = tracker.store.create(job, entry=tracker.entry(note, None, job, now))
+    entry = tracker.entry(note, None, job, now)
+    created = tracker.store.create(job, entry=entry, idempotency=idempotency)
     tracker.send_owed(None, created, now)
     return created
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shared.domain import lifecycle
+from shared.domain.errors import StoreUnavailableError
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.status import JobStatus
@@ -20,6 +21,7 @@ from tests.fakes.clock import START
 
 __all__ = ["world"]  # a fixture
 
+START_TEXT = "2026-11-22T12:00:00.000Z"
 ACTIONS = ("sync", "retry", "cancel", "push-to-shopify", "undo-push", "delete")
 
 
@@ -136,6 +138,57 @@ def test_the_same_key_makes_one_bulk_job(world: World) -> None:
     again = world.post("/api/jobs/retry", body, headers=headers)
     assert first.job["id"] == again.job["id"]
     assert len(world.outbox.bulks) == 1
+
+
+class DiedError(Exception):
+    """The function ended in the middle: whatever came next did not happen."""
+
+
+def die(*_arguments: object) -> None:
+    raise DiedError
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/jobs/retry", {"filter": {"status": "failed"}}),
+        ("/api/batches", {"toolId": "t", "images": [{"inputImageUrl": "https://a.example/1"}]}),
+        (
+            "/api/admin/parked/adopt",
+            {"provider": "pikcel", "providerJobId": "pk_lost", "shop": SHOP, "toolId": "t"},
+        ),
+    ],
+)
+def test_a_call_that_died_before_its_answer_was_kept_makes_nothing_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch, path: str, body: dict[str, Any]
+) -> None:
+    headers = {"idempotency-key": "once"}
+    with monkeypatch.context() as patched:
+        patched.setattr(world.receipts, "finish", die)
+        assert world.post(path, body, headers=headers).status == 500
+    (made,) = world.store.list_day(f"{START:%Y-%m-%d}", limit=10).jobs
+    assert world.post(path, body, headers=headers).code == "already_running"
+    world.clock.advance(61)
+    again = world.post(path, body, headers=headers)
+    assert again.status == 202
+    assert (again.json.get("job") or again.json["batch"])["id"] == made.job_id
+    assert len(world.store.list_day(f"{START:%Y-%m-%d}", limit=10).jobs) == 1
+
+
+def test_a_call_that_could_not_be_answered_makes_nothing_twice_when_it_comes_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable(*_arguments: object) -> None:
+        raise StoreUnavailableError("The table is out.")
+
+    headers, body = {"idempotency-key": "once"}, {"toolId": "t", "images": images(2)}
+    with monkeypatch.context() as patched:
+        patched.setattr(world.store, "batch_sums", unavailable)
+        assert world.post("/api/batches", body, headers=headers).status == 503
+    batch = world.post("/api/batches", body, headers=headers).json["batch"]
+    run(world)
+    assert [found["id"] for found in world.get("/api/batches").json["batches"]] == [batch["id"]]
+    assert len(jobs_of(world, batch)) == world.get("/api/jobs").json["total"] == 2
 
 
 # --- batches ----------------------------------------------------------------------------
@@ -263,6 +316,21 @@ def test_a_chunk_delivered_again_makes_no_job_twice(world: World) -> None:
     assert (now["totalJobs"], now["activeJobs"]) == (120, 120)
     counts = world.job(batch["id"]).counts
     assert (counts.total, counts.successful, counts.failed) == (120, 120, 0)
+
+
+def test_a_batch_whose_taker_died_is_there_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"toolId": "t", "name": "Mugs", "images": images(2), "parameters": {"colour": "red"}}
+    with monkeypatch.context() as patched:
+        patched.setattr(world.works, "put_batch", die)
+        assert world.post("/api/batches", body).status == 500
+    assert world.get("/api/batches").json["batches"] == []
+    run(world)
+    (batch,) = world.get("/api/batches").json["batches"]
+    assert (batch["name"], batch["toolId"], batch["totalJobs"]) == ("Mugs", "t", 2)
+    assert (batch["parameters"], batch["createdAt"]) == ({"colour": "red"}, START_TEXT)
+    assert {job.batch_id for job in jobs_of(world, batch)} == {batch["id"]}
 
 
 def test_a_cancelled_batch_makes_no_more_jobs_and_cancels_those_there(world: World) -> None:

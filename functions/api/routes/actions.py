@@ -62,7 +62,8 @@ def _act(call: Call, body: ActionBody, action: BulkAction, one: One) -> Answer:
     selection = _selection(call, body)
     if body.dry_run:
         return _forecast(forecast(call.app.tracker, call.caller, action, selection))
-    job = start_bulk(call.app.tracker, call.app.works, call.caller, action, selection)
+    app = call.app
+    job = start_bulk(app.tracker, app.works, call.caller, action, selection, idempotency=call.once)
     return accepted(call, job)
 
 

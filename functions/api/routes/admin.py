@@ -110,7 +110,7 @@ def adopt(call: Call, query: ShopQuery, body: AdoptBody) -> Answer:
         call.app.files,
         replace(call.caller, shop=body.shop),
         wish(body.model_dump(exclude_none=True, exclude={"shop"})),
-        idempotency=None,
+        idempotency=call.once,
         is_allowed_http=call.app.is_allowed_http,
     )
     return Answer(status=202, body={"success": True, "job": call.describe(made)})

@@ -23,7 +23,12 @@ def create(call: Call, query: ShopQuery, body: BatchBody) -> Answer:
     images = [image.model_dump(exclude_none=True) for image in body.images]
     wish = NewBatch(name=body.name, common=body.common(), images=images)
     view = create_batch(
-        app.tracker, app.works, call.caller, wish, is_allowed_http=app.is_allowed_http
+        app.tracker,
+        app.works,
+        call.caller,
+        wish,
+        is_allowed_http=app.is_allowed_http,
+        idempotency=call.once,
     )
     location = {"location": f"/api/batches/{view.batch.batch_id}"}
     return Answer(status=202, body={"success": True, "batch": batch_json(view)}, headers=location)
@@ -56,7 +61,9 @@ def cancel(call: Call, batch_id: str, query: ShopQuery) -> Answer:
 
 def retry(call: Call, batch_id: str, query: ShopQuery) -> Answer:
     """Retry what failed."""
-    return accepted(call, retry_batch(call.app.tracker, call.app.works, call.caller, batch_id))
+    app = call.app
+    made = retry_batch(app.tracker, app.works, call.caller, batch_id, idempotency=call.once)
+    return accepted(call, made)
 
 
 def export(call: Call, query: ExportQuery) -> Answer:
