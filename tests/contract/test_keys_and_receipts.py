@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from moto import mock_aws
 
+from functions.api.once import MAX_ANSWER_BYTES
 from shared.domain.errors import (
     ConflictError,
     IdempotencyKeyReusedError,
@@ -19,6 +20,7 @@ from shared.domain.keys import MAX_AGENTS, MAX_SHOP_KEYS, Agent, KeyHolder, Shop
 from shared.gateways.dynamo_keys import DynamoKeyStore
 from shared.gateways.dynamo_receipts import DynamoReceipts
 from shared.gateways.memory_keys import InMemoryKeyStore, InMemoryReceipts
+from shared.gateways.token_box import SecretTokenBox
 from shared.usecases.ports import Idempotency, KeyStore, Receipts
 from tests.builders import OTHER_SHOP, SHOP, later
 from tests.contract.conftest import TABLE
@@ -176,3 +178,10 @@ def test_a_call_that_was_refused_may_be_made_anew(doors: Doors) -> None:
     doors.receipts.begin(SHOP, CALL)
     doors.receipts.forget(SHOP, CALL)
     assert doors.receipts.begin(SHOP, replace(CALL, body_sha256="b")) is None
+
+
+def test_the_largest_answer_that_is_kept_fits_when_sealed(doors: Doors) -> None:
+    sealed = SecretTokenBox(lambda: ["secret"]).seal("я" * (MAX_ANSWER_BYTES // 2))
+    doors.receipts.begin(SHOP, CALL)
+    doors.receipts.finish(SHOP, CALL, sealed)
+    assert doors.receipts.begin(SHOP, CALL) == sealed

@@ -1,6 +1,7 @@
 """A shop's budget of the month, and calls that are done once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -139,6 +140,18 @@ def test_the_same_call_with_the_same_key_is_done_once_and_answered_the_same(
     assert (again.status, again.json) == (first.status, first.json)
     assert len(world.keys.shop_keys(SHOP)) == (name == "key")
     assert len(world.keys.agents(SHOP)) == (name == "agent")
+
+
+def test_the_answer_with_all_that_a_job_may_have_is_kept_in_any_language(world: World) -> None:
+    big = {"text": "Кружка " * 5000}
+    job = world.has(a_worker_job(status=JobStatus.FAILED, parameters=big, metadata=big))
+    body = {"jobId": job.job_id}
+    first = world.post("/api/jobs/retry", body, **ONCE)
+    world.clock.advance(3600)
+    now = world.job(job.job_id)
+    world.store.save(now, replace(now, status=JobStatus.FAILED, completed_at=world.clock.now()))
+    assert world.post("/api/jobs/retry", body, **ONCE).json == first.json
+    assert world.job(job.job_id).attempt.number == 2
 
 
 def test_the_same_key_with_another_body_or_on_another_route_is_refused(world: World) -> None:
