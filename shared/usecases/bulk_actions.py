@@ -135,7 +135,8 @@ def _delete(tracker: MarkingTracker, files: Files, ref: JobRef) -> None:
         _check_is_work(tracker.store.get(ref))
         delete_job(tracker, files, ref)
     except NotFoundError:
-        # Gone is what was wanted, and what an earlier delivery of this chunk left behind.
+        # Gone is what was wanted, and what an earlier delivery of this chunk left behind. Those
+        # that never were have been counted out when the bulk job was made.
         return
 
 

@@ -193,6 +193,7 @@ class _Doing:
         self._job = job
         self._action = action
         self._work = work
+        self._missing = frozenset(work.get("missing", ()))
         self._tracker = marking(lane.tracker, job.job_id)
         self._caller = _caller(job, work)
 
@@ -220,7 +221,7 @@ class _Doing:
     def do(self, name: str, tally: _Tally) -> None:
         """Act on one job, or count why not. Raises RetryableError."""
         try:
-            if not is_job_id(name):
+            if not is_job_id(name) or name in self._missing:
                 raise NotFoundError("There is no such job.")
             ref = JobRef(self._job.shop, name)
             after = act(self._tracker, self._lane.files, self._caller, self._action, ref)

@@ -72,6 +72,10 @@ def start_bulk(
         names = list(dict.fromkeys(selection.job_ids))
         work: dict[str, Any] = {"ids": names}
         total: int | None = len(names)
+        if action is BulkAction.DELETE:
+            # Later nobody can tell them from those that it deleted itself.
+            jobs, _, _ = _select(tracker, caller.require_shop(), selection)
+            work["missing"] = sorted(set(names) - {job.job_id for job in jobs})
     else:
         wanted = selection.wanted or JobFilter(shop=caller.require_shop())
         page = tracker.store.list_jobs(wanted, limit=MAX_READ)

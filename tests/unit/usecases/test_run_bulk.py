@@ -273,6 +273,25 @@ def test_a_forecast_says_what_the_bulk_job_then_does_and_changes_nothing(world: 
     assert (counts.successful, counts.failed) == (found.eligible, found.refused.total())
 
 
+def test_a_bulk_delete_finds_what_its_forecast_said_also_when_a_chunk_comes_again(
+    world: World,
+) -> None:
+    refs = [world.has(failed(n)) for n in range(3)]
+    theirs = world.has(failed(9, shop=OTHER_SHOP))
+    names = (*(ref.job_id for ref in refs), theirs.job_id, a_job().job_id, "nonsense")
+    selection = Selection(job_ids=names)
+    found = forecast(world.tracker, CALLER, BulkAction.DELETE, selection)
+    assert (found.eligible, found.refused) == (3, {"not_found": 3})
+    bulk = start_bulk(world.tracker, world.works, CALLER, BulkAction.DELETE, selection).ref
+    # As if a first delivery had died after it deleted two.
+    for ref in refs[:2]:
+        world.store.delete(world.job(ref))
+    job = world.finish(bulk)
+    assert (job.counts.successful, job.counts.failed) == (3, 3)
+    assert job.result == {"refused": [{"code": "not_found", "count": 3}]}
+    assert world.job(theirs).shop == OTHER_SHOP
+
+
 def test_a_forecast_of_more_than_a_thousand_jobs_says_that_it_is_not_complete(
     world: World,
 ) -> None:
