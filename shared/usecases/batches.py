@@ -14,7 +14,7 @@ from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.status import JobStatus
 from shared.usecases.cancel_job import cancel_job
-from shared.usecases.create_job import is_fetchable
+from shared.usecases.create_job import NewJob, check_wish, is_fetchable
 from shared.usecases.expand_batch import keep_batch
 from shared.usecases.identify_caller import Caller
 from shared.usecases.ports import Idempotency, WorkStore
@@ -57,7 +57,7 @@ def create_batch(
     Parameters
         idempotency: the same key with the same body gives the batch taken then.
 
-    Raises InvalidRequestError naming every image at fault.
+    Raises InvalidRequestError naming every image, or the field, at fault.
     """
     faults = [
         {"field": f"images.{index}.inputImageUrl", "message": "must be an https address"}
@@ -68,6 +68,7 @@ def create_batch(
         raise InvalidRequestError(
             f"{len(faults)} of these images have no https address.", details=faults[:20]
         )
+    check_wish(tracker, NewJob(**{**wish.common, **wish.images[0]}), is_allowed_http)
     work = {"common": dict(wish.common), "images": [dict(image) for image in wish.images]}
     job = create_bulk_job(
         tracker,

@@ -111,7 +111,7 @@ def create_job(
     now = tracker.now()
     wish = _own_wish(caller, wish)
     provider = _provider(wish)
-    _check(wish, provider, tracker, is_allowed_http)
+    check_wish(tracker, wish, is_allowed_http)
     shop = caller.require_shop()
     settings = shops.get_shop(shop)
     budget = budget_of(settings)
@@ -227,9 +227,9 @@ def _auto_push(wish: NewJob, shop: Shop | None) -> bool:
     return shop.auto_push if shop else False
 
 
-def _check(
-    wish: NewJob, provider: str, tracker: Tracker, is_allowed_http: Callable[[str], bool]
-) -> None:
+def check_wish(tracker: Tracker, wish: NewJob, is_allowed_http: Callable[[str], bool]) -> None:
+    """Raise InvalidRequestError naming every field that keeps the job from being made."""
+    provider = _provider(wish)
     faults: dict[str, str] = {}
     is_ours = provider == WORKER
     if not is_ours and provider not in tracker.adapters:

@@ -397,6 +397,7 @@ def test_batches_are_listed_newest_first_by_pages_and_are_one_shops(world: World
         ({"toolId": "t", "images": []}, "images"),
         ({"toolId": "t", "images": images(1001)}, "images"),
         ({"toolId": "t", "images": [{}]}, "images.0.inputImageUrl"),
+        ({"toolId": "t", "images": images(1), "provider": "nobody"}, "provider"),
         (
             {"toolId": "t", "images": [{"inputImageUrl": "http://10.0.0.1/x"}]},
             "images.0.inputImageUrl",
