@@ -5,12 +5,14 @@ writes nothing (to tell beforehand what would become of it).
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
+from shared.domain.budget import Budget, Spending, spending_changes
 from shared.domain.bulk import BulkAction, marked
 from shared.domain.errors import (
+    BudgetExceededError,
     ConflictError,
     NotFoundError,
     StoreUnavailableError,
@@ -60,12 +62,21 @@ class MarkingTracker(Tracker):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RehearsingTracker(Tracker):
-    """A tracker that decides and writes nothing. jobs: what was read beforehand."""
+    """A tracker that decides and writes nothing.
+
+    jobs: what was read beforehand. spent: what the changes so far would leave of each month.
+    """
 
     jobs: Mapping[JobRef, Job]
+    spent: dict[str, Spending] = field(default_factory=dict)
 
-    def change(self, ref: JobRef, decide: Decide, **more: Any) -> Job:
-        """Return the job as it would be. Raises what `decide` raises, NotFoundError."""
+    def change(
+        self, ref: JobRef, decide: Decide, *, ceiling: Budget | None = None, **more: Any
+    ) -> Job:
+        """Return the job as it would be.
+
+        Raises what `decide` raises, NotFoundError, BudgetExceededError.
+        """
         job = self.jobs.get(ref)
         if job is None:
             raise NotFoundError("There is no such job.")
@@ -73,7 +84,35 @@ class RehearsingTracker(Tracker):
         after, _note = decide(job, self.now())
         if after is job:
             raise ConflictError("There is nothing to change about this job.")
+        if ceiling is not None:
+            self._spend(job, after, ceiling)
         return after
+
+    def _spend(self, before: Job, after: Job, ceiling: Budget) -> None:
+        changes = spending_changes(before, after)
+        used = {
+            month: self.spent.get(month) or self.store.spent(after.shop, month) for month in changes
+        }
+        if not all(ceiling.allows(used[month], change) for month, change in changes.items()):
+            raise BudgetExceededError("This would cost more than is left of the shop's budget.")
+        self.spent.update({month: used[month] + change for month, change in changes.items()})
+
+
+class _Remembered:
+    """A store that is asked the same only once: a thousand jobs have one budget, few tools."""
+
+    def __init__(self, store: object) -> None:
+        self._store = store
+        self._answers: dict[tuple[object, ...], Any] = {}
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def ask(*about: object) -> Any:
+            question = (name, *about)
+            if question not in self._answers:
+                self._answers[question] = getattr(self._store, name)(*about)
+            return self._answers[question]
+
+        return ask
 
 
 def _check_is_work(job: Job) -> None:
@@ -87,15 +126,15 @@ def marking(tracker: Tracker, bulk_id: str) -> MarkingTracker:
 
 
 def rehearsing(tracker: Tracker, jobs: Mapping[JobRef, Job]) -> RehearsingTracker:
-    """Return the tracker that only decides.
-
-    It knows no budgets: those are judged by the writes, and would cost a read for each job.
-    """
-    return RehearsingTracker(**(_parts(tracker) | {"shops": None}), jobs=jobs)
+    """Return the tracker that only decides. It reads budget and prices once, not for each job."""
+    parts = _parts(tracker) | {"store": _Remembered(tracker.store)}
+    if tracker.shops is not None:
+        parts["shops"] = _Remembered(tracker.shops)
+    return RehearsingTracker(**parts, jobs=jobs)
 
 
 def _parts(tracker: Tracker) -> dict[str, Any]:
-    return {field.name: getattr(tracker, field.name) for field in fields(Tracker)}
+    return {part.name: getattr(tracker, part.name) for part in fields(Tracker)}
 
 
 def act(

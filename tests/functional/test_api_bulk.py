@@ -12,6 +12,7 @@ from shared.domain import lifecycle
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
+from shared.domain.shop import Shop
 from shared.domain.status import JobStatus
 from shared.usecases.ports import BulkRequest
 from shared.usecases.run_bulk import Bulk, BulkLane, run_bulk
@@ -90,6 +91,44 @@ def test_retry_all_failed_by_filter_and_see_them_go_out_again(world: World) -> N
     assert {world.job(job.job_id).attempt.number for job in jobs} == {2}
     assert set(world.outbox.dispatched_refs) == {job.ref for job in jobs}
     assert world.job(world.has(failed(10, shop=OTHER_SHOP)).job_id, OTHER_SHOP).attempt.number == 1
+
+
+@pytest.mark.parametrize(("limits", "eligible"), [({"credits": 7}, 2), ({"costMicros": 9}, 3)])
+def test_a_dry_run_of_retries_knows_the_budget(
+    world: World, monkeypatch: pytest.MonkeyPatch, limits: dict[str, int], eligible: int
+) -> None:
+    world.call("PUT", "/api/shop", json_body={"monthlyBudget": {"credits": 100}})
+    # A first job tells what the tool costs, and takes its part of the budget.
+    first = world.post("/api/jobs", {"toolId": "t", "inputImageUrl": "https://a.example/x"}).job
+    job = world.job(first["id"])
+    attempt = replace(job.attempt, credits=2, cost_micros=0)
+    done = replace(job, status=JobStatus.COMPLETED, completed_at=world.clock.now())
+    world.store.save(job, done.with_attempt(attempt))
+    for number in range(4):
+        world.has(failed(number, tool_id="t", unit_cost_micros=3))
+    world.call("PUT", "/api/shop", json_body={"monthlyBudget": limits})
+    body = {"filter": {"status": "failed"}}
+    asked: list[str] = []
+    get_shop = world.shops.get_shop
+
+    def counted(name: str) -> Shop | None:
+        asked.append(name)
+        return get_shop(name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.shops, "get_shop", counted)
+        foreseen = world.post("/api/jobs/retry", body | {"dryRun": True}).json
+    assert asked == [SHOP]  # once, not for each job
+    assert foreseen["eligible"] == eligible
+    assert foreseen["refused"] == [{"code": "budget_exceeded", "count": 4 - eligible}]
+    assert foreseen["credits"] == 2 * eligible
+    bulk = world.post("/api/jobs/retry", body).job
+    run(world)
+    done_job = world.get(f"/api/jobs/{bulk['id']}").job
+    assert (done_job["successful"], done_job["result"]) == (
+        eligible,
+        {"refused": foreseen["refused"]},
+    )
 
 
 def test_a_dry_run_of_one_job_tells_and_does_nothing(world: World) -> None:
