@@ -18,6 +18,7 @@ from shared.usecases.create_job import NewJob, check_wish, is_fetchable
 from shared.usecases.expand_batch import keep_batch
 from shared.usecases.identify_caller import Caller
 from shared.usecases.ports import Idempotency, WorkStore
+from shared.usecases.retry_job import retry_job
 from shared.usecases.start_bulk import Selection, create_bulk_job, start_bulk
 from shared.usecases.tracker import Tracker
 
@@ -41,6 +42,12 @@ class BatchList:
 
     batches: tuple[BatchView, ...]
     next_cursor: str | None
+
+
+_NONE_MADE = (
+    "No job that was made has failed; the others could not be made, and the bulk job with this "
+    "batch's id says why. Send their images in a new batch."
+)
 
 
 def create_batch(
@@ -145,13 +152,17 @@ def retry_batch(
     *,
     idempotency: Idempotency | None = None,
 ) -> Job:
-    """Retry the failed jobs of a batch, by the bulk job that is returned.
+    """Retry the failed jobs of a batch, by the bulk job that is returned; where making them has
+    broken off, by the one that made them: it goes on.
 
     Raises NotFoundError; ConflictError `wrong_status` when none failed.
     """
     shop = caller.require_shop()
-    if not read_batch(tracker, works, shop, batch_id).sums.tally.failed:
-        raise ConflictError("No job of this batch has failed.")
+    view = read_batch(tracker, works, shop, batch_id)
+    if view.expansion is not None and view.expansion.status is JobStatus.FAILED:
+        return retry_job(tracker, caller, view.expansion.ref)
+    if not view.sums.tally.failed:
+        raise ConflictError(_NONE_MADE if view.failed else "No job of this batch has failed.")
     failed = JobFilter(shop=shop, batch_id=batch_id, status=JobStatus.FAILED)
     selection = Selection(wanted=failed)
     return start_bulk(tracker, works, caller, BulkAction.RETRY, selection, idempotency=idempotency)

@@ -414,6 +414,32 @@ def test_the_failed_jobs_of_a_batch_are_retried(world: World) -> None:
     assert (now["status"], now["failedJobs"], now["completedAt"]) == ("processing", 0, None)
 
 
+def test_images_that_could_not_be_made_into_jobs_are_not_passed_over_in_silence(
+    world: World,
+) -> None:
+    world.call("PUT", "/api/shop", json_body={"monthlyBudget": {"credits": 1}})
+    batch = make(world, 3)
+    run(world)
+    assert read_batch(world, batch)["failedJobs"] == 2
+    reply = world.post(f"/api/batches/{batch['id']}/retry")
+    assert (reply.code, "could not be made" in reply.json["error"]) == ("wrong_status", True)
+    told = world.get(f"/api/jobs/{batch['id']}").job["result"]
+    assert told == {"refused": [{"code": "budget_exceeded", "count": 2}]}
+
+
+def test_a_batch_whose_jobs_could_not_be_made_at_all_is_made_by_a_retry(world: World) -> None:
+    world.call("PUT", "/api/shop", json_body={"monthlyBudget": {"credits": 0}})
+    batch = make(world, 3)
+    run(world)
+    assert (read_batch(world, batch)["status"], jobs_of(world, batch)) == ("failed", [])
+    world.call("PUT", "/api/shop", json_body={"monthlyBudget": None})
+    reply = world.post(f"/api/batches/{batch['id']}/retry")
+    assert (reply.status, reply.job["id"], reply.job["attempt"]) == (202, batch["id"], 2)
+    run(world)
+    now = read_batch(world, batch)
+    assert (now["status"], now["activeJobs"], now["failedJobs"]) == ("processing", 3, 0)
+
+
 def test_batches_are_listed_newest_first_by_pages_and_are_one_shops(world: World) -> None:
     names = []
     for number in range(3):
