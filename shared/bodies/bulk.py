@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from shared.bodies.requests import (
     AltText,
@@ -21,6 +21,11 @@ from shared.domain.batch import MAX_IMAGES
 from shared.usecases.start_bulk import MAX_IDS
 
 
+def _truth(value: object) -> object:
+    """Read the words that form data have for true and false."""
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
 class ActionBody(Input):
     """Which job, or which jobs: exactly one of jobId, jobIds and filter."""
 
@@ -29,7 +34,7 @@ class ActionBody(Input):
     job_id: Id | None = None
     job_ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_IDS)] | None = None
     filter: JobConditions | None = Field(None, description="As in the query of the list.")
-    dry_run: bool = Field(
+    dry_run: Annotated[bool, BeforeValidator(_truth)] = Field(
         False,
         description="Change nothing: tell what would be done, to at most 1,000 jobs, and what "
         "retries would cost if each is charged as the newest attempt of its job that was "

@@ -138,6 +138,16 @@ def test_a_dry_run_of_one_job_tells_and_does_nothing(world: World) -> None:
     assert world.job(job.job_id) == job
 
 
+def test_a_dry_run_may_be_asked_for_with_form_data(world: World) -> None:
+    job = world.has(failed(1))
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    for word, status in (("true", 200), ("maybe", 400)):
+        body = f"jobId={job.job_id}&dryRun={word}"
+        reply = world.call("POST", "/api/jobs/retry", body=body, headers=headers)
+        assert reply.status == status, reply.text
+    assert world.job(job.job_id) == job
+
+
 def test_one_job_is_deleted_at_once(world: World) -> None:
     job = world.has(a_kept_job())
     assert world.post("/api/jobs/delete", {"jobId": job.job_id}).json == {"success": True}
