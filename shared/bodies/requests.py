@@ -302,11 +302,3 @@ class CreateBody(_Input):
     exclusive: bool | None = Field(
         None, description="409 already_running if a job of the type is active in the shop."
     )
-
-
-class JobIdBody(_Input):
-    """Which job."""
-
-    model_config = ConfigDict(strict=True)
-
-    job_id: Id
