@@ -195,10 +195,25 @@ def _detail(fault: Any) -> dict[str, str]:
         message = "is not a field of this request"
     elif fault["type"] == "missing":
         message = "is required"
+    elif fault["type"] in _JSON_WORDS:
+        message = _JSON_WORDS[fault["type"]]
     else:
         message = fault["msg"].removeprefix("Value error, ")
         message = message.replace("Input should be", "must be").replace("String should", "must")
     return {"field": _short(field), "message": message[:300]}
+
+
+# Who sends JSON knows no dictionaries, nor the names of our models.
+_JSON_WORDS = {
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "list_type": "must be a list",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "string_type": "must be a text",
+    "bool_type": "must be true or false",
+}
 
 
 def _short(name: str) -> str:

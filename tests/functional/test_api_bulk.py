@@ -181,6 +181,16 @@ def test_what_is_not_one_clear_choice_of_jobs_is_refused_by_name(
     assert [detail["field"] for detail in reply.json["details"]] == [field]
 
 
+def test_what_is_wrong_is_said_in_words_of_json(world: World) -> None:
+    reply = world.post("/api/jobs/retry", {"jobId": 5, "jobIds": "x", "filter": 5})
+    told = {detail["field"]: detail["message"] for detail in reply.json["details"]}
+    assert told == {
+        "jobId": "must be a text",
+        "jobIds": "must be a list",
+        "filter": "must be an object",  # not "an instance of JobConditions"
+    }
+
+
 def test_the_same_key_makes_one_bulk_job(world: World) -> None:
     body, headers = {"filter": {"status": "failed"}}, {"idempotency-key": "once"}
     first = world.post("/api/jobs/retry", body, headers=headers)
