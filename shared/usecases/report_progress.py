@@ -1,6 +1,7 @@
 """Take a program's report on its own job, and an owner's edit of one that nobody has begun."""
 
 import json
+from dataclasses import replace
 from datetime import datetime
 
 from shared.domain import reports
@@ -59,7 +60,10 @@ def report_progress(
         decision = reports.apply_report(after, report, now)
         if decision.job.metadata is not job.metadata:
             _check_size(decision.job)
-        return decision.job, _reported(caller, report, decision.job, decision.outcome) or note
+        told = _reported(caller, report, decision.job, decision.outcome)
+        if note is not None and told is not None:
+            told = replace(told, message=f"{note.message} {told.message}")
+        return decision.job, told or note
 
     if report is not None and (report.metadata or report.result is not None):
         return change_documents(tracker, files, ref, decide)
