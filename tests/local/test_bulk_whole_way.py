@@ -119,3 +119,30 @@ def test_a_bulk_job_without_its_message_is_resumed_by_the_sweep(running: Stack) 
     done = running.post("/api/jobs/sync", {"filter": {"status": "processing"}})["job"]
     assert running.ended(done["id"])["status"] == "completed"
     running.stack.invoke("sweep")
+
+
+def test_a_batch_with_an_idempotency_key_is_taken_once(running: Stack) -> None:
+    body = {"toolId": "background-removal", "images": [{"inputImageUrl": running.photo}]}
+    headers = {"Idempotency-Key": "batch-once"}
+    taken = [running.api.post("/api/batches", json=body, headers=headers) for _ in range(2)]
+    assert [reply.status_code for reply in taken] == [202, 202]
+    assert taken[0].json() == taken[1].json()
+    other = body | {"toolId": "upscale"}
+    assert running.api.post("/api/batches", json=other, headers=headers).status_code == 422
+    refused = running.api.post("/api/batches", json=body | {"provider": "nobody"})
+    assert (refused.status_code, refused.json()["details"][0]["field"]) == (400, "provider")
+    assert running.api.get("/api/batches/" + "x" * 1100).status_code == 404
+
+
+def test_what_a_dry_run_says_of_a_deletion_is_what_is_done(running: Stack) -> None:
+    ids = [running.post("/api/jobs", {"type": "draft"})["job"]["id"] for _ in range(3)]
+    running.ended(running.post("/api/jobs/cancel", {"jobIds": ids[:2]})["job"]["id"])
+    wanted = {"jobIds": [*ids, "00000000-0000-7000-8000-000000000000", "nonsense"]}
+    foreseen = running.post("/api/jobs/delete", wanted | {"dryRun": True})
+    done = running.ended(running.post("/api/jobs/delete", wanted)["job"]["id"])
+    assert (foreseen["eligible"], done["successful"]) == (2, 2)
+    assert foreseen["refused"] == done["result"]["refused"]
+    assert foreseen["refused"] == [
+        {"code": "job_active", "count": 1},
+        {"code": "not_found", "count": 2},
+    ]
