@@ -5,7 +5,7 @@
 | whom a key belongs to | `KEY#{key id}` | `KEY` |
 | that a shop has it | `SHOP#{shop}` | `KEY#{key id}` |
 | agent | `SHOP#{shop}` | `AGENT#{agent id}` |
-| how many a shop has | `SHOP#{shop}` | `KEYS`, `AGENTS` |
+| how many a shop has (active ones) | `SHOP#{shop}` | `KEYS`, `AGENTS` |
 
 The first is all that a call reads; it exists only while the key opens something.
 """
@@ -121,13 +121,13 @@ class DynamoKeyStore:
         raise StoreUnavailableError("The table is too busy at the moment.")
 
     def add_agent(self, agent: Agent) -> None:
-        """Store an agent with its key. Raises ConflictError when the shop has 100 of them."""
+        """Store an agent with its key. Raises ConflictError when the shop has 100 active ones."""
         rows = [
             _quota_row(agent.shop, "AGENTS", MAX_AGENTS),
             Row(Role.KEY, "Put", {"Item": _agent_item(agent)}),
             Row(Role.KEY, "Put", {"Item": _agents_key_item(agent)}),
         ]
-        self._add(rows, "agents", MAX_AGENTS)
+        self._add(rows, "active agents", MAX_AGENTS)
 
     def agents(self, shop: str) -> list[Agent]:
         """Read the shop's agents, the oldest first (their ids are time-ordered)."""
@@ -139,7 +139,7 @@ class DynamoKeyStore:
         return _read_agent(shop, item) if item is not None else None
 
     def save_agent(self, before: Agent, after: Agent) -> Agent:
-        """Write on condition of the version. Raises VersionConflictError."""
+        """Write on condition of the version; see `KeyStore.save_agent`."""
         saved = replace(after, version=before.version + 1)
         terms = Terms()
         condition = terms.equals("version", number(before.version))
@@ -147,11 +147,16 @@ class DynamoKeyStore:
         rows = [Row(Role.KEY, "Put", terms.attach(item))]
         if saved.is_active and not before.is_active:
             rows.append(Row(Role.KEY, "Put", {"Item": _agents_key_item(saved)}))
-        elif not saved.is_active:
+            rows.append(_quota_row(saved.shop, "AGENTS", MAX_AGENTS))
+        elif before.is_active and not saved.is_active:
             rows.append(Row(Role.KEY, "Delete", {"Key": _holder_key(saved.key_id)}))
+            rows.append(_quota_row(saved.shop, "AGENTS", None))
         try:
             self._table.transact(rows)
-        except TransactionCancelledError:
+        except TransactionCancelledError as cancelled:
+            refused = [reason.code == CONDITION_FAILED for reason in cancelled.reasons]
+            if refused[-1] and not refused[0]:
+                raise too_many("active agents", MAX_AGENTS) from None
             raise VersionConflictError("The agent was changed meanwhile.") from None
         return saved
 

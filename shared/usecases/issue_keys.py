@@ -50,7 +50,7 @@ def revoke_shop_key(keys: KeyStore, caller: Caller, key_id: str) -> None:
 def add_agent(
     tracker: Tracker, keys: KeyStore, shop: str, name: str, description: str | None
 ) -> Issued[Agent]:
-    """Make an agent of a shop, with its key. Raises ConflictError when it has 100 of them."""
+    """Make an agent of a shop, with its key. Raises ConflictError when it has 100 active ones."""
     now = tracker.now()
     key_id, key = _new_key(tracker, AGENT_PREFIX)
     agent = Agent(
@@ -87,7 +87,7 @@ def change_agent(
 ) -> Agent:
     """Change what is given of an agent; its key works only while it is active.
 
-    Raises NotFoundError, VersionConflictError.
+    Raises NotFoundError, VersionConflictError; ConflictError when it would be one too many.
     """
     for _ in range(CONFLICT_TRIES):
         before = find_agent(keys, shop, agent_id)

@@ -288,7 +288,7 @@ class KeyStore(Protocol):
         ...
 
     def add_agent(self, agent: Agent) -> None:
-        """Store an agent with its key. Raises ConflictError when the shop has 100 of them."""
+        """Store an agent with its key. Raises ConflictError when the shop has 100 active ones."""
         ...
 
     def agents(self, shop: str) -> list[Agent]:
@@ -302,7 +302,7 @@ class KeyStore(Protocol):
     def save_agent(self, before: Agent, after: Agent) -> Agent:
         """Write on condition of the version; its key works only while it is active.
 
-        Raises VersionConflictError.
+        Raises VersionConflictError; ConflictError when it becomes active beside 100 others.
         """
         ...
 

@@ -94,7 +94,7 @@ ROUTES = (
         "POST",
         "agents",
         "addAgent",
-        "Make an agent of the named shop (at most 100); its key is shown once.",
+        "Make an agent of the named shop (at most 100 active ones); its key is shown once.",
         "NewAgentAnswer",
         body=NewAgentBody,
         status=201,
@@ -107,7 +107,7 @@ ROUTES = (
         "Change an agent; an inactive one's key opens nothing within 30 seconds.",
         "AgentAnswer",
         body=AgentBody,
-        errors=(404, 413),
+        errors=(404, 409, 413),
     ),
     _route(
         "DELETE",
