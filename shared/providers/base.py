@@ -99,6 +99,51 @@ class MalformedDeliveryError(Exception):
     """A genuine delivery that cannot be read. The message is a sentence."""
 
 
+class ShopTopic(StrEnum):
+    """What Shopify tells of a shop that we act on."""
+
+    UNINSTALLED = "app/uninstalled"
+    SCOPES_UPDATE = "app/scopes_update"
+    DATA_REQUEST = "customers/data_request"
+    CUSTOMER_REDACT = "customers/redact"
+    SHOP_REDACT = "shop/redact"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShopNotice:
+    """What a genuine delivery of Shopify's says.
+
+    shop: whom it is about. webhook_id: the same for every delivery of the same notice.
+    triggered_at: when it happened, as far as can be believed. scopes, updated_at: of
+    `app/scopes_update` only; the latter is signed.
+    """
+
+    topic: ShopTopic
+    shop: str
+    webhook_id: str
+    triggered_at: datetime
+    scopes: tuple[str, ...] = ()
+    updated_at: datetime | None = None
+
+
+class ShopSender(Protocol):
+    """Whoever tells of shops: Shopify."""
+
+    def verify(self, body: bytes, headers: Mapping[str, str], secrets: Sequence[str]) -> Verdict:
+        """Check a delivery: total (never raises), constant time, any of the secrets."""
+        ...
+
+    def topic(self, headers: Mapping[str, str]) -> ShopTopic | None:
+        """Return the topic; None for one that means nothing to us."""
+        ...
+
+    def read(
+        self, topic: ShopTopic, body: bytes, headers: Mapping[str, str], received_at: datetime
+    ) -> ShopNotice:
+        """Read a genuine delivery. Raises MalformedDeliveryError."""
+        ...
+
+
 class ProviderAdapter(Protocol):
     """Everything that is particular to one provider."""
 
