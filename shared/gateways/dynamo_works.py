@@ -60,6 +60,10 @@ class DynamoWorkStore:
         item = self._table.get(_batch_key(shop, batch_id))
         return _read_batch(shop, item) if item is not None else None
 
+    def delete_batch(self, shop: str, batch_id: str) -> None:
+        """Forget a batch; nothing happens when there is none."""
+        self._table.delete(_batch_key(shop, batch_id))
+
     def list_batches(
         self, shop: str, *, limit: int, position: str | None = None
     ) -> tuple[list[Batch], str | None]:

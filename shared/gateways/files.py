@@ -13,9 +13,11 @@ from shared.domain.errors import NotFoundError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 _ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 _DELETED_AT_ONCE = 1000  # S3's own limit
+_LISTED_AT_ONCE = 1000  # and this one too
 
 
 class S3Files:
@@ -51,11 +53,33 @@ class S3Files:
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete; keys that do not exist are no error. Raises StoreUnavailableError."""
-        for chunk in batched(keys, _DELETED_AT_ONCE, strict=False):
+        self._delete([{"Key": key} for key in keys])
+
+    def find(self, prefix: str, *, limit: int) -> list[str]:
+        """Return `{version}/{key}` of some files under a prefix.
+
+        Of a bucket without versions each file has one, "null"; of one with versions, what was
+        deleted has a marker, which is found too. Raises StoreUnavailableError.
+        """
+        try:
+            reply = self._client.list_object_versions(
+                Bucket=self._bucket, Prefix=prefix, MaxKeys=min(limit, _LISTED_AT_ONCE)
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise _map(error) from None
+        found = [*reply.get("Versions", ()), *reply.get("DeleteMarkers", ())]
+        return [f"{each['VersionId']}/{each['Key']}" for each in found]
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Delete what was found for good. Raises StoreUnavailableError."""
+        pairs = [name.split("/", 1) for name in names]
+        self._delete([{"Key": key, "VersionId": version} for version, key in pairs])
+
+    def _delete(self, objects: "Sequence[ObjectIdentifierTypeDef]") -> None:
+        for chunk in batched(objects, _DELETED_AT_ONCE, strict=False):
             try:
                 reply = self._client.delete_objects(
-                    Bucket=self._bucket,
-                    Delete={"Objects": [{"Key": key} for key in chunk], "Quiet": True},
+                    Bucket=self._bucket, Delete={"Objects": list(chunk), "Quiet": True}
                 )
             except (ClientError, BotoCoreError) as error:
                 raise _map(error) from None

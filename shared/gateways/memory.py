@@ -13,10 +13,11 @@ from typing import Any
 
 from shared.domain.batch import Batch, BatchSums
 from shared.domain.budget import Budget, Spending, learnt_price, spending_changes
+from shared.domain.erasure import shop_digest
 from shared.domain.errors import NotFoundError, VersionConflictError
 from shared.domain.events import Link, LogEntry, ParkedEvent
 from shared.domain.filters import JobFilter
-from shared.domain.ids import JobRef
+from shared.domain.ids import JobRef, first_id_at
 from shared.domain.job import Job
 from shared.domain.shop import Shop
 from shared.domain.statistics import Tally, contribution, is_uncounted, scopes, total
@@ -143,6 +144,15 @@ class InMemoryJobStore:
             # A link that proved to be another job's stays theirs.
             if self._links.get(_link_key(link), link).ref == job.ref:
                 self._links[_link_key(link)] = replace(link, is_tombstone=True)
+
+    def erase(self, ref: JobRef) -> None:
+        """Delete a job in whatever state, and everything that names it."""
+        job = self._jobs.pop(ref, None)
+        for link in links(job) if job is not None else ():
+            if self._links.get(_link_key(link), link).ref == ref:
+                self._links.pop(_link_key(link), None)
+                self._parked.pop(_link_key(link), None)
+        self._timelines.pop(ref, None)
 
     def _put(self, before: Job | None, after: Job) -> None:
         for link in new_links(before, after):
@@ -272,6 +282,14 @@ class InMemoryJobStore:
             position=page[-1].job_id if more else None,
             is_complete=position is None and not more,
         )
+
+    def refs(
+        self, shop: str, *, limit: int, after: str | None = None, until: datetime | None = None
+    ) -> list[JobRef]:
+        """Name the shop's jobs, our own bulk jobs too, the oldest first."""
+        end = first_id_at(until) if until is not None else "~"
+        names = sorted(ref.job_id for ref in self._jobs if ref.shop == shop)
+        return [JobRef(shop, name) for name in names if (after or "") < name < end][:limit]
 
     def due(self, now: datetime, *, limit: int) -> list[DueJob]:
         """Read what is due at `now`, the oldest first."""
@@ -414,6 +432,7 @@ class InMemoryShopStore:
 
     def __init__(self) -> None:
         self._shops: dict[str, Shop] = {}
+        self._bound: dict[str, tuple[datetime, str]] = {}
 
     def get_shop(self, shop: str) -> Shop | None:
         """Read what is known of a shop; None when it was never installed."""
@@ -428,6 +447,10 @@ class InMemoryShopStore:
         saved = replace(after, version=(expected or 0) + 1)
         self._shops[after.shop] = saved
         return saved
+
+    def bind_delivery(self, digest: str, shop: str, until: datetime) -> bool:
+        """Remember which shop a signed body came for first; False when that was another."""
+        return self._bound.setdefault(digest, (until, shop_digest(shop)))[1] == shop_digest(shop)
 
 
 class InMemoryLimiter:
@@ -468,6 +491,10 @@ class InMemoryWorkStore:
     def get_batch(self, shop: str, batch_id: str) -> Batch | None:
         """Read a batch; None when the shop has no such."""
         return self._batches.get(JobRef(shop, batch_id))
+
+    def delete_batch(self, shop: str, batch_id: str) -> None:
+        """Forget a batch."""
+        self._batches.pop(JobRef(shop, batch_id), None)
 
     def list_batches(
         self, shop: str, *, limit: int, position: str | None = None

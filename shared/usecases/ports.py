@@ -7,10 +7,12 @@ same contract suite. Implementations raise errors of `shared.domain.errors` only
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Protocol
 
 from shared.domain.batch import Batch, BatchSums
 from shared.domain.budget import Budget, Spending
+from shared.domain.erasure import ErasureReport
 from shared.domain.events import Link, LogEntry, ParkedEvent
 from shared.domain.filters import JobFilter
 from shared.domain.ids import JobRef
@@ -160,6 +162,15 @@ class JobStore(Protocol):
         tombstones. Raises VersionConflictError."""
         ...
 
+    def erase(self, ref: JobRef) -> None:
+        """Delete a job in whatever state, and everything that names it: its timeline, its links
+        and what is parked for them, its share of the statistics. No tombstones stay.
+
+        Again finishes what broke off, also when the job itself is gone already.
+        Raises VersionConflictError.
+        """
+        ...
+
     def log(self, ref: JobRef, *, limit: int, position: str | None = None) -> LogPage:
         """Read the timeline, newest first (without the raw deliveries, see `body`)."""
         ...
@@ -189,6 +200,16 @@ class JobStore(Protocol):
         """Read a page: the most selective index is walked, every filter applied again.
 
         Reads at most 1,000 jobs; a page may be shorter than `limit`, even empty.
+        """
+        ...
+
+    def refs(
+        self, shop: str, *, limit: int, after: str | None = None, until: datetime | None = None
+    ) -> list[JobRef]:
+        """Name the shop's jobs, our own bulk jobs too, the oldest first, consistently.
+
+        after: the id of the job after which to begin. until: only jobs whose id was made before
+        it (to the millisecond). limit: fewer may be named though there are more, but not none.
         """
         ...
 
@@ -261,6 +282,51 @@ class ShopStore(Protocol):
 
     def save_shop(self, before: Shop | None, after: Shop) -> Shop:
         """Write on condition of the version (or of absence). Raises VersionConflictError."""
+        ...
+
+    def bind_delivery(self, digest: str, shop: str, until: datetime) -> bool:
+        """Remember, until then, which shop a signed body came for first.
+
+        digest: of the body, in hex. False when that was another shop.
+        """
+        ...
+
+
+class Belongings(StrEnum):
+    """What the table has of a shop besides its jobs and the shop's own item: a closed set."""
+
+    KEYS = "keys"  # of programs and agents: nobody may act for the shop any more
+    TOMBSTONES = "tombstones"  # of links of jobs that were deleted
+    ITEMS = "items"  # everything else in the shop's own partition
+    COUNTERS = "counters"  # statistics and budgets
+
+
+class Erasures(Protocol):
+    """What the table has of a shop besides its jobs, and the reports about what was erased.
+
+    All methods may raise StoreUnavailableError.
+    """
+
+    def find(self, shop: str, part: Belongings, *, limit: int) -> Sequence[str]:
+        """Name some of what is left of a part: consistently, except for the tombstones (of
+        which none is named wrongly)."""
+        ...
+
+    def erase(self, shop: str, part: Belongings, names: Sequence[str]) -> None:
+        """Delete what was found; what is gone already is no error."""
+        ...
+
+    def finish(self, job: Job, report: ErasureReport) -> None:
+        """Delete the last two items, the shop's own and the erasing job, and keep the report
+        about it, all at once. Raises VersionConflictError."""
+        ...
+
+    def put_report(self, shop: str, report: ErasureReport) -> None:
+        """Keep a report, filed under a digest of the shop."""
+        ...
+
+    def reports(self, shop: str) -> list[ErasureReport]:
+        """Read the reports about a shop, the newest first."""
         ...
 
 
@@ -347,6 +413,10 @@ class WorkStore(Protocol):
 
     def get_batch(self, shop: str, batch_id: str) -> Batch | None:
         """Read it consistently; None when the shop has no such batch."""
+        ...
+
+    def delete_batch(self, shop: str, batch_id: str) -> None:
+        """Forget a batch; nothing happens when there is none."""
         ...
 
     def list_batches(
@@ -506,6 +576,14 @@ class Files(Protocol):
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete; keys that do not exist are no error."""
+        ...
+
+    def find(self, prefix: str, *, limit: int) -> list[str]:
+        """Return what `remove` takes: some of the files under a prefix, in every version."""
+        ...
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Delete what was found for good; what is gone already is no error."""
         ...
 
     def link(self, key: str, *, valid_s: int, download_name: str | None = None) -> str:

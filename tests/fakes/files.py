@@ -35,6 +35,15 @@ class FakeFiles:
         for key in keys:
             self.stored.pop(key, None)
 
+    def find(self, prefix: str, *, limit: int) -> list[str]:
+        """Name some of the files under a prefix."""
+        self._check()
+        return [f"null/{key}" for key in sorted(self.stored) if key.startswith(prefix)][:limit]
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Delete what was found."""
+        self.delete([name.removeprefix("null/") for name in names])
+
     def link(self, key: str, *, valid_s: int, download_name: str | None = None) -> str:
         """Return a link that differs from every other."""
         self.links += 1
