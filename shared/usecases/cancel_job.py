@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.domain import lifecycle
+from shared.domain.duties import check_can_be_stopped
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.status import Outcome
@@ -31,6 +32,7 @@ def cancel_job(tracker: Tracker, caller: Caller, ref: JobRef) -> Cancelled:
     """
 
     def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
+        check_can_be_stopped(job)
         after = lifecycle.cancel(job, now)
         if after is job:
             return job, None

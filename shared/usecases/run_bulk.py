@@ -17,6 +17,7 @@ from typing import Any
 
 from shared.domain import bulk
 from shared.domain.bulk import BulkAction, ChunkResult, action_of, read_filter
+from shared.domain.duties import duty_of
 from shared.domain.errors import (
     InvariantError,
     JobTrackerError,
@@ -29,6 +30,7 @@ from shared.domain.ids import JobRef, is_job_id
 from shared.domain.job import Job
 from shared.domain.status import Outcome
 from shared.usecases.bulk_actions import AlreadyActedError, act, marking
+from shared.usecases.duty_lane import DutyLane
 from shared.usecases.expand_batch import cancel_made, expand, keep_batch
 from shared.usecases.identify_caller import Caller, CallerKind
 from shared.usecases.ports import (
@@ -38,6 +40,7 @@ from shared.usecases.ports import (
     ShopStore,
     WorkStore,
 )
+from shared.usecases.run_duty import run_duty
 from shared.usecases.start_bulk import until
 from shared.usecases.tracker import Note, Tracker
 
@@ -64,12 +67,13 @@ class Bulk(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkLane:
-    """The collaborators of bulk work."""
+    """The collaborators of bulk work. duties: of those that nobody starts by hand."""
 
     tracker: Tracker
     works: WorkStore
     shops: ShopStore
     files: Files
+    duties: DutyLane | None = None
 
 
 @dataclass(slots=True)
@@ -89,8 +93,16 @@ def run_bulk(lane: BulkLane, request: BulkRequest) -> Bulk:
     """
     try:
         job = lane.tracker.store.get(request.ref)
+        duty = duty_of(job)
+        if duty is not None and lane.duties is not None:
+            return Bulk(run_duty(lane.duties, job, duty).value)
+        return _run(lane, job)
     except NotFoundError:
+        # Deleted with its shop, perhaps while this chunk was under way.
         return Bulk.GONE
+
+
+def _run(lane: BulkLane, job: Job) -> Bulk:
     action = action_of(job)
     if action is None:
         return Bulk.NOTHING
