@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         WorkStore,
     )
     from shared.usecases.push_lane import PushLane
+    from shared.usecases.receive_shop_webhook import ShopDesk
     from shared.usecases.run_bulk import BulkLane
 
 
@@ -65,7 +66,8 @@ def clients() -> AwsClients:
 
 def reset() -> None:
     """Forget everything made so far (tests change the environment)."""
-    for made in (clients, webhook_app, api_app, dispatch_app, push_app, sweep_app, bulk_app):
+    apps = (webhook_app, shop_desk, api_app, dispatch_app, push_app, sweep_app, bulk_app)
+    for made in (clients, *apps):
         made.cache_clear()
 
 
@@ -111,8 +113,37 @@ def webhook_app() -> WebhookApp:
     """Put functions/webhook together. Raises SettingsError."""
     settings = WebhookSettings.load()
     secrets = _secrets(signing=settings.signing_secret_id, app=settings.app_secret_id)
-    tracker = _tracker(settings.table_name, settings.dispatch_queue_url, None, secrets)
+    tracker = _tracker(
+        settings.table_name,
+        settings.dispatch_queue_url,
+        None,
+        secrets,
+        bulk_url=settings.bulk_queue_url,
+    )
     return WebhookApp(tracker=tracker, secrets=secrets, clock=tracker.clock)
+
+
+@cache
+def shop_desk() -> "ShopDesk":
+    """Put together what functions/webhook needs for Shopify's own webhooks.
+
+    The secret that they are verified with lies among the signing ones, which are read anyway;
+    what this imports, the providers' webhooks do not wait for.
+    """
+    from shared.gateways.dynamo_erasures import DynamoErasures
+    from shared.providers.shopify import ShopifyWebhooks
+    from shared.usecases.receive_shop_webhook import ShopDesk
+
+    settings = WebhookSettings.load()
+    app = webhook_app()
+    dynamo = clients().client("dynamodb")
+    return ShopDesk(
+        tracker=app.tracker,
+        shops=DynamoShopStore(dynamo, settings.table_name, clock=app.clock),
+        erasures=DynamoErasures(dynamo, settings.table_name, clock=app.clock),
+        secrets=app.secrets,
+        sender=ShopifyWebhooks(),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -369,9 +400,11 @@ class BulkApp:
 @cache
 def bulk_app() -> BulkApp:
     """Put functions/bulk together. Raises SettingsError."""
+    from shared.gateways.dynamo_erasures import DynamoErasures
     from shared.gateways.dynamo_works import DynamoWorkStore
     from shared.gateways.files import S3Files
     from shared.gateways.queues import read_bulk
+    from shared.usecases.duty_lane import DutyLane
     from shared.usecases.run_bulk import BulkLane
 
     settings = BulkSettings.load()
@@ -382,10 +415,22 @@ def bulk_app() -> BulkApp:
         bulk_url=settings.bulk_queue_url,
     )
     dynamo = clients().client("dynamodb")
+    shops = DynamoShopStore(dynamo, settings.table_name, clock=tracker.clock)
+    works = DynamoWorkStore(dynamo, settings.table_name, clock=tracker.clock)
+    files = S3Files(clients().client("s3"), settings.output_bucket)
+    duties = DutyLane(
+        tracker=tracker,
+        shops=shops,
+        works=works,
+        files=files,
+        erasures=DynamoErasures(dynamo, settings.table_name, clock=tracker.clock),
+        log_days=int(settings.log_retention_days),
+    )
     lane = BulkLane(
         tracker=tracker,
-        works=DynamoWorkStore(dynamo, settings.table_name, clock=tracker.clock),
-        shops=DynamoShopStore(dynamo, settings.table_name, clock=tracker.clock),
-        files=S3Files(clients().client("s3"), settings.output_bucket),
+        works=works,
+        shops=shops,
+        files=files,
+        duties=duties,
     )
     return BulkApp(lane=lane, read=read_bulk)

@@ -40,7 +40,7 @@ WRITE = ("ConditionCheckItem", "GetItem", "PutItem", "UpdateItem")
 ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
     "webhook": [
         (items("DeleteItem", "Query", *WRITE), [TABLE]),
-        ({"sqs:SendMessage"}, [DISPATCH]),
+        ({"sqs:SendMessage"}, [DISPATCH, BULK]),
         ({"secretsmanager:GetSecretValue"}, [secret("Signing"), secret("App")]),
     ],
     "dispatch": [
@@ -70,7 +70,8 @@ ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
         ({"dynamodb:Query"}, [ANY_INDEX]),
         (CONSUME, [BULK]),
         ({"sqs:SendMessage"}, [BULK, DISPATCH, PUSH]),
-        ({"s3:DeleteObject", "s3:PutObject"}, [OBJECTS]),
+        ({"s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject"}, [OBJECTS]),
+        ({"s3:ListBucketVersions"}, [BUCKET]),
     ],
     "api": [
         (items("BatchGetItem", "BatchWriteItem", "DeleteItem", "Query", *WRITE), [TABLE]),
