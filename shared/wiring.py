@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from shared.usecases.install_shop import ShopInstaller
     from shared.usecases.ports import (
         BulkRequest,
+        Erasures,
         Grant,
         KeyStore,
         PushRequest,
@@ -163,6 +164,7 @@ class ApiApp:
     receipts: "Receipts"
     box: "TokenBox"
     works: "WorkStore"
+    erasures: "Erasures"
     files: Files
     secrets: Secrets
     clock: Clock
@@ -201,6 +203,7 @@ class _TokensOnDemand:
 @cache
 def api_app() -> ApiApp:
     """Put functions/api together. Raises SettingsError."""
+    from shared.gateways.dynamo_erasures import DynamoErasures
     from shared.gateways.dynamo_keys import DynamoKeyStore
     from shared.gateways.dynamo_receipts import DynamoReceipts
     from shared.gateways.dynamo_works import DynamoWorkStore
@@ -252,6 +255,7 @@ def api_app() -> ApiApp:
         receipts=DynamoReceipts(dynamo, settings.table_name, clock=tracker.clock),
         box=installer.box,
         works=DynamoWorkStore(dynamo, settings.table_name, clock=tracker.clock),
+        erasures=DynamoErasures(dynamo, settings.table_name, clock=tracker.clock),
         files=S3Files(clients().client("s3"), settings.output_bucket),
         secrets=secrets,
         clock=tracker.clock,

@@ -24,6 +24,7 @@ from shared.bodies.route import Route
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.gateways.memory import InMemoryJobStore, InMemoryShopStore, InMemoryWorkStore
+from shared.gateways.memory_erasures import InMemoryErasures
 from shared.gateways.memory_keys import InMemoryKeyStore, InMemoryReceipts
 from shared.providers.pikcel import PikcelAdapter
 from shared.usecases.identify_caller import Doors
@@ -96,6 +97,7 @@ class World:
             shops=self.shops,
         )
         self.keys = InMemoryKeyStore()
+        self.erasures = InMemoryErasures(self.store, self.shops, self.works, self.keys)
         self.receipts = InMemoryReceipts(self.clock)
         self.doors = Doors(
             secrets=self.secrets,
@@ -120,6 +122,7 @@ class World:
             receipts=self.receipts,
             box=self.installer.box,
             works=self.works,
+            erasures=self.erasures,
             files=self.files,
             secrets=self.secrets,
             clock=self.clock,

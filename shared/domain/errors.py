@@ -12,7 +12,7 @@
     │   ├── VersionConflictError   somebody else changed the item first: read again
     │   ├── StoreUnavailableError · QueueUnavailableError · SecretUnavailableError
     │   ├── ProviderBusyError · ProviderUnreachableError · ProviderUnknownOutcomeError
-    │   └── ShopBusyError · ShopUnknownOutcomeError
+    │   └── ShopBusyError · ShopUnknownOutcomeError · ShopClosedError
     ├── PermanentError     never will; `code` says why, the message is for people
     │   ├── ProviderRefusedError · OutputExpiredError · OutputRefusedError · DocumentsLostError
     │   └── ShopRefusedError
@@ -183,6 +183,12 @@ class ShopUnknownOutcomeError(RetryableError):
     """A change at Shopify may have been executed: a 5xx, a time-out, a broken connection."""
 
     code = "shop_unknown_outcome"
+
+
+class ShopClosedError(RetryableError):
+    """Everything of the shop is being erased: nothing new begins before that has ended."""
+
+    code = "shop_closed"
 
 
 class PermanentError(JobTrackerError):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.domain.errors import ConflictError
+from shared.domain.errors import ShopClosedError
 
 # Shopify asks for a shop's erasure so long after the app was uninstalled.
 REDACTED_AFTER = timedelta(hours=48)
@@ -79,14 +79,10 @@ def judge_redaction(shop: Shop | None, triggered_at: datetime) -> Redaction:
     return Redaction.OUTDATED if is_newer else Redaction.DOUBTFUL
 
 
-def check_not_erasing(shop: Shop | None) -> None:
-    """Raise ConflictError `being_erased` while everything of the shop is being erased."""
+def check_is_open(shop: Shop | None) -> None:
+    """Raise ShopClosedError while everything of the shop is being erased."""
     if shop is not None and shop.erasing is not None:
-        raise ConflictError(
-            "Everything of this shop is being erased, as Shopify asked for. "
-            "Please try again in some minutes.",
-            code="being_erased",
-        )
+        raise ShopClosedError("Everything of this shop is being erased.")
 
 
 def is_older_than_installation(shop: Shop | None, triggered_at: datetime) -> bool:

@@ -18,7 +18,7 @@ from shared.domain.ids import JobRef
 from shared.domain.job import PIKCEL, WORKER, Attempt, Counts, Job, Priority
 from shared.domain.plan import schedule
 from shared.domain.reports import Report, apply_report
-from shared.domain.shop import Shop, check_not_erasing
+from shared.domain.shop import Shop, check_is_open
 from shared.domain.statistics import BULK_TYPE_PREFIX
 from shared.domain.status import JobStatus, Outcome
 from shared.usecases.apply_event import adopt_parked
@@ -100,9 +100,9 @@ def create_job(
         identity: given, a second try raises VersionConflictError: the job was made by the first.
 
     Raises InvalidRequestError; LinkTakenError when the provider's id belongs to a job already
-    (whose, is not said); IdempotencyKeyReusedError; ConflictError `already_running`, and
-    `being_erased` for a shop that is; BudgetExceededError; ForbiddenError for an agent that
-    asks for more than its own work; StoreUnavailableError (table or bucket).
+    (whose, is not said); IdempotencyKeyReusedError; ConflictError `already_running`;
+    BudgetExceededError; ForbiddenError for an agent that asks for more than its own work;
+    ShopClosedError; StoreUnavailableError (table or bucket).
 
     Guarantees
         Job, link and timeline are one transaction. Events that came before the job are applied
@@ -114,7 +114,7 @@ def create_job(
     check_wish(tracker, wish, is_allowed_http)
     shop = caller.require_shop()
     settings = shops.get_shop(shop)
-    check_not_erasing(settings)
+    check_is_open(settings)
     budget = budget_of(settings)
     whole = Job(
         shop=shop,

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from shared.domain.budget import Spending, month_of
 from shared.domain.errors import VersionConflictError
-from shared.domain.shop import Shop, check_not_erasing
+from shared.domain.shop import Shop, check_is_open
 from shared.usecases.install_shop import has_working_token
 from shared.usecases.ports import ShopStore
 from shared.usecases.retain_jobs import owe_retention
@@ -54,12 +54,12 @@ def change_shop(
     Whoever sets a retention gets the job that sees to it first: it is written before the
     setting that names it, so a setting that is kept is always seen to.
 
-    Raises ConflictError `being_erased`; VersionConflictError after many tries.
+    Raises ShopClosedError; VersionConflictError after many tries.
     """
     job_id: str | None = None
     for _ in range(CONFLICT_TRIES):
         before = shops.get_shop(name)
-        check_not_erasing(before)
+        check_is_open(before)
         shop = before or Shop(shop=name)
         after = replace(shop, **changes)  # type: ignore[arg-type]  # the API's model names them
         if after.retention_days is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from functions.api.calls import Action, Answer, Call, job_id_in
 from functions.api.routes.jobs import list_, wish
-from shared.access_representation import agent_json, parked_json
+from shared.access_representation import agent_json, erasure_json, parked_json
 from shared.bodies.access import (
     AdminListQuery,
     AdoptBody,
@@ -116,6 +116,12 @@ def adopt(call: Call, query: ShopQuery, body: AdoptBody) -> Answer:
     return Answer(status=202, body={"success": True, "job": call.describe(made)})
 
 
+def erasures(call: Call, query: ShopQuery) -> Answer:
+    """Tell what was erased of a shop."""
+    found = call.app.erasures.reports(call.caller.require_shop())
+    return Answer(body={"success": True, "erasures": [erasure_json(each) for each in found]})
+
+
 def agents(call: Call, query: ShopQuery) -> Answer:
     """List a shop's agents."""
     found = call.app.keys.agents(call.caller.require_shop())
@@ -163,6 +169,7 @@ ACTIONS: dict[str, Action] = {
     "reassignJob": reassign,
     "listParked": parked,
     "adoptParked": adopt,
+    "listErasures": erasures,
     "listAgents": agents,
     "addAgent": new_agent,
     "changeAgent": edit_agent,

@@ -89,6 +89,13 @@ ROUTES = (
         status=202,
         errors=(409, 413),
     ),
+    _route(
+        "GET",
+        "erasures",
+        "listErasures",
+        "Read what was erased of the named shop, when, and what remains of it where.",
+        "ErasuresAnswer",
+    ),
     _route("GET", "agents", "listAgents", "List the named shop's agents.", "AgentsAnswer"),
     _route(
         "POST",
