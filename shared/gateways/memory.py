@@ -459,6 +459,7 @@ class InMemoryWorkStore:
 
     def __init__(self) -> None:
         self._works: dict[JobRef, str] = {}
+        self._pages: dict[tuple[JobRef, str], str] = {}
         self._batches: dict[JobRef, Batch] = {}
 
     def put_batch(self, batch: Batch) -> None:
@@ -482,6 +483,13 @@ class InMemoryWorkStore:
     def put_work(self, ref: JobRef, work: Mapping[str, Any], until: datetime) -> None:
         """Keep a document for a bulk job (as text: nobody changes it afterwards)."""
         self._works[ref] = json.dumps(work)
+
+    def keep_page(
+        self, ref: JobRef, place: str, page: Mapping[str, Any], until: datetime
+    ) -> Mapping[str, Any]:
+        """Keep a page, unless one is kept; returns what is."""
+        kept: dict[str, Any] = json.loads(self._pages.setdefault((ref, place), json.dumps(page)))
+        return kept
 
     def get_work(self, ref: JobRef) -> Mapping[str, Any] | None:
         """Read it; None when there is none."""

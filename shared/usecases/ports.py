@@ -341,6 +341,15 @@ class WorkStore(Protocol):
         """Read it consistently; None when there is none (any more)."""
         ...
 
+    def keep_page(
+        self, ref: JobRef, place: str, page: Mapping[str, Any], until: datetime
+    ) -> Mapping[str, Any]:
+        """Keep which jobs a bulk job acts on from a place of its walk on; returns what is kept.
+
+        Whoever says so first is right: what one delivery began, the next one goes on with.
+        """
+        ...
+
     def put_batch(self, batch: Batch) -> None:
         """Keep what a batch was asked for."""
         ...
