@@ -97,6 +97,17 @@ def test_an_inactive_agents_key_opens_nothing_until_it_is_active_again(world: Wo
     assert made["secret"] not in world.get("/api/admin/agents").text
 
 
+def test_an_agents_description_may_be_taken_away_its_name_may_not(world: World) -> None:
+    body = {"name": "Writer", "description": "Writes"}
+    made = world.post("/api/admin/agents", body).json["agent"]
+    path = f"/api/admin/agents/{made['id']}"
+    changed = world.call("PATCH", path, json_body={"description": None, "name": None})
+    assert changed.json["agent"]["description"] is None
+    assert changed.json["agent"]["name"] == "Writer"
+    again = world.call("PATCH", path, json_body={"isActive": True}).json["agent"]
+    assert again == changed.json["agent"]
+
+
 def test_nobody_but_administrators_gets_into_the_administration(world: World) -> None:
     job_id = world.has(a_job(status=JobStatus.FAILED)).job_id
     key = world.post("/api/shop/keys", {"name": "k"}).json["secret"]
