@@ -51,6 +51,7 @@ def test_an_agent_cannot_spend_or_act_for_others(world: World) -> None:
     image = {"toolId": "t", "inputImageUrl": "https://a.example/x.png"}
     assert world.post("/api/jobs", image, **mine).status == 403
     assert world.post("/api/jobs", {"agentId": two["agent"]["id"]}, **mine).status == 403
+    assert world.post("/api/jobs", {"batchId": "b"}, **mine).status == 403
     assert world.get("/api/jobs/stats", **mine).status == 403
     assert world.get("/api/shop", **mine).status == 403
     assert world.post("/api/shop/keys", {"name": "x"}, **mine).status == 403
