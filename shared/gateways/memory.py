@@ -347,7 +347,7 @@ class InMemoryJobStore:
         )
 
     def parked_on(self, day: str, *, limit: int) -> list[ParkedEvent]:
-        """Read up to `limit` parked events of all providers that came on a UTC day."""
+        """Read the newest `limit` parked events of all providers that came on a UTC day."""
         oldest = self._clock.now() - PARKED_FOR
         found = [
             event
@@ -355,7 +355,7 @@ class InMemoryJobStore:
             for event in events.values()
             if f"{event.received_at:%Y-%m-%d}" == day and event.received_at > oldest
         ]
-        return sorted(found, key=lambda event: (event.received_at, event.key))[:limit]
+        return sorted(found, key=lambda event: (event.received_at, event.key))[-limit:]
 
     # --- statistics ------------------------------------------------------------------
 

@@ -240,7 +240,10 @@ class JobStore(Protocol):
         ...
 
     def parked_on(self, day: str, *, limit: int) -> list[ParkedEvent]:
-        """Read up to `limit` parked events of all providers that came on a UTC day."""
+        """Read the newest `limit` parked events of all providers of a UTC day, the oldest first.
+
+        Of a day with more than 1,000 of them, so many are looked at.
+        """
         ...
 
     def batch_sums(self, shop: str, batch_id: str) -> BatchSums:
