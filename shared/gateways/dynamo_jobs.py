@@ -12,6 +12,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import batched
 from typing import TYPE_CHECKING
 
 from shared.domain.batch import BatchSums
@@ -47,6 +48,7 @@ from shared.gateways.dynamo_errors import (
 )
 from shared.gateways.dynamo_listing import Listing
 from shared.gateways.dynamo_table import (
+    MAX_BATCH_GET,
     Item,
     Request,
     Role,
@@ -653,17 +655,22 @@ class DynamoJobStore:
         return self._listing.day(day, limit=limit, position=position)
 
     def parked_on(self, day: str, *, limit: int) -> list[ParkedEvent]:
-        """Read up to `limit` parked events of all providers that came on a UTC day."""
-        keys = self._listing.parked_keys(day, limit)
+        """Read the newest `limit` parked events of all providers that came on a UTC day."""
+        keys = self._listing.parked_keys(day)
+        stored = [
+            item
+            for some in batched(keys, MAX_BATCH_GET, strict=False)
+            for item in self._table.batch_get(some, consistent=True)
+        ]
         now = self._clock.now()
         found = [
             items.read_parked(
                 item["provider"]["S"], item["provider_job_id"]["S"], item, gzip.decompress
             )
-            for item in self._table.batch_get(keys, consistent=True)
+            for item in stored
             if not items.has_expired(item, now)
         ]
-        return sorted(found, key=lambda event: (event.received_at, event.key))
+        return sorted(found, key=lambda event: (event.received_at, event.key))[-limit:]
 
     # --- statistics ------------------------------------------------------------------
 

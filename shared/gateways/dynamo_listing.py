@@ -164,13 +164,13 @@ class Listing:
             is_complete=position is None and not more,
         )
 
-    def parked_keys(self, day: str, limit: int) -> list[Item]:
-        """Read the keys of what was parked on a day."""
+    def parked_keys(self, day: str) -> list[Item]:
+        """Read the keys of what was parked on a day (they do not tell when): 1,000 at most."""
         terms = Terms()
         request = {
             "IndexName": "by_day",
             "KeyConditionExpression": terms.equals("day_pk", text(parked_day_pk(day))),
-            "Limit": min(limit, MAX_BATCH_GET),
+            "Limit": MAX_JOBS_READ,
         }
         answer = self._table.query_page(terms.attach(request))
         return [{"pk": item["pk"], "sk": item["sk"]} for item in answer["Items"]]

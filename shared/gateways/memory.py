@@ -365,7 +365,7 @@ class InMemoryJobStore:
         )
 
     def parked_on(self, day: str, *, limit: int) -> list[ParkedEvent]:
-        """Read up to `limit` parked events of all providers that came on a UTC day."""
+        """Read the newest `limit` parked events of all providers that came on a UTC day."""
         oldest = self._clock.now() - PARKED_FOR
         found = [
             event
@@ -373,7 +373,7 @@ class InMemoryJobStore:
             for event in events.values()
             if f"{event.received_at:%Y-%m-%d}" == day and event.received_at > oldest
         ]
-        return sorted(found, key=lambda event: (event.received_at, event.key))[:limit]
+        return sorted(found, key=lambda event: (event.received_at, event.key))[-limit:]
 
     # --- statistics ------------------------------------------------------------------
 
@@ -482,6 +482,7 @@ class InMemoryWorkStore:
 
     def __init__(self) -> None:
         self._works: dict[JobRef, str] = {}
+        self._pages: dict[tuple[JobRef, str], str] = {}
         self._batches: dict[JobRef, Batch] = {}
 
     def put_batch(self, batch: Batch) -> None:
@@ -509,6 +510,13 @@ class InMemoryWorkStore:
     def put_work(self, ref: JobRef, work: Mapping[str, Any], until: datetime) -> None:
         """Keep a document for a bulk job (as text: nobody changes it afterwards)."""
         self._works[ref] = json.dumps(work)
+
+    def keep_page(
+        self, ref: JobRef, place: str, page: Mapping[str, Any], until: datetime
+    ) -> Mapping[str, Any]:
+        """Keep a page, unless one is kept; returns what is."""
+        kept: dict[str, Any] = json.loads(self._pages.setdefault((ref, place), json.dumps(page)))
+        return kept
 
     def get_work(self, ref: JobRef) -> Mapping[str, Any] | None:
         """Read it; None when there is none."""

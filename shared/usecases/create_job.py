@@ -206,6 +206,9 @@ def _own_wish(caller: Caller, wish: NewJob) -> NewJob:
         return wish
     if wish.agent_id not in (None, caller.agent_id):
         raise ForbiddenError("An agent creates jobs for itself only.")
+    if wish.batch_id is not None:
+        # It would change the counts of what is not its own.
+        raise ForbiddenError("An agent's jobs are in no batch.")
     wish = replace(wish, agent_id=caller.agent_id)
     if _provider(wish) != WORKER:
         raise ForbiddenError("An agent creates worker jobs only.")

@@ -261,7 +261,10 @@ class JobStore(Protocol):
         ...
 
     def parked_on(self, day: str, *, limit: int) -> list[ParkedEvent]:
-        """Read up to `limit` parked events of all providers that came on a UTC day."""
+        """Read the newest `limit` parked events of all providers of a UTC day, the oldest first.
+
+        Of a day with more than 1,000 of them, so many are looked at.
+        """
         ...
 
     def batch_sums(self, shop: str, batch_id: str) -> BatchSums:
@@ -405,6 +408,15 @@ class WorkStore(Protocol):
 
     def get_work(self, ref: JobRef) -> Mapping[str, Any] | None:
         """Read it consistently; None when there is none (any more)."""
+        ...
+
+    def keep_page(
+        self, ref: JobRef, place: str, page: Mapping[str, Any], until: datetime
+    ) -> Mapping[str, Any]:
+        """Keep which jobs a bulk job acts on from a place of its walk on; returns what is kept.
+
+        Whoever says so first is right: what one delivery began, the next one goes on with.
+        """
         ...
 
     def put_batch(self, batch: Batch) -> None:

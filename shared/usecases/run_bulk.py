@@ -1,8 +1,8 @@
 """Do one chunk of a bulk job, and ask for the next one.
 
 Exactly once per job, whatever crashes: the cursor is on the bulk job and moves in one write
-with the counts, and every job that was acted on carries the bulk job's mark, put there by the
-write that acted.
+with the counts, every job that was acted on carries the bulk job's mark, put there by the write
+that acted, and which jobs a filter finds is kept before any of them is acted on.
 """
 
 import logging
@@ -41,7 +41,7 @@ from shared.usecases.ports import (
     WorkStore,
 )
 from shared.usecases.run_duty import run_duty
-from shared.usecases.start_bulk import until
+from shared.usecases.start_bulk import WORK_KEPT_FOR, until
 from shared.usecases.tracker import Note, Tracker
 
 log = logging.getLogger(__name__)
@@ -225,10 +225,16 @@ class _Doing:
     def _found(self) -> Iterator[tuple[Sequence[str], str | None]]:
         wanted = until(self._job.created_at, read_filter(self._job.shop, self._work["filter"]))
         position = self._job.bulk_cursor
+        tracker, works = self._lane.tracker, self._lane.works
         for _ in range(MAX_PAGES):
-            page = self._lane.tracker.store.list_jobs(wanted, limit=PAGE, position=position)
-            yield [job.job_id for job in page.jobs], page.position
-            position = page.position
+            page = tracker.store.list_jobs(wanted, limit=PAGE, position=position)
+            found = {"ids": [job.job_id for job in page.jobs], "after": page.position}
+            # What is acted on may fit the filter no more: a delivery that comes again must see
+            # what the one before it saw, or it would not count what that one did.
+            kept_until = tracker.now() + WORK_KEPT_FOR
+            kept = works.keep_page(self._job.ref, position or "", found, kept_until)
+            position = kept["after"]
+            yield kept["ids"], position
 
     def do(self, name: str, tally: _Tally) -> None:
         """Act on one job, or count why not. Raises RetryableError."""

@@ -139,6 +139,8 @@ def new_agent(call: Call, query: ShopQuery, body: NewAgentBody) -> Answer:
 def edit_agent(call: Call, agent_id: str, query: ShopQuery, body: AgentBody) -> Answer:
     """Change an agent."""
     changes = body.model_dump(exclude_none=True)
+    if "description" in body.model_fields_set:
+        changes["description"] = body.description
     return _changed(call, agent_id, changes)
 
 
@@ -149,7 +151,7 @@ def remove_agent(call: Call, agent_id: str, query: ShopQuery) -> Answer:
 
 def _changed(call: Call, agent_id: str, changes: Mapping[str, Any]) -> Answer:
     app, shop = call.app, call.caller.require_shop()
-    agent = change_agent(app.tracker, app.keys, shop, agent_id, **changes)
+    agent = change_agent(app.tracker, app.keys, shop, agent_id, changes)
     return Answer(body={"success": True, "agent": agent_json(agent)})
 
 

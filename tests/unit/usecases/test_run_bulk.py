@@ -119,6 +119,40 @@ def test_a_chunk_that_is_delivered_again_after_a_crash_pays_nothing_twice(world:
     assert [world.job(ref).status for ref in refs[:5]] == [JobStatus.CANCELLED] * 5
 
 
+@pytest.mark.parametrize("dies_at", [1, 17, 26, 40])
+@pytest.mark.parametrize(
+    ("action", "conditions"),
+    [
+        (BulkAction.RETRY, {"status": JobStatus.FAILED}),
+        (BulkAction.DELETE, {"status": JobStatus.FAILED}),
+        (BulkAction.RETRY, {"text": "provider_failed"}),
+    ],
+)
+def test_what_a_crash_left_uncounted_is_counted_though_it_fits_the_filter_no_more(
+    world: World, action: BulkAction, conditions: dict[str, Any], dies_at: int
+) -> None:
+    refs = [world.has(failed(n)) for n in range(40)]
+    bulk = world.start(action, **conditions)
+    method = "save" if action is BulkAction.RETRY else "delete"
+    real, calls = getattr(world.store, method), 0
+
+    def die(*jobs: Job, **more: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == dies_at:
+            raise StoreUnavailableError("The table is out.")
+        return real(*jobs, **more)
+
+    setattr(world.store, method, die)
+    with pytest.raises(StoreUnavailableError):
+        world.run(bulk)
+    job = world.finish(bulk)
+    assert job.status is JobStatus.COMPLETED
+    assert job.counts == Counts(total=40, processed=40, successful=40, failed=0)
+    attempts = [job.attempt.number for job in world.store.get_many(refs)]
+    assert attempts == ([2] * 40 if action is BulkAction.RETRY else [])
+
+
 def test_two_deliveries_at_once_count_once(world: World) -> None:
     refs = [world.has(failed(n)) for n in range(5)]
     bulk = world.start(BulkAction.RETRY, *refs)
