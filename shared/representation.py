@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import Any
 
 from shared.domain.batch import BatchView
+from shared.domain.bulk import file_key
 from shared.domain.events import LogEntry
 from shared.domain.job import PIKCEL, Job, Output
 from shared.domain.reports import duration_ms, eta_s, speed
-from shared.domain.status import PushStatus
+from shared.domain.status import JobStatus, PushStatus
 
 MAX_SAFE_INTEGER = 2**53
 
@@ -49,11 +50,12 @@ def safe(value: Any) -> Any:
     return value
 
 
-def job_json(job: Job, link: LinkMaker) -> dict[str, Any]:
+def job_json(job: Job, link: LinkMaker, now: datetime | None = None) -> dict[str, Any]:
     """Describe a job.
 
     Parameters
-        link: makes the presigned link of a kept output; no network is used for it.
+        link: makes the presigned link of a kept file; no network is used for it.
+        now: a file that a bulk job wrote and that is cleared away by then has no link any more.
 
     Shape: the 26 columns of the tracker that this replaces under their own names
     (`pikcelJobId` is the provider's id when the provider is PikcelAI), and ours. `outputs` are
@@ -63,6 +65,7 @@ def job_json(job: Job, link: LinkMaker) -> dict[str, Any]:
     first = outputs[0] if outputs else None
     return {
         **_what(job),
+        "result": _result(job, link, now),
         **_who_for(job),
         **_progress(job),
         "outputImageUrl": first["url"] if first else None,
@@ -122,7 +125,6 @@ def _what(job: Job) -> dict[str, Any]:
         "inputImageUrl": job.input_image_url,
         "parameters": safe(job.parameters),
         "metadata": safe(job.metadata),
-        "result": safe(job.result),
         "name": job.name,
         "description": job.description,
         "acceptanceCriteria": job.acceptance_criteria,
@@ -131,6 +133,16 @@ def _what(job: Job) -> dict[str, Any]:
         "exclusive": job.exclusive,
         "scheduledAt": instant(job.scheduled_at),
     }
+
+
+def _result(job: Job, link: LinkMaker, now: datetime | None) -> Any:
+    """Describe the result; of a bulk job that wrote a file, with a link to it."""
+    key = file_key(job) if job.status is JobStatus.COMPLETED else None
+    if key is None or job.result is None:
+        return safe(job.result)
+    expires_at = str(job.result.get("expiresAt"))
+    is_there = now is None or expires_at > str(instant(now))
+    return safe(job.result) | {"url": link(key) if is_there else None}
 
 
 def _who_for(job: Job) -> dict[str, Any]:

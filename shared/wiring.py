@@ -408,6 +408,7 @@ def bulk_app() -> BulkApp:
     from shared.gateways.dynamo_works import DynamoWorkStore
     from shared.gateways.files import S3Files
     from shared.gateways.queues import read_bulk
+    from shared.gateways.uploads import S3Uploads
     from shared.usecases.duty_lane import DutyLane
     from shared.usecases.run_bulk import BulkLane
 
@@ -435,6 +436,7 @@ def bulk_app() -> BulkApp:
         works=works,
         shops=shops,
         files=files,
+        uploads=S3Uploads(clients().client("s3"), settings.output_bucket),
         duties=duties,
     )
     return BulkApp(lane=lane, read=read_bulk)

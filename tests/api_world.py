@@ -30,6 +30,7 @@ from shared.providers.pikcel import PikcelAdapter
 from shared.usecases.identify_caller import Doors
 from shared.usecases.install_shop import ShopInstaller
 from shared.usecases.key_ring import KeyRing
+from shared.usecases.run_bulk import BulkLane
 from shared.usecases.tracker import Tracker
 from tests.builders import SHOP
 from tests.fakes.clock import FakeClock
@@ -38,6 +39,7 @@ from tests.fakes.outbox import FakeOutbox
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.secrets import FakeSecrets
 from tests.fakes.tokens import FakeBox, FakeTokens
+from tests.fakes.uploads import FakeUploads
 
 EVENTS = Path(__file__).parents[1] / "events"
 ADMIN = "admin-key-1"
@@ -83,6 +85,7 @@ class World:
         self.works = InMemoryWorkStore()
         self.outbox = FakeOutbox()
         self.files = FakeFiles()
+        self.uploads = FakeUploads(self.files)
         self.secrets = FakeSecrets()
         self.tokens = FakeTokens()
         self.plain_hosts: set[str] = set()
@@ -130,6 +133,16 @@ class World:
             is_allowed_http=self.plain_hosts.__contains__,
             needed_secrets={"app": "APP_SECRET", "shopify": "SHOPIFY_API_SECRET"},
             queue_checks={"dispatch": lambda: self._check("dispatch")},
+        )
+
+    def bulk_lane(self) -> BulkLane:
+        """What functions/bulk works with, around the same table and bucket."""
+        return BulkLane(
+            tracker=self.tracker,
+            works=self.works,
+            shops=self.shops,
+            files=self.files,
+            uploads=self.uploads,
         )
 
     def _check(self, queue: str) -> None:

@@ -42,6 +42,16 @@ class ActionBody(Input):
     )
 
 
+class ExportBody(Input):
+    """Which jobs: at most one of jobIds and filter; without either, all of the shop."""
+
+    model_config = ConfigDict(strict=True)
+
+    job_ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_IDS)] | None = None
+    filter: JobConditions | None = Field(None, description="As in the query of the list.")
+    format: Literal["csv"] = "csv"
+
+
 class BatchImage(Input):
     """One image of a batch."""
 

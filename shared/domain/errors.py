@@ -15,7 +15,7 @@
     │   └── ShopBusyError · ShopUnknownOutcomeError · ShopClosedError
     ├── PermanentError     never will; `code` says why, the message is for people
     │   ├── ProviderRefusedError · OutputExpiredError · OutputRefusedError · DocumentsLostError
-    │   └── ShopRefusedError
+    │   └── ShopRefusedError · UploadLostError
     └── InvariantError     our bug
 
 Messages are sentences for people. They never carry a secret, a header or a body.
@@ -225,6 +225,12 @@ class ShopRefusedError(PermanentError):
     """Shopify will not take it (product gone, media limit, dead token, …)."""
 
     code = "shop_refused"
+
+
+class UploadLostError(PermanentError):
+    """A file that is written part by part cannot be finished: it must be begun anew."""
+
+    code = "upload_lost"
 
 
 class InvariantError(JobTrackerError):

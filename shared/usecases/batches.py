@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.domain.batch import Batch, BatchView
-from shared.domain.bulk import BulkAction
+from shared.domain.bulk import BulkAction, filter_json
 from shared.domain.cursors import make_cursor, read_cursor
 from shared.domain.errors import ConflictError, InvalidRequestError, NotFoundError
 from shared.domain.filters import JobFilter
@@ -166,3 +166,32 @@ def retry_batch(
     failed = JobFilter(shop=shop, batch_id=batch_id, status=JobStatus.FAILED)
     selection = Selection(wanted=failed)
     return start_bulk(tracker, works, caller, BulkAction.RETRY, selection, idempotency=idempotency)
+
+
+def archive_batch(
+    tracker: Tracker,
+    works: WorkStore,
+    caller: Caller,
+    batch_id: str,
+    *,
+    idempotency: Idempotency | None = None,
+) -> Job:
+    """Put the kept results of a batch into one file, by the bulk job that is returned.
+
+    Raises NotFoundError; ConflictError `wrong_status` when no job of it is completed (yet).
+    """
+    shop = caller.require_shop()
+    view = read_batch(tracker, works, shop, batch_id)
+    if not view.completed:
+        raise ConflictError("No job of this batch is completed, so there are no results.")
+    work = {"filter": filter_json(JobFilter(shop=shop, batch_id=batch_id))}
+    return create_bulk_job(
+        tracker,
+        works,
+        caller,
+        BulkAction.ARCHIVE,
+        work,
+        total=view.sums.jobs,
+        name=view.batch.name,
+        idempotency=idempotency,
+    )

@@ -26,6 +26,7 @@ from shared.domain.errors import (
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.shop import Redaction, Shop, judge_redaction
+from shared.domain.storage import prefixes_of
 from shared.usecases.duty_lane import PAGE, DutyLane, Ended, Found, Resting
 from shared.usecases.ports import Belongings
 from shared.usecases.tracker import CONFLICT_TRIES, Note
@@ -150,7 +151,11 @@ class EraseWork:
         raise StoreUnavailableError("The job is being changed by too many at once; try again.")
 
     def _find_files(self, job: Job) -> Sequence[str]:
-        return self._lane.files.find(_folder(job.shop), limit=PAGE)
+        for prefix in prefixes_of(job.shop):
+            found = self._lane.files.find(prefix, limit=PAGE)
+            if found:
+                return found
+        return ()
 
     def _erase_files(self, _job: Job, names: Sequence[str]) -> None:
         self._lane.files.remove(names)
@@ -158,11 +163,6 @@ class EraseWork:
 
 type _Find = Callable[[Job], Sequence[str]]
 type _Erase = Callable[[Job, Sequence[str]], None]
-
-
-def _folder(shop: str) -> str:
-    """Return where everything of a shop lies in the bucket."""
-    return f"shops/{shop}/"
 
 
 def _counts(part: str, found: Sequence[str]) -> Mapping[str, int]:

@@ -82,10 +82,10 @@ def export_jobs(
     """
     scope = "csv\n" + jobs_scope(wanted)
     position = read_cursor(scope, cursor, cursor_secrets) if cursor is not None else None
-    parts, size, count = [BOM + row(name for name, _ in COLUMNS)], 0, 0
+    parts, size, count = [head()], 0, 0
     while count < MAX_ROWS and size < MAX_BYTES:
         page = store.list_jobs(wanted, limit=min(_PAGE, MAX_ROWS - count), position=position)
-        rows = [row(cell(job) for _, cell in COLUMNS) for job in page.jobs]
+        rows = list(map(line, page.jobs))
         parts += rows
         count += len(rows)
         size += sum(map(_json_bytes, rows))
@@ -101,6 +101,16 @@ def _json_bytes(text: str) -> int:
     return len(json.dumps(text, ensure_ascii=False).encode())
 
 
+def head() -> str:
+    """Return what a file of jobs begins with."""
+    return BOM + row(name for name, _ in COLUMNS)
+
+
+def line(job: Job) -> str:
+    """Return a job's line in it."""
+    return row(cell(job) for _, cell in COLUMNS)
+
+
 def row(cells: Iterable[Cell]) -> str:
     r"""Write one line.
 
@@ -112,12 +122,21 @@ def row(cells: Iterable[Cell]) -> str:
     return out.getvalue()
 
 
+def instant(at: datetime) -> str:
+    """Write an instant as the API does.
+
+    >>> instant(datetime.fromisoformat("2026-11-22T12:00:00+00:00"))
+    '2026-11-22T12:00:00.000Z'
+    """
+    return at.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
 def _safe(cell: Cell) -> str | int:
     """Return a cell that no spreadsheet takes for a formula (numbers are none)."""
     if cell is None:
         return ""
     if isinstance(cell, datetime):
-        return cell.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+        return instant(cell)
     if isinstance(cell, int):
         return cell
     return f"'{cell}" if _FORMULA.match(cell) else cell

@@ -591,7 +591,8 @@ class Files(Protocol):
         ...
 
     def find(self, prefix: str, *, limit: int) -> list[str]:
-        """Return what `remove` takes: some of the files under a prefix, in every version."""
+        """Return what `remove` takes: some of the files under a prefix, in every version, and
+        what was uploaded of those that are not finished."""
         ...
 
     def remove(self, names: Sequence[str]) -> None:
@@ -600,6 +601,44 @@ class Files(Protocol):
 
     def link(self, key: str, *, valid_s: int, download_name: str | None = None) -> str:
         """Return a presigned link, without asking the bucket."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One part of a file that is being written, as the bucket must find it in the end."""
+
+    etag: str
+    sha256: str
+
+
+class Uploads(Protocol):
+    """Writes files into the output bucket that are too large to be held, part by part.
+
+    All calls may raise StoreUnavailableError; those about an upload UploadLostError, when it
+    is not there (any more) or its parts are not what was recorded of them.
+    """
+
+    def begin(self, key: str, content_type: str, *, download_name: str) -> str:
+        """Begin a file; returns the upload's id. What is never finished clears itself away.
+
+        download_name: the name under which a browser saves it.
+        """
+        ...
+
+    def put_part(self, key: str, upload_id: str, number: int, body: bytes) -> Part:
+        """Store part `number` (1 to 10,000), of 5 MiB at least unless it is the last one.
+
+        Put again it takes the place of the first.
+        """
+        ...
+
+    def finish(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
+        """Make the file of its parts (again: no change)."""
+        ...
+
+    def abort(self, key: str, upload_id: str) -> None:
+        """Clear away what was uploaded; an upload that is not there is no error."""
         ...
 
 

@@ -2,7 +2,8 @@
 
 Exactly once per job, whatever crashes: the cursor is on the bulk job and moves in one write
 with the counts, every job that was acted on carries the bulk job's mark, put there by the write
-that acted, and which jobs a filter finds is kept before any of them is acted on.
+that acted, and which jobs a filter finds is kept before any of them is acted on. A file that is
+written has a draft, booked together with the cursor.
 """
 
 import logging
@@ -24,6 +25,7 @@ from shared.domain.errors import (
     NotFoundError,
     QueueUnavailableError,
     RetryableError,
+    UploadLostError,
 )
 from shared.domain.events import Source
 from shared.domain.ids import JobRef, is_job_id
@@ -38,11 +40,13 @@ from shared.usecases.ports import (
     Files,
     PollManyRequest,
     ShopStore,
+    Uploads,
     WorkStore,
 )
 from shared.usecases.run_duty import run_duty
 from shared.usecases.start_bulk import WORK_KEPT_FOR, until
 from shared.usecases.tracker import Note, Tracker
+from shared.usecases.write_files import Place, forget_draft, write_chunk
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +58,8 @@ POLLED_TOGETHER = 50
 # A chunk of paid attempts takes as long as the providers' limit does (90 a minute), or those
 # at the end would be given up before their turn.
 PAID_A_MINUTE = 80
+# A file that still cannot be finished then has trouble that will not pass.
+MAX_RESTARTS = 3
 
 
 class Bulk(StrEnum):
@@ -73,6 +79,7 @@ class BulkLane:
     works: WorkStore
     shops: ShopStore
     files: Files
+    uploads: Uploads
     duties: DutyLane | None = None
 
 
@@ -112,8 +119,10 @@ def _run(lane: BulkLane, job: Job) -> Bulk:
             cancel_made(lane.tracker, _caller(job, work), job, work)
         return Bulk.NOTHING
     if work is None:
-        _fail(lane.tracker, job)
+        _fail(lane.tracker, job, "What this bulk job was to do is no longer kept.", bulk.WORK_GONE)
         return Bulk.DONE
+    if action.writes_file:
+        return _write_file(lane, job, action, work)
     if action is BulkAction.EXPAND:
         caller = _caller(job, work)
         if job.bulk_cursor is None:
@@ -122,6 +131,38 @@ def _run(lane: BulkLane, job: Job) -> Bulk:
     else:
         chunk = _act_on_chunk(lane, job, action, work)
     return _book(lane, job, work, chunk)
+
+
+def _write_file(lane: BulkLane, job: Job, action: BulkAction, work: Mapping[str, Any]) -> Bulk:
+    try:
+        chunk = write_chunk(lane.tracker, lane.files, lane.uploads, job, action, work)
+    except UploadLostError:
+        return _begin_again(lane, job)
+    outcome = _book(lane, job, work, chunk)
+    if outcome is not Bulk.NOTHING:
+        forget_draft(lane.files, job)
+    return outcome
+
+
+def _begin_again(lane: BulkLane, job: Job) -> Bulk:
+    """Have a file begun anew: what was uploaded is cleared away after a day."""
+    restarts = Place.read(job.bulk_cursor).restarts + 1
+    if restarts > MAX_RESTARTS:
+        _fail(lane.tracker, job, "The file could not be finished, several times.", bulk.FILE_STUCK)
+        return Bulk.DONE
+
+    def decide(found: Job, now: datetime) -> tuple[Job, Note | None]:
+        if _place(found) != _place(job) or not found.status.is_active:
+            return found, None
+        note = Note(
+            source=Source.BULK,
+            outcome=Outcome.NOTED,
+            message="What was written of the file is lost: it is begun anew.",
+        )
+        return bulk.begin_again(found, Place(restarts=restarts).write(), now), note
+
+    lane.tracker.change(job.ref, decide)
+    return _send_next(lane, job, 0)
 
 
 def _book(lane: BulkLane, job: Job, work: Mapping[str, Any], chunk: ChunkResult) -> Bulk:
@@ -141,7 +182,10 @@ def _book(lane: BulkLane, job: Job, work: Mapping[str, Any], chunk: ChunkResult)
         cancel_made(lane.tracker, _caller(job, work), job, work)
     if not is_ours or not after.status.is_active:
         return Bulk.DONE if is_ours else Bulk.NOTHING
-    wait_s = math.ceil(chunk.paid * 60 / PAID_A_MINUTE)
+    return _send_next(lane, job, math.ceil(chunk.paid * 60 / PAID_A_MINUTE))
+
+
+def _send_next(lane: BulkLane, job: Job, wait_s: int) -> Bulk:
     try:
         lane.tracker.outbox.send_bulk([BulkRequest(ref=job.ref)], delay_s=wait_s)
     except QueueUnavailableError as error:
@@ -159,14 +203,12 @@ def _ended(after: Job) -> Note:
     return Note(source=Source.BULK, outcome=Outcome.APPLIED, message=message)
 
 
-def _fail(tracker: Tracker, job: Job) -> None:
-    sentence = "What this bulk job was to do is no longer kept."
-
+def _fail(tracker: Tracker, job: Job, sentence: str, code: str) -> None:
     def decide(found: Job, now: datetime) -> tuple[Job, Note | None]:
         if not found.status.is_active:
             return found, None
         note = Note(source=Source.BULK, outcome=Outcome.APPLIED, message=sentence)
-        return bulk.give_up(found, sentence, now), note
+        return bulk.give_up(found, sentence, now, code), note
 
     tracker.change(job.ref, decide)
 

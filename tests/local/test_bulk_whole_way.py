@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -92,6 +94,42 @@ def test_the_jobs_of_a_batch_come_as_a_csv_file(running: Stack, batch: Any) -> N
     text = reply.content.decode("utf-8-sig")
     names = [row["name"] for row in csv.DictReader(io.StringIO(text, newline=""))]
     assert sorted(names) == ["'=photo 0", "'=photo 1", "'=photo 2"]
+
+
+def test_an_export_becomes_a_file_behind_a_link(running: Stack, batch: Any) -> None:
+    """Over several chunks, so that the draft is put down and taken up again."""
+    for number in range(103):
+        running.post("/api/jobs", {"type": "exported", "name": f"@row {number}"})
+    asked = running.post("/api/jobs/export", {"filter": {"type": "exported"}, "format": "csv"})
+    done = running.ended(asked["job"]["id"])
+    assert (done["status"], done["successful"], done["result"]["rows"]) == ("completed", 103, 103)
+    reply = httpx.get(done["result"]["url"]).raise_for_status()
+    assert reply.headers["content-type"].startswith("text/csv")
+    assert "attachment" in reply.headers["content-disposition"]
+    assert len(reply.content) == done["result"]["bytes"]
+    rows = csv.DictReader(io.StringIO(reply.content.decode("utf-8-sig"), newline=""))
+    assert sorted(row["name"] for row in rows) == sorted(f"'@row {n}" for n in range(103))
+    whole = running.api.get("/api/jobs/export.csv", params={"type": "exported"})
+    assert reply.content == whole.content
+    removed = running.post("/api/jobs/delete", {"jobId": asked["job"]["id"]})
+    assert removed == {"success": True}
+    assert httpx.get(done["result"]["url"]).status_code == 404
+
+
+def test_the_results_of_a_batch_come_as_one_archive(running: Stack, batch: Any) -> None:
+    asked = running.post(f"/api/batches/{batch['id']}/archive")["job"]
+    done = running.ended(asked["id"])
+    assert (done["status"], done["successful"], done["result"]["files"]) == ("completed", 3, 3)
+    with zipfile.ZipFile(io.BytesIO(httpx.get(done["result"]["url"]).content)) as archive:
+        assert archive.testzip() is None
+        names = [name for name in archive.namelist() if name != "manifest.csv"]
+        table = archive.read("manifest.csv").decode("utf-8-sig")
+        sums = {name: hashlib.sha256(archive.read(name)).hexdigest() for name in names}
+    assert all(name.startswith("photo-") for name in names)
+    rows = list(csv.DictReader(io.StringIO(table, newline="")))
+    assert {row["file"]: row["sha256"] for row in rows} == sums
+    jobs = running.get("/api/jobs", batchId=batch["id"])["jobs"]
+    assert {row["jobId"] for row in rows} == {job["id"] for job in jobs}
 
 
 def test_many_jobs_are_cancelled_retried_and_deleted_by_bulk_jobs(running: Stack) -> None:

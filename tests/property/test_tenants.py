@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shared import wiring
 from shared.bodies.bulk import ActionBody
 from shared.bodies.contract import ROUTES
-from shared.usecases.run_bulk import BulkLane, run_bulk
+from shared.usecases.run_bulk import run_bulk
 from tests.api_world import World, path_of
 from tests.builders import (
     OTHER_SHOP,
@@ -177,7 +177,7 @@ def _many(tenants: Tenants) -> list[dict[str, Any]]:
 
 
 def _run_bulk_jobs(world: World) -> None:
-    lane = BulkLane(tracker=world.tracker, works=world.works, shops=world.shops, files=world.files)
+    lane = world.bulk_lane()
     while world.outbox.bulks:
         request, _delay = world.outbox.bulks.pop(0)
         assert request.ref.shop != SHOP

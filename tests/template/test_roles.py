@@ -70,8 +70,24 @@ ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
         ({"dynamodb:Query"}, [ANY_INDEX]),
         (CONSUME, [BULK]),
         ({"sqs:SendMessage"}, [BULK, DISPATCH, PUSH]),
-        ({"s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject"}, [OBJECTS]),
-        ({"s3:ListBucketVersions"}, [BUCKET]),
+        (
+            {
+                "s3:AbortMultipartUpload",
+                "s3:DeleteObject",
+                "s3:DeleteObjectVersion",
+                "s3:GetObject",
+                "s3:PutObject",
+            },
+            [OBJECTS],
+        ),
+        (
+            {
+                "s3:ListBucket",  # else S3 answers 403 for a missing file
+                "s3:ListBucketMultipartUploads",
+                "s3:ListBucketVersions",
+            },
+            [BUCKET],
+        ),
     ],
     "api": [
         (items("BatchGetItem", "BatchWriteItem", "DeleteItem", "Query", *WRITE), [TABLE]),

@@ -73,7 +73,7 @@ def list_(call: Call, query: ListQuery) -> Answer:
 def read(call: Call, job_id: str, query: ShopQuery) -> Answer:
     """Read one job; 304 if the caller has it as it is."""
     (job,) = call.whole([call.app.tracker.store.get(call.ref(job_id))])
-    tag = etag(job_json(job, str), job.version)
+    tag = etag(job_json(job, str, call.app.clock.now()), job.version)
     headers = {"etag": tag, "cache-control": "private, no-cache"}
     if _has_tag(call.headers.get("if-none-match", ""), tag):
         return Answer(status=304, body=None, headers=headers)

@@ -1,6 +1,6 @@
 """Routes about batches, and the list of jobs as a file."""
 
-from shared.bodies.bulk import BatchBody, BatchesQuery, ExportQuery
+from shared.bodies.bulk import BatchBody, BatchesQuery, ExportBody, ExportQuery
 from shared.bodies.requests import ShopQuery
 from shared.bodies.route import Route
 
@@ -12,6 +12,18 @@ ROUTES = (
         summary="Up to 5,000 jobs as CSV; the rest by ?cursor= from X-Next-Cursor.",
         query=ExportQuery,
         answers={200: "text/csv"},
+    ),
+    Route(
+        method="POST",
+        path="/api/jobs/export",
+        name="startExport",
+        summary="All of these jobs as one CSV file, written by a bulk job: its result.url is a "
+        "link to it for seven days.",
+        query=ShopQuery,
+        body=ExportBody,
+        answers={202: "JobAnswer"},
+        errors=(413,),
+        once=True,
     ),
     Route(
         method="POST",
@@ -55,6 +67,17 @@ ROUTES = (
         path="/api/batches/{batchId}/retry",
         name="retryBatch",
         summary="Retry the failed jobs of a batch, by a bulk job.",
+        query=ShopQuery,
+        answers={202: "JobAnswer"},
+        errors=(404, 409),
+        once=True,
+    ),
+    Route(
+        method="POST",
+        path="/api/batches/{batchId}/archive",
+        name="archiveBatch",
+        summary="All kept results of a batch as one ZIP file, written by a bulk job: its "
+        "result.url is a link to it for seven days.",
         query=ShopQuery,
         answers={202: "JobAnswer"},
         errors=(404, 409),

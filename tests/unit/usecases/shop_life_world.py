@@ -28,6 +28,7 @@ from shared.usecases.receive_shop_webhook import (
 from shared.usecases.run_bulk import Bulk, BulkLane, run_bulk
 from tests.builders import SHOP
 from tests.fakes.tokens import FakeBox, FakeTokens
+from tests.fakes.uploads import FakeUploads
 from tests.unit.usecases.lane_world import LaneWorld
 
 SECRET = b"test-secret"
@@ -66,6 +67,7 @@ class ShopWorld(LaneWorld):
             works=self.works,
             shops=self.shops,
             files=self.files,
+            uploads=FakeUploads(self.files),
             duties=self.duties,
         )
         self.desk = ShopDesk(

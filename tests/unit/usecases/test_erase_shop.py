@@ -15,6 +15,7 @@ from shared.domain.job import Output
 from shared.domain.keys import Agent, ShopKey
 from shared.domain.shop import Shop
 from shared.domain.status import JobStatus, Outcome
+from shared.domain.storage import export_folder
 from shared.usecases.apply_event import apply_event
 from shared.usecases.cancel_job import cancel_job
 from shared.usecases.create_job import NewJob, create_job
@@ -66,7 +67,7 @@ def furnish(world: ShopWorld, shop: str = SHOP) -> None:
     kept = world.has(a_kept_job(shop=shop, outputs=(output,), attempt=attempt))
     world.store.note(kept, an_entry(body=b"raw"))
     world.files.put(f"shops/{shop}/jobs/{kept.job_id}/1-0.png", b"png", "image/png")
-    world.files.put(f"shops/{shop}/exports/all.csv", b"csv", "text/csv")
+    world.files.put(export_folder(kept) + "jobs.csv", b"csv", "text/csv")
     gone = world.store.create(a_completed_job(shop=shop, attempt={"provider_job_id": f"{n}-gone"}))
     world.store.delete(gone)
     batch_id = a_job_id()
@@ -416,6 +417,22 @@ def test_other_bulk_work_under_way_ends_with_the_shop(world: ShopWorld) -> None:
     world.go_on(minutes=10)
     assert world.run(ref) is Bulk.GONE
     assert world.names() == []
+
+
+def test_a_file_that_is_being_written_goes_with_the_shop(world: ShopWorld) -> None:
+    world.login()
+    bulk = a_job(type="bulk.export", provider="worker", tool_id=None)
+    work = {"ids": [a_job_id()] * 300, "kind": "admin", "actor": "admin:1"}
+    world.works.put_work(bulk.ref, work, later(60))
+    ref = world.has(bulk)
+    assert world.run(ref) is Bulk.GOES_ON
+    assert [key for key in world.files.stored if "draft" in key]
+    assert len(world.files.uploads) == 1
+    leave(world)
+    redact(world)
+    world.go_on(minutes=10)
+    assert world.run(ref) is Bulk.GONE
+    assert (world.names(), world.files.stored, world.files.uploads) == ([], {}, {})
 
 
 def test_a_chunk_whose_bulk_job_is_erased_under_it_is_no_failure(

@@ -29,6 +29,7 @@ from tests.builders import (
     a_worker_job,
 )
 from tests.fakes.clock import START
+from tests.fakes.uploads import FakeUploads
 from tests.unit.usecases.lane_world import LaneWorld
 
 CALLER = Caller(kind=CallerKind.ADMIN, shop=SHOP, actor="admin:1")
@@ -40,8 +41,13 @@ class World(LaneWorld):
     def __init__(self) -> None:
         super().__init__()
         self.works = InMemoryWorkStore()
+        self.uploads = FakeUploads(self.files)
         self.bulk = BulkLane(
-            tracker=self.tracker, works=self.works, shops=self.shops, files=self.files
+            tracker=self.tracker,
+            works=self.works,
+            shops=self.shops,
+            files=self.files,
+            uploads=self.uploads,
         )
 
     def start(self, action: BulkAction, *refs: JobRef, **conditions: Any) -> JobRef:
