@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         PushRequest,
         Receipts,
         ReceivedMessages,
+        TemplateStore,
         TokenBox,
         TokenService,
         WorkStore,
@@ -165,6 +166,7 @@ class ApiApp:
     box: "TokenBox"
     works: "WorkStore"
     erasures: "Erasures"
+    templates: "TemplateStore"
     files: Files
     secrets: Secrets
     clock: Clock
@@ -206,6 +208,7 @@ def api_app() -> ApiApp:
     from shared.gateways.dynamo_erasures import DynamoErasures
     from shared.gateways.dynamo_keys import DynamoKeyStore
     from shared.gateways.dynamo_receipts import DynamoReceipts
+    from shared.gateways.dynamo_templates import DynamoTemplateStore
     from shared.gateways.dynamo_works import DynamoWorkStore
     from shared.gateways.files import S3Files
     from shared.gateways.token_box import SecretTokenBox
@@ -256,6 +259,7 @@ def api_app() -> ApiApp:
         box=installer.box,
         works=DynamoWorkStore(dynamo, settings.table_name, clock=tracker.clock),
         erasures=DynamoErasures(dynamo, settings.table_name, clock=tracker.clock),
+        templates=DynamoTemplateStore(dynamo, settings.table_name, clock=tracker.clock),
         files=S3Files(clients().client("s3"), settings.output_bucket),
         secrets=secrets,
         clock=tracker.clock,

@@ -26,6 +26,7 @@ from shared.domain.job import Job
 from shared.gateways.memory import InMemoryJobStore, InMemoryShopStore, InMemoryWorkStore
 from shared.gateways.memory_erasures import InMemoryErasures
 from shared.gateways.memory_keys import InMemoryKeyStore, InMemoryReceipts
+from shared.gateways.memory_templates import InMemoryTemplateStore
 from shared.providers.pikcel import PikcelAdapter
 from shared.usecases.identify_caller import Doors
 from shared.usecases.install_shop import ShopInstaller
@@ -83,6 +84,7 @@ class World:
         self.store = InMemoryJobStore(self.clock)
         self.shops = InMemoryShopStore()
         self.works = InMemoryWorkStore()
+        self.templates = InMemoryTemplateStore()
         self.outbox = FakeOutbox()
         self.files = FakeFiles()
         self.uploads = FakeUploads(self.files)
@@ -126,6 +128,7 @@ class World:
             box=self.installer.box,
             works=self.works,
             erasures=self.erasures,
+            templates=self.templates,
             files=self.files,
             secrets=self.secrets,
             clock=self.clock,

@@ -72,13 +72,17 @@ class BatchBody(Input):
 
     model_config = ConfigDict(strict=True)
 
-    tool_id: Id
+    tool_id: Id | None = Field(None, description="Required, here or in the template.")
     images: Annotated[list[BatchImage], Field(min_length=1, max_length=MAX_IMAGES)]
     name: Title | None = None
     parameters: Object | None = Field(None, description="At most 64 KB of JSON.")
     priority: Literal["low", "normal", "high", "urgent"] | None = None
     provider: Id | None = None
     project_id: Id | None = None
+    template_id: Id | None = Field(
+        None,
+        description="A template of the shop's, for what is not given here; or of the provider's.",
+    )
     auto_push: bool | None = Field(None, description="Else the shop's setting, else false.")
 
     def common(self) -> dict[str, Any]:

@@ -363,17 +363,26 @@ class DynamoJobStore:
         self._judge(write, rows, reasons)
         return None
 
+    def made_before(self, shop: str, idempotency: Idempotency) -> Job | None:
+        """Return the job that was made with this key; see `JobStore.made_before`."""
+        return self._made_as(shop, idempotency, None)
+
     def _made_before(self, write: _Write, item: Mapping[str, Value] | None) -> Job | None:
         if write.idempotency is None:
             return None
+        return self._made_as(write.after.shop, write.idempotency, item)
+
+    def _made_as(
+        self, shop: str, idempotency: Idempotency, item: Mapping[str, Value] | None
+    ) -> Job | None:
         if item is None:
-            item = self._table.get(items.idempotency_key(write.after.shop, write.idempotency.key))
+            item = self._table.get(items.idempotency_key(shop, idempotency.key))
         if item is None or items.has_expired(item, self._clock.now()):
             return None
-        if item["body_sha256"]["S"] != write.idempotency.body_sha256:
+        if item["body_sha256"]["S"] != idempotency.body_sha256:
             raise key_reused()
         try:
-            return self.get(JobRef(write.after.shop, item["job_id"]["S"]))
+            return self.get(JobRef(shop, item["job_id"]["S"]))
         except NotFoundError:
             raise made_and_deleted() from None
 

@@ -129,6 +129,7 @@ class Role(StrEnum):
     QUOTA = "quota"
     SHOP = "shop"
     REPORT = "report"
+    TEMPLATE = "template"
 
 
 @dataclass(frozen=True, slots=True)

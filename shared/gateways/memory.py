@@ -96,7 +96,7 @@ class InMemoryJobStore:
     ) -> Job:
         """Write a new job; see `JobStore.create`."""
         if idempotency is not None:
-            earlier = self._made_before(job.shop, idempotency)
+            earlier = self.made_before(job.shop, idempotency)
             if earlier is not None:
                 return earlier
         if job.ref in self._jobs:
@@ -190,7 +190,8 @@ class InMemoryJobStore:
             if is_alike and other.status.is_active and other.ref != job.ref:
                 raise already_running(other.job_id)
 
-    def _made_before(self, shop: str, idempotency: Idempotency) -> Job | None:
+    def made_before(self, shop: str, idempotency: Idempotency) -> Job | None:
+        """Return the job that was made with this key; see `JobStore.made_before`."""
         until, digest, ref = self._made.get((shop, idempotency.key), (None, "", None))
         if until is None or ref is None or until <= self._clock.now():
             return None

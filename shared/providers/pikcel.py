@@ -24,6 +24,7 @@ from shared.domain.events import Proof, ProviderEvent, Source
 from shared.domain.job import PRESUMED_CODES, PROVIDER_JOB_NOT_FOUND, Job
 from shared.domain.plan import Patience
 from shared.domain.status import JobEvent, JobStatus, read_status
+from shared.domain.templates import is_template_id
 from shared.providers.base import (
     Check,
     Listing,
@@ -147,7 +148,7 @@ class PikcelAdapter:
             "webhook_url": callback_url,
             "metadata": metadata,
         }
-        if job.template_id is not None:
+        if job.template_id is not None and not is_template_id(job.template_id):
             body["template_id"] = job.template_id
         return Request(method="POST", path="/api/jobs/dispatch", body=body)
 

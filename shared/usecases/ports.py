@@ -20,6 +20,7 @@ from shared.domain.job import Job
 from shared.domain.keys import Agent, KeyHolder, ShopKey
 from shared.domain.shop import Shop
 from shared.domain.statistics import Tally
+from shared.domain.templates import Template
 from shared.providers.base import Reply, Request
 
 
@@ -128,6 +129,14 @@ class JobStore(Protocol):
         ConflictError `already_running` (details: the running job's id) for an exclusive job
         of a type that is running in this shop; BudgetExceededError when what the job sets
         aside is more than the `ceiling` leaves of the month (no ceiling: counted only).
+        """
+        ...
+
+    def made_before(self, shop: str, idempotency: Idempotency) -> Job | None:
+        """Return the job that was made with this key and body within 24 hours, None if none was.
+
+        For callers that would refuse what `create` would answer. Raises
+        IdempotencyKeyReusedError.
         """
         ...
 
@@ -438,6 +447,30 @@ class WorkStore(Protocol):
 
         The page may be shorter than `limit`.
         """
+        ...
+
+
+class TemplateStore(Protocol):
+    """What shops preset. All methods may raise StoreUnavailableError."""
+
+    def add_template(self, template: Template) -> None:
+        """Store a template. Raises ConflictError when the shop has 100 of them."""
+        ...
+
+    def templates(self, shop: str) -> list[Template]:
+        """Read the shop's templates, the oldest first."""
+        ...
+
+    def get_template(self, shop: str, template_id: str) -> Template | None:
+        """Read a template consistently; None when the shop has no such (any more)."""
+        ...
+
+    def save_template(self, before: Template, after: Template) -> Template:
+        """Write on condition of the version. Raises VersionConflictError."""
+        ...
+
+    def remove_template(self, shop: str, template_id: str) -> bool:
+        """Delete a template; False when the shop has no such."""
         ...
 
 

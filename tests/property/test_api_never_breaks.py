@@ -21,7 +21,7 @@ NAMES = [
     *("status", "pushStatus", "from", "to", "q", "ids", "sort", "days", "groupBy", "index", "shop"),
     *("deep", "jobIds", "filter", "dryRun", "images"),
     *("processed", "total", "successful", "failed", "progress", "message", "result", "error"),
-    *("attempt", "all", "page", "level", "source", "search"),
+    *("attempt", "all", "page", "level", "source", "search", "templateId", "format"),
 ]
 WORDS = st.sampled_from(
     [

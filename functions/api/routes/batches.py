@@ -17,6 +17,7 @@ from shared.usecases.batches import (
     retry_batch,
 )
 from shared.usecases.export_jobs import export_jobs
+from shared.usecases.keep_templates import with_template
 from shared.usecases.start_bulk import start_bulk
 
 
@@ -24,7 +25,10 @@ def create(call: Call, query: ShopQuery, body: BatchBody) -> Answer:
     """Take a batch."""
     app = call.app
     images = [image.model_dump(exclude_none=True) for image in body.images]
-    wish = NewBatch(name=body.name, common=body.common(), images=images)
+    common = with_template(app.templates, call.caller.require_shop(), body.common())
+    if "tool_id" not in common:
+        raise fault("toolId", "is required, here or in the template")
+    wish = NewBatch(name=body.name, common=common, images=images)
     view = create_batch(
         app.tracker,
         app.works,
