@@ -1,8 +1,10 @@
-"""Templates as JSON."""
+"""Templates, tools and credits as JSON."""
 
 from typing import Any
 
+from shared.domain.job import Priority
 from shared.domain.templates import Template
+from shared.domain.tools import Account, Tool
 from shared.representation import instant, safe
 
 
@@ -25,4 +27,31 @@ def template_json(template: Template) -> dict[str, Any]:
         "mode": presets.get("mode"),
         "createdAt": instant(template.created_at),
         "updatedAt": instant(template.updated_at),
+    }
+
+
+def tool_json(tool: Tool) -> dict[str, Any]:
+    """Describe a tool, with what each priority is quoted at."""
+    quotes = {priority.value: tool.quote(priority) for priority in Priority}
+    return {
+        "id": tool.tool_id,
+        "name": tool.name,
+        "description": tool.description,
+        "category": tool.category,
+        "isActive": tool.is_active,
+        "creditsRequired": tool.credits,
+        "quotes": quotes if tool.credits is not None else None,
+        "basePrice": tool.base_price,
+        "defaultParameters": safe(tool.default_parameters),
+    }
+
+
+def account_json(account: Account) -> dict[str, Any]:
+    """Describe our account at a provider."""
+    return {
+        "balance": account.balance,
+        "plan": account.plan,
+        "planStatus": account.plan_status,
+        "creditsIncluded": account.credits_included,
+        "renewsAt": instant(account.renews_at),
     }

@@ -13,6 +13,7 @@ from typing import Any
 from shared.domain.batch import BatchView
 from shared.domain.bulk import file_key
 from shared.domain.events import LogEntry
+from shared.domain.ids import iso
 from shared.domain.job import PIKCEL, Job, Output
 from shared.domain.reports import duration_ms, eta_s, speed
 from shared.domain.status import JobStatus, PushStatus
@@ -30,9 +31,7 @@ def instant(at: datetime | None) -> str | None:
     >>> instant(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
     '2026-11-22T12:00:00.000Z'
     """
-    if at is None:
-        return None
-    return at.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    return iso(at) if at is not None else None
 
 
 def safe(value: Any) -> Any:
@@ -214,8 +213,7 @@ def batch_json(view: BatchView) -> dict[str, Any]:
         "shop": batch.shop,
         "name": batch.name,
         "toolId": batch.tool_id,
-        # Only the provider's list of tools knows it; each job has it once its tool answered.
-        "toolName": None,
+        "toolName": batch.tool_name,
         "totalJobs": view.total,
         "completedJobs": view.completed,
         "failedJobs": view.failed,

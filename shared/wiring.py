@@ -4,7 +4,7 @@ Each function asks for its own app, once per process. Nothing here runs at impor
 each app imports only the gateways it needs (the webhook never sees httpx).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         TokenService,
         WorkStore,
     )
+    from shared.usecases.provider_catalog import Catalog
     from shared.usecases.push_lane import PushLane
     from shared.usecases.receive_shop_webhook import ShopDesk
     from shared.usecases.run_bulk import BulkLane
@@ -95,6 +96,15 @@ def _tracker(
         secrets=secrets,
         shops=DynamoShopStore(clients().client("dynamodb"), table_name, clock=SystemClock()),
     )
+
+
+def _catalog(tracker: Tracker, table_name: str) -> "Catalog":
+    """Make what knows what the providers said of their tools and our account."""
+    from shared.gateways.dynamo_facts import DynamoFactStore
+    from shared.usecases.provider_catalog import Catalog
+
+    store = DynamoFactStore(clients().client("dynamodb"), table_name, clock=tracker.clock)
+    return Catalog(store=store, outbox=tracker.outbox, clock=tracker.clock)
 
 
 def _secrets(**secret_ids: str) -> SecretsManagerSecrets:
@@ -167,6 +177,7 @@ class ApiApp:
     works: "WorkStore"
     erasures: "Erasures"
     templates: "TemplateStore"
+    catalog: "Catalog"
     files: Files
     secrets: Secrets
     clock: Clock
@@ -229,6 +240,8 @@ def api_app() -> ApiApp:
         secrets,
         bulk_url=settings.bulk_queue_url,
     )
+    catalog = _catalog(tracker, settings.table_name)
+    tracker = replace(tracker, catalog=catalog)
     shops = DynamoShopStore(clients().client("dynamodb"), settings.table_name, clock=tracker.clock)
     installer = ShopInstaller(
         shops=shops,
@@ -260,6 +273,7 @@ def api_app() -> ApiApp:
         works=DynamoWorkStore(dynamo, settings.table_name, clock=tracker.clock),
         erasures=DynamoErasures(dynamo, settings.table_name, clock=tracker.clock),
         templates=DynamoTemplateStore(dynamo, settings.table_name, clock=tracker.clock),
+        catalog=catalog,
         files=S3Files(clients().client("s3"), settings.output_bucket),
         secrets=secrets,
         clock=tracker.clock,
@@ -291,6 +305,7 @@ class DispatchApp:
 def dispatch_app() -> DispatchApp:
     """Put functions/dispatch together. Raises SettingsError."""
     from shared.gateways.downloads import GuardedDownloads
+    from shared.gateways.dynamo_facts import DynamoFactStore
     from shared.gateways.dynamo_limiter import DynamoLimiter
     from shared.gateways.files import S3Files
     from shared.gateways.provider_http import HttpProviderApi, provider_client
@@ -322,6 +337,7 @@ def dispatch_app() -> DispatchApp:
         ),
         files=S3Files(clients().client("s3"), settings.output_bucket),
         shops=DynamoShopStore(dynamo, settings.table_name, clock=clock),
+        facts=DynamoFactStore(dynamo, settings.table_name, clock=clock),
         public_url=settings.public_url,
     )
     return DispatchApp(lane=lane, read=read_dispatch)
@@ -423,6 +439,7 @@ def bulk_app() -> BulkApp:
         settings.push_queue_url,
         bulk_url=settings.bulk_queue_url,
     )
+    tracker = replace(tracker, catalog=_catalog(tracker, settings.table_name))
     dynamo = clients().client("dynamodb")
     shops = DynamoShopStore(dynamo, settings.table_name, clock=tracker.clock)
     works = DynamoWorkStore(dynamo, settings.table_name, clock=tracker.clock)

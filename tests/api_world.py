@@ -23,14 +23,17 @@ from shared.bodies.openapi import document
 from shared.bodies.route import Route
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
+from shared.domain.tools import Account, FactKind, Tool, account_value, tools_value
 from shared.gateways.memory import InMemoryJobStore, InMemoryShopStore, InMemoryWorkStore
 from shared.gateways.memory_erasures import InMemoryErasures
+from shared.gateways.memory_facts import InMemoryFactStore
 from shared.gateways.memory_keys import InMemoryKeyStore, InMemoryReceipts
 from shared.gateways.memory_templates import InMemoryTemplateStore
 from shared.providers.pikcel import PikcelAdapter
 from shared.usecases.identify_caller import Doors
 from shared.usecases.install_shop import ShopInstaller
 from shared.usecases.key_ring import KeyRing
+from shared.usecases.provider_catalog import Catalog
 from shared.usecases.run_bulk import BulkLane
 from shared.usecases.tracker import Tracker
 from tests.builders import SHOP
@@ -92,6 +95,8 @@ class World:
         self.tokens = FakeTokens()
         self.plain_hosts: set[str] = set()
         self.broken_queues: dict[str, Exception] = {}
+        self.facts = InMemoryFactStore()
+        self.catalog = Catalog(store=self.facts, outbox=self.outbox, clock=self.clock)
         self.tracker = Tracker(
             store=self.store,
             outbox=self.outbox,
@@ -100,6 +105,7 @@ class World:
             adapters={"pikcel": PikcelAdapter()},
             secrets=self.secrets,
             shops=self.shops,
+            catalog=self.catalog,
         )
         self.keys = InMemoryKeyStore()
         self.erasures = InMemoryErasures(self.store, self.shops, self.works, self.keys)
@@ -129,6 +135,7 @@ class World:
             works=self.works,
             erasures=self.erasures,
             templates=self.templates,
+            catalog=self.catalog,
             files=self.files,
             secrets=self.secrets,
             clock=self.clock,
@@ -137,6 +144,21 @@ class World:
             needed_secrets={"app": "APP_SECRET", "shopify": "SHOPIFY_API_SECRET"},
             queue_checks={"dispatch": lambda: self._check("dispatch")},
         )
+
+    def provider_said(self, *, balance: float | None = None, **prices: float) -> None:
+        """Let PikcelAI have told just now what its tools cost (names with `_` for `-`), and what
+        is left of our account."""
+        now, named = self.clock.now(), {name.replace("_", "-"): n for name, n in prices.items()}
+        tools = {
+            name: Tool(tool_id=name, name=name.title(), credits=price)
+            for name, price in named.items()
+        }
+        if tools:
+            self.facts.put_fact("pikcel", FactKind.TOOLS, tools_value(tools), now)
+        if balance is not None:
+            value = account_value(Account(balance=balance, plan="professional"))
+            self.facts.put_fact("pikcel", FactKind.ACCOUNT, value, now)
+        self.catalog.remembered.clear()
 
     def bulk_lane(self) -> BulkLane:
         """What functions/bulk works with, around the same table and bucket."""

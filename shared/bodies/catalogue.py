@@ -4,10 +4,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from shared.bodies.requests import AltText, Id, Input, Prose, Title, small_object
+from shared.bodies.requests import AltText, Id, Input, Prose, ShopQuery, Title, small_object
 from shared.domain.templates import MAX_PARAMETERS_BYTES
 
 Presets = Annotated[dict[str, Any], AfterValidator(small_object(MAX_PARAMETERS_BYTES))]
+
+
+class ProviderQuery(ShopQuery):
+    """Which provider."""
+
+    provider: Id = "pikcel"
 
 
 class _Presets(Input):

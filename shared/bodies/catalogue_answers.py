@@ -11,6 +11,50 @@ from shared.bodies.answers import Instant, _Answer, _Success
 from shared.domain.job import Priority
 
 
+class ToolJson(_Answer):
+    """A tool of a provider's."""
+
+    id: str
+    name: str
+    description: str | None
+    category: str | None
+    is_active: bool
+    credits_required: float | None = Field(
+        description="The provider's price for a job of normal priority: a quote, not a charge."
+    )
+    quotes: dict[Priority, int] | None = Field(description="The same, for each priority.")
+    base_price: str | None = Field(description="As the provider writes it.")
+    default_parameters: dict[str, Any]
+
+
+class ToolsAnswer(_Success):
+    """What the provider offered at fetchedAt. stale: it could not be asked anew."""
+
+    provider: str
+    tools: list[ToolJson]
+    fetched_at: Instant
+    stale: bool
+
+
+class CreditsJson(_Answer):
+    """An account at a provider."""
+
+    balance: float
+    plan: str | None
+    plan_status: str | None
+    credits_included: float | None
+    renews_at: Instant | None
+
+
+class CreditsAnswer(_Success):
+    """What the account held at fetchedAt. stale: the provider could not be asked anew."""
+
+    provider: str
+    credits: CreditsJson
+    fetched_at: Instant
+    stale: bool
+
+
 class TemplateJson(_Answer):
     """A template. null: not preset."""
 

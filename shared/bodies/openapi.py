@@ -18,7 +18,8 @@ _REFERENCE = "#/components/schemas/{model}"
 ERRORS = {
     400: "`invalid_request`: what is wrong is in `details`",
     401: "`unauthorized`: no credential, or a wrong one",
-    402: "`budget_exceeded`: the shop's budget of the month does not allow it",
+    402: "`budget_exceeded`: the shop's budget of the month does not allow it; or "
+    "`insufficient_credits`: nor does what is left of the account at the provider",
     403: "`forbidden`: another shop's login, or nobody who may do this",
     404: "`not_found`: no such thing, or another shop's",
     409: "`wrong_status`, `job_active`, `provider_job_taken`, `already_running` or "

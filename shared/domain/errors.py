@@ -2,7 +2,8 @@
 
     JobTrackerError
     ├── RejectedError      the caller's fault; answered with `status` and `code`
-    │   ├── InvalidRequestError 400 · UnauthorizedError 401 · BudgetExceededError 402
+    │   ├── InvalidRequestError 400 · UnauthorizedError 401
+    │   ├── BudgetExceededError · InsufficientCreditsError 402
     │   ├── ForbiddenError 403
     │   ├── NotFoundError 404 · TooLargeError 413
     │   ├── ConflictError 409      wrong_status, job_active, provider_job_taken, already_running, …
@@ -70,6 +71,13 @@ class BudgetExceededError(RejectedError):
 
     status = 402
     code = "budget_exceeded"
+
+
+class InsufficientCreditsError(RejectedError):
+    """The account at the provider cannot pay for it."""
+
+    status = 402
+    code = "insufficient_credits"
 
 
 class ForbiddenError(RejectedError):

@@ -111,7 +111,7 @@ class DynamoWorkStore:
 
 
 _BATCH = "BATCH#"
-_BATCH_FIELDS = ("created_at", "tool_id", "total", "name", "parameters")
+_BATCH_FIELDS = ("created_at", "tool_id", "tool_name", "total", "name", "parameters")
 
 
 def _batch_key(shop: str, batch_id: str) -> Item:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from shared.domain.events import Proof, ProviderEvent, Source
 from shared.domain.job import Job
 from shared.domain.plan import Patience
+from shared.domain.tools import Account, FactKind, Tool
 
 
 class Check(StrEnum):
@@ -199,4 +200,16 @@ class ProviderAdapter(Protocol):
 
     def read_listed(self, reply: Reply, offset: int) -> Listing:
         """Read one page of the listing. Raises as `read_polled`."""
+        ...
+
+    def fact_request(self, kind: FactKind) -> Request | None:
+        """Describe the call that asks for the tools, or for our account; None if it cannot be."""
+        ...
+
+    def read_tools(self, reply: Reply) -> Mapping[str, Tool]:
+        """Read the tools, by id. Raises as `read_polled`."""
+        ...
+
+    def read_account(self, reply: Reply) -> Account:
+        """Read our account. Raises as `read_polled`."""
         ...

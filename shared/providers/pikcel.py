@@ -8,6 +8,7 @@ then the aliases; only id and status are certain, so no missing field is an erro
 
 import hashlib
 import hmac
+import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from shared.domain.job import PRESUMED_CODES, PROVIDER_JOB_NOT_FOUND, Job
 from shared.domain.plan import Patience
 from shared.domain.status import JobEvent, JobStatus, read_status
 from shared.domain.templates import is_template_id
+from shared.domain.tools import Account, FactKind, Tool
 from shared.providers.base import (
     Check,
     Listing,
@@ -41,6 +43,7 @@ from shared.providers.reading import (
     instant,
     links,
     mapping,
+    number,
     read_object,
     text,
 )
@@ -50,6 +53,10 @@ SIGNATURE_HEADERS = ("x-pikcel-signature", "x-pikcelai-signature")
 _SIGNATURE = re.compile(r"[0-9a-f]{64}")
 WINDOW = timedelta(seconds=300)
 PAGE = 100
+# Of the list of tools, which is one item of our table: characters, and bytes of JSON.
+MAX_NAME = 200
+MAX_DESCRIPTION = 300
+MAX_DEFAULTS = 500
 # Of a refusal's details: so many, each so long.
 MAX_FAULTS = 3
 MAX_FAULT = 200
@@ -234,6 +241,37 @@ class PikcelAdapter:
         next_offset = offset + len(jobs) if goes_on and jobs else None
         return Listing(found=found, by_id=by_id, next_offset=next_offset)
 
+    def fact_request(self, kind: FactKind) -> Request | None:
+        """Describe `GET /api/ai-models`, or `GET /api/profiles/me`."""
+        paths = {FactKind.TOOLS: "/api/ai-models", FactKind.ACCOUNT: "/api/profiles/me"}
+        return Request(method="GET", path=paths[kind])
+
+    def read_tools(self, reply: Reply) -> Mapping[str, Tool]:
+        """Read the list of AI models. One without an id is left out; an answer without a list
+        says nothing."""
+        body = _readable_answer(reply)
+        models = first(body, "data", "models", "tools")
+        if not isinstance(models, list):
+            raise ProviderUnknownOutcomeError("PikcelAI's answer holds no tools.")
+        tools = [tool for tool in map(_tool, map(mapping, models)) if tool is not None]
+        return {tool.tool_id: tool for tool in tools}
+
+    def read_account(self, reply: Reply) -> Account:
+        """Read the profile of our key's owner. Without a balance it says nothing."""
+        body = _readable_answer(reply)
+        profile = mapping(body.get("data")) or mapping(body.get("profile")) or body
+        balance = number(first(profile, "credits_balance", "creditsBalance", "credits", "balance"))
+        if balance is None:
+            raise ProviderUnknownOutcomeError("PikcelAI's answer names no balance.")
+        plan = mapping(profile.get("subscription"))
+        return Account(
+            balance=balance,
+            plan=text(plan.get("plan")),
+            plan_status=text(plan.get("status")),
+            credits_included=number(first(plan, "credits_included", "creditsIncluded")),
+            renews_at=instant(first(plan, "renewal_date", "renewalDate")),
+        )
+
     def _read_job(self, reply: Reply, provider_job_id: str | None, source: Source) -> ProviderEvent:
         body = _readable(reply)
         job = mapping(body.get("data")) or mapping(body.get("job")) or body
@@ -275,6 +313,44 @@ def _event(
         reference=_reference(job),
         shop=_shop(job),
     )
+
+
+def _readable_answer(reply: Reply) -> Mapping[str, Any]:
+    """Return the body of a success."""
+    _raise_busy(reply)
+    body = _readable(reply)
+    if not 200 <= reply.status < 300 or body.get("success") is False:
+        raise ProviderUnknownOutcomeError(f"PikcelAI answered {reply.status}.")
+    return body
+
+
+def _tool(model: Mapping[str, Any]) -> Tool | None:
+    tool_id = identifier(first(model, "id", "tool_id", "model_id", "operationId"))
+    if tool_id is None:
+        return None
+    price = first(model, "base_price", "basePrice")
+    is_active = first(model, "is_active", "isActive", "active")
+    return Tool(
+        tool_id=tool_id,
+        name=(text(first(model, "name", "tool_name", "title")) or tool_id)[:MAX_NAME],
+        description=(text(model.get("description")) or "")[:MAX_DESCRIPTION] or None,
+        category=text(model.get("category")),
+        credits=number(first(model, "credits_required", "creditsRequired", "credits")),
+        # A text in one place, a number in another.
+        base_price=text(price) or (None if number(price) is None else str(price)),
+        default_parameters=_small(first(model, "default_parameters", "defaultParameters")),
+        is_active=is_active is not False,
+    )
+
+
+def _small(value: Any) -> Mapping[str, Any]:
+    """Return an object that can be stored, {} for anything else and for a large one."""
+    try:
+        written = json.dumps(mapping(value), ensure_ascii=False).encode("utf-8", "replace")
+    except RecursionError:
+        return {}
+    found: dict[str, Any] = json.loads(written) if len(written) <= MAX_DEFAULTS else {}
+    return found
 
 
 def _one_id(*places: Mapping[str, Any]) -> str:

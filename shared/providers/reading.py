@@ -11,6 +11,7 @@ from shared.providers.base import MalformedDeliveryError
 
 _MAX_TEXT = 2000
 _LARGEST_AMOUNT = 10**12
+_NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,12})?", re.ASCII)
 _FRACTION = re.compile(r"(\.\d{1,6})\d*")
 
 
@@ -71,6 +72,19 @@ def amount(value: Any) -> int | None:
     if not math.isfinite(value) or not 0 <= value <= _LARGEST_AMOUNT:
         return None
     return math.ceil(value)
+
+
+def number(value: Any) -> float | None:
+    """Return a number as it is (of a text, the number that it is), else None.
+
+    >>> number(2), number(-0.5), number("1.50"), number(True), number("x"), number(float("nan"))
+    (2, -0.5, 1.5, None, None, None)
+    """
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if math.isfinite(value) and abs(value) <= _LARGEST_AMOUNT else None
 
 
 def links(value: Any) -> tuple[str, ...]:

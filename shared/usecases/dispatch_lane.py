@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -18,6 +18,7 @@ from shared.providers.base import ProviderAdapter, Reply, Request
 from shared.usecases.ports import (
     DispatchRequest,
     Downloads,
+    FactStore,
     Files,
     Limiter,
     ProviderApi,
@@ -62,6 +63,7 @@ class Advance(StrEnum):
     KEPT = "kept"  # everything owed is in the bucket
     KEPT_PART = "kept_part"  # some of it is, the rest has its own message
     NOT_KEPT = "not_kept"  # a result can never be kept
+    REFRESHED = "refreshed"  # the provider said what it offers, or what is left of our account
     RESUMED = "resumed"  # pushes that waited for a token are queued again
 
 
@@ -82,6 +84,7 @@ class DispatchLane:
     """The collaborators of everything that is done towards providers.
 
     apis: by provider name. public_url: base of the callback URLs, without a final slash.
+    asked_at: by provider, when this process last had it asked for our account.
     """
 
     tracker: Tracker
@@ -91,7 +94,9 @@ class DispatchLane:
     downloads: Downloads
     files: Files
     shops: ShopStore
+    facts: FactStore
     public_url: str
+    asked_at: dict[str, datetime] = field(default_factory=dict)
 
     def has_share(self, adapter: ProviderAdapter, ceiling: int) -> bool:
         """Take one call of our share of the provider's limit, if there is one left."""

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from shared.domain.cursors import jobs_scope, make_cursor, read_cursor
 from shared.domain.filters import JobFilter
+from shared.domain.ids import iso
 from shared.domain.job import Job
 from shared.domain.status import PushStatus
 from shared.usecases.ports import JobStore
@@ -122,21 +123,12 @@ def row(cells: Iterable[Cell]) -> str:
     return out.getvalue()
 
 
-def instant(at: datetime) -> str:
-    """Write an instant as the API does.
-
-    >>> instant(datetime.fromisoformat("2026-11-22T12:00:00+00:00"))
-    '2026-11-22T12:00:00.000Z'
-    """
-    return at.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
-
-
 def _safe(cell: Cell) -> str | int:
     """Return a cell that no spreadsheet takes for a formula (numbers are none)."""
     if cell is None:
         return ""
     if isinstance(cell, datetime):
-        return instant(cell)
+        return iso(cell)
     if isinstance(cell, int):
         return cell
     return f"'{cell}" if _FORMULA.match(cell) else cell

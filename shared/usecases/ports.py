@@ -21,6 +21,7 @@ from shared.domain.keys import Agent, KeyHolder, ShopKey
 from shared.domain.shop import Shop
 from shared.domain.statistics import Tally
 from shared.domain.templates import Template
+from shared.domain.tools import Fact, FactKind
 from shared.providers.base import Reply, Request
 
 
@@ -474,6 +475,29 @@ class TemplateStore(Protocol):
         ...
 
 
+class FactStore(Protocol):
+    """What providers said last beside jobs. All methods may raise StoreUnavailableError."""
+
+    def facts(self, provider: str) -> Mapping[FactKind, Fact]:
+        """Read what is known of a provider, with one call."""
+        ...
+
+    def claim_fact(self, provider: str, kind: FactKind, now: datetime, *, for_s: float) -> bool:
+        """Note that somebody has the provider asked now.
+
+        False when somebody else did within the last `for_s`: then it is being asked.
+        """
+        ...
+
+    def put_fact(self, provider: str, kind: FactKind, value: Any, at: datetime) -> None:
+        """Store what a provider said; nothing happens when something newer is there."""
+        ...
+
+    def fail_fact(self, provider: str, kind: FactKind, at: datetime) -> None:
+        """Note that asking came to nothing; what was said before stays."""
+        ...
+
+
 class Limiter(Protocol):
     """Our share of a provider's rate limit, over all functions."""
 
@@ -530,13 +554,22 @@ class PollManyRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshRequest:
+    """Ask a provider for its tools, or for our account, unless it was asked within `age_s`."""
+
+    provider: str
+    kind: FactKind
+    age_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BulkRequest:
     """Do the next chunk of this bulk job. A hint: the job's own cursor says where it is."""
 
     ref: JobRef
 
 
-type DispatchMessage = DispatchRequest | ResumePushesRequest | PollManyRequest
+type DispatchMessage = DispatchRequest | ResumePushesRequest | PollManyRequest | RefreshRequest
 
 
 class Outbox(Protocol):

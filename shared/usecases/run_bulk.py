@@ -31,7 +31,7 @@ from shared.domain.events import Source
 from shared.domain.ids import JobRef, is_job_id
 from shared.domain.job import Job
 from shared.domain.status import Outcome
-from shared.usecases.bulk_actions import AlreadyActedError, act, marking
+from shared.usecases.bulk_actions import AlreadyActedError, act, marking, planning
 from shared.usecases.duty_lane import DutyLane
 from shared.usecases.expand_batch import cancel_made, expand, keep_batch
 from shared.usecases.identify_caller import Caller, CallerKind
@@ -127,7 +127,7 @@ def _run(lane: BulkLane, job: Job) -> Bulk:
         caller = _caller(job, work)
         if job.bulk_cursor is None:
             keep_batch(lane.works, job, work)
-        chunk = expand(lane.tracker, lane.shops, lane.files, caller, job, work)
+        chunk = expand(planning(lane.tracker), lane.shops, lane.files, caller, job, work)
     else:
         chunk = _act_on_chunk(lane, job, action, work)
     return _book(lane, job, work, chunk)

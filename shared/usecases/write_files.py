@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from shared.domain.bulk import BulkAction, ChunkResult, file_key, read_filter
 from shared.domain.errors import InvariantError, NotFoundError, StoreUnavailableError
-from shared.domain.ids import JobRef, is_job_id
+from shared.domain.ids import JobRef, is_job_id, iso
 from shared.domain.job import NO_OUTPUT, Job, Output
 from shared.domain.storage import EXPORTS_KEPT_FOR, export_folder, slug
 from shared.domain.zips import Entry, ending, header
@@ -169,7 +169,7 @@ def _finish(
     told = {
         "fileName": out.draft.memo["fileName"],
         "bytes": out.draft.size_bytes,
-        "expiresAt": export_jobs.instant(tracker.now() + EXPORTS_KEPT_FOR),
+        "expiresAt": iso(tracker.now() + EXPORTS_KEPT_FOR),
     }
     result = told | dict(form.told(out.draft))
     return ChunkResult(successful=0, refused={}, position=None, result=result)

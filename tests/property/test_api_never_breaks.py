@@ -108,6 +108,8 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Any:
     def make() -> World:
         made = World()
         made.has(*JOBS)
+        # What nobody ever said is answered with 503.
+        made.provider_said(balance=1000, upscale_4x=2)
         monkeypatch.setattr(wiring, "api_app", made.app)
         return made
 

@@ -25,6 +25,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 import shared.gateways.downloads
+import shared.gateways.dynamo_facts
 import shared.gateways.dynamo_limiter
 import shared.gateways.provider_http
 import shared.gateways.shopify_http
@@ -44,6 +45,7 @@ from shared.domain.statistics import Scope, Tally, contribution, scopes
 from shared.gateways.aws import AwsClients
 from shared.gateways.dynamo_jobs import DynamoJobStore
 from shared.gateways.memory import InMemoryJobStore, InMemoryLimiter, InMemoryShopStore
+from shared.gateways.memory_facts import InMemoryFactStore
 from shared.usecases.ports import JobStore
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.table import dynamo_client, make_table
@@ -279,6 +281,9 @@ class World:
         patch.setattr(wiring, "DynamoShopStore", lambda *_, **__: shops_port)
         limiters = shared.gateways.dynamo_limiter
         patch.setattr(limiters, "DynamoLimiter", lambda *_, **__: limiter_port)
+        facts_port = ProbedPort(self.probe, "facts", InMemoryFactStore())
+        facts = shared.gateways.dynamo_facts
+        patch.setattr(facts, "DynamoFactStore", lambda *_, **__: facts_port)
         return store
 
     def _wire(self, patch: pytest.MonkeyPatch, engine: Engine) -> None:

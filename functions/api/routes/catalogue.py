@@ -1,16 +1,37 @@
-"""Routes about what jobs are made of: templates."""
+"""Routes about what jobs are made of: templates, the provider's tools and credits."""
+
+from typing import Any
 
 from functions.api.calls import Action, Answer, Call
-from shared.bodies.catalogue import NewTemplateBody, TemplateBody
+from shared.bodies.catalogue import NewTemplateBody, ProviderQuery, TemplateBody
 from shared.bodies.requests import ShopQuery
-from shared.catalogue_representation import template_json
+from shared.catalogue_representation import account_json, template_json, tool_json
 from shared.domain.templates import Template
+from shared.representation import instant
 from shared.usecases.keep_templates import (
     change_template,
     create_template,
     delete_template,
     read_template,
 )
+from shared.usecases.read_provider import Shown, read_account, read_tools
+
+
+def list_tools(call: Call, query: ProviderQuery) -> Answer:
+    """List the provider's tools."""
+    shown = read_tools(call.app.tracker, call.app.catalog, query.provider)
+    return _shown(query, shown, {"tools": [tool_json(tool) for tool in shown.value]})
+
+
+def credits_(call: Call, query: ProviderQuery) -> Answer:
+    """Read what is left of our account."""
+    shown = read_account(call.app.tracker, call.app.catalog, query.provider)
+    return _shown(query, shown, {"credits": account_json(shown.value)})
+
+
+def _shown(query: ProviderQuery, shown: Shown[Any], what: dict[str, Any]) -> Answer:
+    told = {"fetchedAt": instant(shown.fetched_at), "stale": shown.is_stale}
+    return Answer(body={"success": True, "provider": query.provider, **what, **told})
 
 
 def list_templates(call: Call, query: ShopQuery) -> Answer:
@@ -49,6 +70,8 @@ def _answer(template: Template, status: int = 200) -> Answer:
 
 
 ACTIONS: dict[str, Action] = {
+    "listTools": list_tools,
+    "readCredits": credits_,
     "listTemplates": list_templates,
     "createTemplate": create,
     "readTemplate": read,

@@ -33,7 +33,7 @@ ROUTES = (
         query=ShopQuery,
         body=BatchBody,
         answers={202: "BatchAnswer"},
-        errors=(404, 413),
+        errors=(402, 404, 413),
         once=True,
     ),
     Route(

@@ -1,10 +1,28 @@
-"""Routes about what jobs are made of: templates."""
+"""Routes about what jobs are made of: templates, the provider's tools and credits."""
 
-from shared.bodies.catalogue import NewTemplateBody, TemplateBody
+from shared.bodies.catalogue import NewTemplateBody, ProviderQuery, TemplateBody
 from shared.bodies.requests import ShopQuery
 from shared.bodies.route import Route
 
 ROUTES = (
+    Route(
+        method="GET",
+        path="/api/tools",
+        name="listTools",
+        summary="The provider's tools with what it quotes, as it told them at fetchedAt: asked "
+        "again when that is over five minutes ago; waits up to 8 s.",
+        query=ProviderQuery,
+        answers={200: "ToolsAnswer"},
+    ),
+    Route(
+        method="GET",
+        path="/api/admin/credits",
+        name="readCredits",
+        summary="What is left of the account at the provider, which all shops share.",
+        query=ProviderQuery,
+        answers={200: "CreditsAnswer"},
+        for_admins=True,
+    ),
     Route(
         method="GET",
         path="/api/templates",
