@@ -1,4 +1,4 @@
-"""Templates, tools and credits as JSON."""
+"""Products, templates, tools and credits as JSON."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from shared.domain.job import Priority
 from shared.domain.templates import Template
 from shared.domain.tools import Account, Tool
 from shared.representation import instant, safe
+from shared.usecases.ports import CatalogueProduct
 
 
 def template_json(template: Template) -> dict[str, Any]:
@@ -54,4 +55,26 @@ def account_json(account: Account) -> dict[str, Any]:
         "planStatus": account.plan_status,
         "creditsIncluded": account.credits_included,
         "renewsAt": instant(account.renews_at),
+    }
+
+
+def product_json(product: CatalogueProduct) -> dict[str, Any]:
+    """Describe a product and its images."""
+    images = [
+        {
+            "id": image.media_id,
+            "url": image.url,
+            "alt": image.alt,
+            "width": image.width,
+            "height": image.height,
+        }
+        for image in product.images
+    ]
+    return {
+        "id": product.product_id,
+        "title": product.title,
+        "handle": product.handle,
+        "status": product.status,
+        "mediaCount": product.media_count,
+        "images": images,
     }

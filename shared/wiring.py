@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from shared.usecases.dispatch_lane import DispatchLane
     from shared.usecases.identify_caller import Doors
     from shared.usecases.install_shop import ShopInstaller
+    from shared.usecases.list_products import Storefront
     from shared.usecases.ports import (
         BulkRequest,
         Erasures,
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
         PushRequest,
         Receipts,
         ReceivedMessages,
+        ShopAdmin,
+        ShopAdmins,
         TemplateStore,
         TokenBox,
         TokenService,
@@ -178,6 +181,7 @@ class ApiApp:
     erasures: "Erasures"
     templates: "TemplateStore"
     catalog: "Catalog"
+    storefront: "Storefront"
     files: Files
     secrets: Secrets
     clock: Clock
@@ -213,6 +217,26 @@ class _TokensOnDemand:
         return self._tokens.refresh(shop, refresh_token)
 
 
+class _AdminsOnDemand:
+    """The shops' Admin API. httpx is imported by the first who looks at products."""
+
+    def __init__(self, base_url: str, version: str, clock: Clock) -> None:
+        self._base_url = base_url
+        self._version = version
+        self._clock = clock
+
+    @cached_property
+    def _admins(self) -> "ShopAdmins":
+        from shared.gateways.shopify import ShopifyAdmins
+        from shared.gateways.shopify_http import make_client
+
+        return ShopifyAdmins(make_client(), self._base_url, self._version, self._clock)
+
+    def open(self, shop: str, token: str) -> "ShopAdmin":
+        """Return the shop's API (see ShopAdmins)."""
+        return self._admins.open(shop, token)
+
+
 @cache
 def api_app() -> ApiApp:
     """Put functions/api together. Raises SettingsError."""
@@ -226,6 +250,8 @@ def api_app() -> ApiApp:
     from shared.usecases.identify_caller import Doors
     from shared.usecases.install_shop import ShopInstaller
     from shared.usecases.key_ring import KeyRing
+    from shared.usecases.list_products import Storefront
+    from shared.usecases.shop_access import ShopAccess
 
     settings = ApiSettings.load()
     secrets = _secrets(
@@ -274,6 +300,18 @@ def api_app() -> ApiApp:
         erasures=DynamoErasures(dynamo, settings.table_name, clock=tracker.clock),
         templates=DynamoTemplateStore(dynamo, settings.table_name, clock=tracker.clock),
         catalog=catalog,
+        storefront=Storefront(
+            access=ShopAccess(
+                shops=shops,
+                tokens=installer.tokens,
+                box=installer.box,
+                secrets=secrets,
+                clock=tracker.clock,
+            ),
+            admins=_AdminsOnDemand(
+                settings.shopify_base_url, settings.shopify_api_version, tracker.clock
+            ),
+        ),
         files=S3Files(clients().client("s3"), settings.output_bucket),
         secrets=secrets,
         clock=tracker.clock,

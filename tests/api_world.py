@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import httpx
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from openapi_schema_validator import OAS31Validator
 
 from functions.api.app import handler
 from functions.api.version import VERSION
+from local.shopify_simulator import Simulator
 from shared import wiring
 from shared.bodies.contract import ROUTES
 from shared.bodies.openapi import document
@@ -29,12 +31,15 @@ from shared.gateways.memory_erasures import InMemoryErasures
 from shared.gateways.memory_facts import InMemoryFactStore
 from shared.gateways.memory_keys import InMemoryKeyStore, InMemoryReceipts
 from shared.gateways.memory_templates import InMemoryTemplateStore
+from shared.gateways.shopify import ShopifyAdmins
 from shared.providers.pikcel import PikcelAdapter
 from shared.usecases.identify_caller import Doors
 from shared.usecases.install_shop import ShopInstaller
 from shared.usecases.key_ring import KeyRing
+from shared.usecases.list_products import Storefront
 from shared.usecases.provider_catalog import Catalog
 from shared.usecases.run_bulk import BulkLane
+from shared.usecases.shop_access import ShopAccess
 from shared.usecases.tracker import Tracker
 from tests.builders import SHOP
 from tests.fakes.clock import FakeClock
@@ -48,6 +53,7 @@ from tests.fakes.uploads import FakeUploads
 EVENTS = Path(__file__).parents[1] / "events"
 ADMIN = "admin-key-1"
 CLIENT_ID, CLIENT_SECRET = "client-id", "client-secret"
+SHOPIFY_URL = "http://127.0.0.1:8790"
 
 DOCUMENT = document(ROUTES, VERSION)
 
@@ -124,6 +130,19 @@ class World:
             clock=self.clock,
         )
 
+        self.shopify = Simulator(SHOPIFY_URL, clock=lambda: self.clock.now().timestamp())
+        http = httpx.Client(transport=self.shopify.transport())
+        self.storefront = Storefront(
+            access=ShopAccess(
+                shops=self.shops,
+                tokens=self.tokens,
+                box=self.installer.box,
+                secrets=self.secrets,
+                clock=self.clock,
+            ),
+            admins=ShopifyAdmins(http, SHOPIFY_URL + "/{shop}", "2026-10", self.clock),
+        )
+
     def app(self) -> wiring.ApiApp:
         return wiring.ApiApp(
             tracker=self.tracker,
@@ -136,6 +155,7 @@ class World:
             erasures=self.erasures,
             templates=self.templates,
             catalog=self.catalog,
+            storefront=self.storefront,
             files=self.files,
             secrets=self.secrets,
             clock=self.clock,

@@ -2,12 +2,31 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from shared.bodies.requests import AltText, Id, Input, Prose, ShopQuery, Title, small_object
+from shared.bodies.requests import (
+    AltText,
+    CursorQuery,
+    Id,
+    Input,
+    Prose,
+    ShopQuery,
+    Title,
+    small_object,
+    whole_number,
+)
 from shared.domain.templates import MAX_PARAMETERS_BYTES
 
 Presets = Annotated[dict[str, Any], AfterValidator(small_object(MAX_PARAMETERS_BYTES))]
+
+
+class ProductsQuery(CursorQuery):
+    """Which products."""
+
+    q: Annotated[str, StringConstraints(max_length=200)] | None = Field(
+        None, description="Words, or how they begin; in titles, and wherever Shopify searches."
+    )
+    limit: Annotated[int, BeforeValidator(whole_number), Field(ge=1, le=50)] = 20
 
 
 class ProviderQuery(ShopQuery):

@@ -11,6 +11,34 @@ from shared.bodies.answers import Instant, _Answer, _Success
 from shared.domain.job import Priority
 
 
+class ProductImageJson(_Answer):
+    """An image of a product. url: Shopify's public address, fit for inputImageUrl."""
+
+    id: str
+    url: str
+    alt: str | None
+    width: int | None
+    height: int | None
+
+
+class ProductJson(_Answer):
+    """A product of the shop."""
+
+    id: str
+    title: str
+    handle: str | None
+    status: str | None = Field(description="Shopify's word: ACTIVE, DRAFT, ARCHIVED, …")
+    media_count: int
+    images: list[ProductImageJson] = Field(description="The first ten that are ready.")
+
+
+class ProductsAnswer(_Success):
+    """A page of the shop's products, by title."""
+
+    products: list[ProductJson]
+    next_cursor: str | None = Field(description="null at the end.")
+
+
 class ToolJson(_Answer):
     """A tool of a provider's."""
 

@@ -22,8 +22,9 @@ ERRORS = {
     "`insufficient_credits`: nor does what is left of the account at the provider",
     403: "`forbidden`: another shop's login, or nobody who may do this",
     404: "`not_found`: no such thing, or another shop's",
-    409: "`wrong_status`, `job_active`, `provider_job_taken`, `already_running` or "
-    "`not_a_worker_job`",
+    409: "`wrong_status`, `job_active`, `provider_job_taken`, `already_running`, "
+    "`not_a_worker_job`; of products: `shop_not_installed`, `token_dead`, `missing_scope` or "
+    "`shop_…`",
     413: "`too_large`",
     422: "`idempotency_key_reused`: the key came with another body before",
     500: "`internal_error`: our fault",

@@ -880,11 +880,49 @@ class ProductOutline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogueImage:
+    """One image of a product: its public address, and its size in pixels."""
+
+    media_id: str
+    url: str
+    alt: str | None
+    width: int | None
+    height: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogueProduct:
+    """One product as the catalogue shows it.
+
+    status: Shopify's word. images: the first ten that are ready. media_count: of all.
+    """
+
+    product_id: str
+    title: str
+    handle: str | None
+    status: str | None
+    media_count: int
+    images: tuple[CatalogueImage, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductPage:
+    """A page of the catalogue. position: where the next one starts, None at the end."""
+
+    products: tuple[CatalogueProduct, ...]
+    position: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShopLook:
     """What exists of the ids asked for; those that do not exist are left out."""
 
     media: Mapping[str, MediaFile]
     products: Mapping[str, ProductMedia]
+
+
+# What `ShopAdmin.list_products` refuses a position with.
+INVALID_CURSOR = "invalid_cursor"
 
 
 class ShopAdmin(Protocol):
@@ -910,6 +948,16 @@ class ShopAdmin(Protocol):
 
     def outline(self, product_ids: Sequence[str]) -> Mapping[str, ProductOutline]:
         """Read products by id, cheaply; those that do not exist are left out."""
+        ...
+
+    def list_products(self, search: str | None, *, first: int, after: str | None) -> ProductPage:
+        """Read a page of the catalogue, by title.
+
+        Parameters
+            search: in Shopify's syntax; None: all. after: a page's `position`.
+
+        ShopRefusedError INVALID_CURSOR for a position that Shopify does not know (any more).
+        """
         ...
 
     def stage(self, files: Sequence[FileToStage]) -> StagedAnswer:

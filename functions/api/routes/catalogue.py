@@ -1,11 +1,11 @@
-"""Routes about what jobs are made of: templates, the provider's tools and credits."""
+"""Routes about what jobs are made of: products, templates, the provider's tools and credits."""
 
 from typing import Any
 
 from functions.api.calls import Action, Answer, Call
-from shared.bodies.catalogue import NewTemplateBody, ProviderQuery, TemplateBody
+from shared.bodies.catalogue import NewTemplateBody, ProductsQuery, ProviderQuery, TemplateBody
 from shared.bodies.requests import ShopQuery
-from shared.catalogue_representation import account_json, template_json, tool_json
+from shared.catalogue_representation import account_json, product_json, template_json, tool_json
 from shared.domain.templates import Template
 from shared.representation import instant
 from shared.usecases.keep_templates import (
@@ -14,7 +14,22 @@ from shared.usecases.keep_templates import (
     delete_template,
     read_template,
 )
+from shared.usecases.list_products import list_products
 from shared.usecases.read_provider import Shown, read_account, read_tools
+
+
+def products(call: Call, query: ProductsQuery) -> Answer:
+    """List the shop's products."""
+    found = list_products(
+        call.app.storefront,
+        call.caller.require_shop(),
+        query.q,
+        limit=query.limit,
+        cursor=query.cursor,
+        cursor_secrets=call.cursor_secrets(),
+    )
+    shown = [product_json(product) for product in found.products]
+    return Answer(body={"success": True, "products": shown, "nextCursor": found.next_cursor})
 
 
 def list_tools(call: Call, query: ProviderQuery) -> Answer:
@@ -70,6 +85,7 @@ def _answer(template: Template, status: int = 200) -> Answer:
 
 
 ACTIONS: dict[str, Action] = {
+    "listProducts": products,
     "listTools": list_tools,
     "readCredits": credits_,
     "listTemplates": list_templates,

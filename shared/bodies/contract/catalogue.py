@@ -1,10 +1,19 @@
-"""Routes about what jobs are made of: templates, the provider's tools and credits."""
+"""Routes about what jobs are made of: products, templates, the provider's tools and credits."""
 
-from shared.bodies.catalogue import NewTemplateBody, ProviderQuery, TemplateBody
+from shared.bodies.catalogue import NewTemplateBody, ProductsQuery, ProviderQuery, TemplateBody
 from shared.bodies.requests import ShopQuery
 from shared.bodies.route import Route
 
 ROUTES = (
+    Route(
+        method="GET",
+        path="/api/products",
+        name="listProducts",
+        summary="A page of the shop's products with their images, from Shopify, by title.",
+        query=ProductsQuery,
+        answers={200: "ProductsAnswer"},
+        errors=(409,),
+    ),
     Route(
         method="GET",
         path="/api/tools",
