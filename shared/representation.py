@@ -137,10 +137,10 @@ def _what(job: Job) -> dict[str, Any]:
 def _result(job: Job, link: LinkMaker, now: datetime | None) -> Any:
     """Describe the result; of a bulk job that wrote a file, with a link to it."""
     key = file_key(job) if job.status is JobStatus.COMPLETED else None
-    if key is None or job.result is None:
+    expires_at = (job.result or {}).get("expiresAt")
+    if key is None or not isinstance(expires_at, str):
         return safe(job.result)
-    expires_at = str(job.result.get("expiresAt"))
-    is_there = now is None or expires_at > str(instant(now))
+    is_there = now is None or expires_at > iso(now)
     return safe(job.result) | {"url": link(key) if is_there else None}
 
 

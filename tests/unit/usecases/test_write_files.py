@@ -3,6 +3,7 @@
 import csv
 import io
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -21,6 +22,8 @@ from shared.usecases import file_drafts
 from shared.usecases.cancel_job import cancel_job
 from shared.usecases.delete_job import delete_job
 from shared.usecases.export_jobs import COLUMNS, export_jobs
+from shared.usecases.file_drafts import MIN_PART_BYTES
+from shared.usecases.ports import Page
 from shared.usecases.retry_job import retry_job
 from shared.usecases.run_bulk import Bulk
 from shared.usecases.start_bulk import create_bulk_job
@@ -158,6 +161,49 @@ def test_a_file_lies_where_the_shop_is_erased(world: FileWorld) -> None:
     written = [key for key in world.files.stored if bulk.job_id in key]
     assert written
     assert all(key.startswith(prefixes_of(SHOP)) for key in written)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_lines_take_a_thousand_messages_of_few_calls_each(
+    world: FileWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In memory that does not grow: a draft is never more than a part."""
+    pages, job = 1000, a_job(name="x" * 40)
+    calls: Counter[str] = Counter()
+    largest = 0  # of what was sent
+
+    def page(_wanted: JobFilter, *, limit: int, position: str | None = None) -> Page:
+        number = int(position or 0) + 1
+        calls["list_jobs"] += 1
+        assert limit == 100
+        end = None if number == pages else str(number)
+        return Page(jobs=(job,) * limit, position=end, is_complete=False)
+
+    def watch(target: object, name: str) -> None:
+        real = getattr(target, name)
+
+        def call(*args: Any, **more: Any) -> Any:
+            nonlocal largest
+            calls[name] += 1
+            if name == "put_part" or "draft-" in args[0]:
+                sent = [len(each) for each in args if isinstance(each, bytes)]
+                largest = max([largest, *sent])
+            return real(*args, **more)
+
+        monkeypatch.setattr(target, name, call)
+
+    bulk = world.start(BulkAction.EXPORT)
+    monkeypatch.setattr(world.store, "list_jobs", page)
+    watch(world.files, "put")
+    watch(world.files, "get")
+    watch(world.uploads, "put_part")
+    done = world.finish(bulk)
+    assert (done.result or {})["rows"] == 100_000
+    assert calls["list_jobs"] == pages
+    assert calls["get"] == pages
+    assert calls["put"] == pages + 1  # the last one is the file, by the bucket itself
+    assert calls["put_part"] == -(-(done.result or {})["bytes"] // MIN_PART_BYTES)
+    assert largest < MIN_PART_BYTES + 1024 * 1024
 
 
 # --- archives ---------------------------------------------------------------------------
