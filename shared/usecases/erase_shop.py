@@ -150,7 +150,11 @@ class EraseWork:
         raise StoreUnavailableError("The job is being changed by too many at once; try again.")
 
     def _find_files(self, job: Job) -> Sequence[str]:
-        return self._lane.files.find(_folder(job.shop), limit=PAGE)
+        for prefix in prefixes_of(job.shop):
+            found = self._lane.files.find(prefix, limit=PAGE)
+            if found:
+                return found
+        return ()
 
     def _erase_files(self, _job: Job, names: Sequence[str]) -> None:
         self._lane.files.remove(names)
@@ -160,9 +164,13 @@ type _Find = Callable[[Job], Sequence[str]]
 type _Erase = Callable[[Job, Sequence[str]], None]
 
 
-def _folder(shop: str) -> str:
-    """Return where everything of a shop lies in the bucket."""
-    return f"shops/{shop}/"
+def prefixes_of(shop: str) -> tuple[str, ...]:
+    """Return the prefixes of all that is kept for a shop in the bucket.
+
+    >>> prefixes_of("a.myshopify.com")
+    ('shops/a.myshopify.com/', 'exports/a.myshopify.com/')
+    """
+    return f"shops/{shop}/", f"exports/{shop}/"
 
 
 def _counts(part: str, found: Sequence[str]) -> Mapping[str, int]:

@@ -66,7 +66,7 @@ def furnish(world: ShopWorld, shop: str = SHOP) -> None:
     kept = world.has(a_kept_job(shop=shop, outputs=(output,), attempt=attempt))
     world.store.note(kept, an_entry(body=b"raw"))
     world.files.put(f"shops/{shop}/jobs/{kept.job_id}/1-0.png", b"png", "image/png")
-    world.files.put(f"shops/{shop}/exports/all.csv", b"csv", "text/csv")
+    world.files.put(f"exports/{shop}/x/all.csv", b"csv", "text/csv")
     gone = world.store.create(a_completed_job(shop=shop, attempt={"provider_job_id": f"{n}-gone"}))
     world.store.delete(gone)
     batch_id = a_job_id()
