@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 BACKUP_DAYS = 35
+UPLOAD_DAYS = 1
 DEAD_LETTER_DAYS = 14
 
 
@@ -58,6 +59,8 @@ def kind_of_item(name: str) -> str:
 _KINDS = {
     "BATCH": "batches",
     "BULK": "workLists",
+    "DELIVERY": "deliveries",
+    "HOOK": "endpoints",
     "IDEM": "receipts",
     "PRICE": "prices",
     "TEMPLATE": "templates",
@@ -81,6 +84,11 @@ def remainders(report: ErasureReport) -> tuple[Remainder, ...]:
             where="queues",
             what="messages with the shop's domain and the ids of jobs, if any were not received",
             days=DEAD_LETTER_DAYS,
+        ),
+        Remainder(
+            where="the bucket",
+            what="parts of uploads that were broken off, if there are any",
+            days=UPLOAD_DAYS,
         ),
         Remainder(
             where="the shop at Shopify",
