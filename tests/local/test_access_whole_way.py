@@ -6,16 +6,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
 
 from local.pikcel_simulator.delivery import sign
-from local.stack import running_stack
-
-if TYPE_CHECKING:
-    from local.stack import Stack
+from local.stack import Stack
 
 pytestmark = pytest.mark.slow
 
@@ -23,10 +20,8 @@ SHOP, OTHER_SHOP = "first.myshopify.com", "second.myshopify.com"
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    with running_stack(auth=True) as running:
-        running.set_schedule(enabled=False)
-        yield running
+def stack(shared_stack: Stack) -> Stack:
+    return shared_stack
 
 
 @pytest.fixture
@@ -50,6 +45,7 @@ def key_of(admin: httpx.Client, shop: str) -> Any:
     return sent(admin.post("/api/shop/keys?shop=" + shop, json={"name": "program"}), 201)
 
 
+@pytest.mark.feature("shop keys")
 def test_a_shops_key_acts_for_its_shop_until_it_is_revoked(
     stack: Stack, admin: httpx.Client
 ) -> None:
@@ -75,6 +71,7 @@ def test_a_shops_key_acts_for_its_shop_until_it_is_revoked(
         stack.wait_until(refused, 45, "the key to be forgotten everywhere")
 
 
+@pytest.mark.feature("monthly budget", "shop settings")
 def test_a_budget_holds_however_many_calls_come_at_once(stack: Stack, admin: httpx.Client) -> None:
     shop = "saver.myshopify.com"
     admin.headers["X-Shop"] = shop
@@ -94,6 +91,7 @@ def test_a_budget_holds_however_many_calls_come_at_once(stack: Stack, admin: htt
     assert sent(admin.get("/api/shop"))["shop"]["spent"]["costMicros"] == 900
 
 
+@pytest.mark.feature("agents", "agent tasks", "administrators", "administrators' actions")
 def test_an_agent_works_on_its_own_jobs_and_administrators_on_all(
     stack: Stack, admin: httpx.Client
 ) -> None:
@@ -135,6 +133,7 @@ def test_an_agent_works_on_its_own_jobs_and_administrators_on_all(
         stack.wait_until(refused, 45, "the agent's key to be forgotten everywhere")
 
 
+@pytest.mark.feature("Idempotency-Key")
 def test_the_same_call_is_done_once(stack: Stack, admin: httpx.Client) -> None:
     admin.headers["X-Shop"] = "once.myshopify.com"
     job_id = sent(admin.post("/api/jobs", json={"name": "x"}), 202)["job"]["id"]
@@ -161,6 +160,7 @@ def test_the_same_call_is_done_once(stack: Stack, admin: httpx.Client) -> None:
     assert len(sent(admin.get("/api/shop/keys"))["keys"]) == 1
 
 
+@pytest.mark.feature("parked deliveries")
 def test_a_delivery_without_a_job_is_adopted(stack: Stack, admin: httpx.Client) -> None:
     lost = {"jobId": "pk_lost", "status": "failed", "error": "No face", "creditsUsed": 3}
     body = json.dumps(lost).encode()

@@ -157,6 +157,7 @@ def furnish(merchant: Merchant) -> dict[str, Any]:
     return {"active": active["id"], "image": image, "key": key}
 
 
+@pytest.mark.feature("offline tokens", "erasure of a shop")
 def test_from_installation_to_erasure_and_back(stack: Stack, merchant_of: Open) -> None:
     merchant, other = merchant_of("leaver"), merchant_of("stayer")
     made, theirs = furnish(merchant), furnish(other)
@@ -254,6 +255,7 @@ def test_requests_about_customers_are_acknowledged_and_nothing_is_kept(
     assert not any("john@example.com" in line or "191167" in line for line in lines)
 
 
+@pytest.mark.feature("Shopify's webhooks")
 def test_only_shopify_is_believed_and_only_about_the_shop_it_signed_for(
     stack: Stack, merchant_of: Open
 ) -> None:
@@ -278,6 +280,7 @@ def test_only_shopify_is_believed_and_only_about_the_shop_it_signed_for(
     assert httpx.post(url, content=b"\xff\xfe").status_code == 401
 
 
+@pytest.mark.feature("retention")
 def test_ended_jobs_go_when_the_shop_wants_them_no_longer(stack: Stack, merchant_of: Open) -> None:
     merchant = merchant_of("tidy")
     store = merchant.store()
