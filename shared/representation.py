@@ -4,6 +4,7 @@ camelCase, every field always there, null if unknown; instants are ISO 8601 UTC 
 milliseconds and `Z`; integers beyond 2^53 are strings, because JavaScript would round them.
 """
 
+import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -106,7 +107,29 @@ def log_json(entry: LogEntry) -> dict[str, Any]:
         "outcome": entry.outcome.value,
         "proof": entry.proof.value if entry.proof else None,
         "message": entry.message,
+        "nativeStatus": entry.native_status,
+        "hasPayload": entry.has_payload,
+        "hasBody": entry.has_body,
     }
+
+
+def raw_json(body: bytes | None) -> dict[str, Any]:
+    """Describe a raw delivery: as text where it is text, else in base64.
+
+    Text full of control characters takes six characters for each in JSON: base64 is shorter.
+
+    >>> raw_json(b'{"id": 1}')["body"], raw_json(b"\\xff")
+    ('{"id": 1}', {'body': '/w==', 'bodyEncoding': 'base64'})
+    """
+    if body is None:
+        return {"body": None, "bodyEncoding": None}
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        text = None
+    if text is None or len(json.dumps(text, ensure_ascii=False)) > 2 * len(text) + 2:
+        return {"body": base64.b64encode(body).decode(), "bodyEncoding": "base64"}
+    return {"body": text, "bodyEncoding": "text"}
 
 
 def _what(job: Job) -> dict[str, Any]:

@@ -310,9 +310,12 @@ def logged(caplog: pytest.LogCaptureFixture) -> str:
     return "\n".join(str(vars(record)) for record in caplog.records)
 
 
-def path_of(route: Route, value: str) -> str:
-    """Return a route's path with every parameter filled in."""
-    return "/".join(value if part.startswith("{") else part for part in route.path.split("/"))
+def path_of(route: Route, value: str, **named: str) -> str:
+    """Return a route's path with every parameter filled in: with its own value, or with `value`."""
+    return "/".join(
+        named.get(part[1:-1], value) if part.startswith("{") else part
+        for part in route.path.split("/")
+    )
 
 
 def template_path(method: str, path: str) -> str | None:

@@ -131,7 +131,8 @@ class JobJson(_Answer):
 
 
 class LogJson(_Answer):
-    """One line of a timeline. proof: what a delivery's signature proves."""
+    """One line of a timeline. proof: what a delivery's signature proves. hasPayload, hasBody: what
+    can be read beside it."""
 
     id: str
     at: Instant
@@ -143,6 +144,9 @@ class LogJson(_Answer):
     outcome: Outcome
     proof: Proof | None
     message: str
+    native_status: str | None = Field(description="The actor's own word for what happened.")
+    has_payload: bool
+    has_body: bool = Field(description="The raw delivery is kept (30 days); false for agents.")
 
 
 class _Sums(_Answer):
@@ -367,6 +371,21 @@ class LogsAnswer(_Success):
     logs: list[LogJson]
     next_cursor: str | None
     dropped: int
+
+
+class NewLogAnswer(_Success):
+    """The entry as it is on the timeline."""
+
+    log: LogJson
+
+
+class LogAnswer(NewLogAnswer):
+    """One entry. request, response: its payloads. body: the raw delivery, as data."""
+
+    body: str | None
+    body_encoding: Literal["text", "base64"] | None
+    request: Any
+    response: Any
 
 
 class StatisticsAnswer(_Success):

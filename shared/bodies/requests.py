@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from shared.domain.events import Source
 from shared.domain.ids import is_shop
 from shared.domain.status import SPELLINGS, JobStatus, PushStatus, read_status
 from shared.usecases.read_statistics import GroupBy
@@ -40,7 +41,8 @@ _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Take text without control characters, line ends among them."""
     if _CONTROL.search(text):
         raise ValueError("must not hold control characters")
     return text
@@ -152,11 +154,11 @@ def _short(most: int) -> StringConstraints:
     return StringConstraints(strip_whitespace=True, min_length=1, max_length=most)
 
 
-Id = Annotated[str, _short(128), AfterValidator(_one_line)]
-Title = Annotated[str, _short(300), AfterValidator(_one_line)]
+Id = Annotated[str, _short(128), AfterValidator(one_line)]
+Title = Annotated[str, _short(300), AfterValidator(one_line)]
 Prose = Annotated[str, _short(5000), AfterValidator(_lines)]
 AltText = Annotated[str, _short(512), AfterValidator(_lines)]
-Url = Annotated[str, _short(2048), AfterValidator(_one_line)]
+Url = Annotated[str, _short(2048), AfterValidator(one_line)]
 Object = Annotated[dict[str, Any], AfterValidator(small_object(MAX_OBJECT_BYTES))]
 Instant = Annotated[datetime, BeforeValidator(read_instant), _INSTANT_SCHEMA]
 ProductId = Annotated[
@@ -238,8 +240,12 @@ class ListQuery(JobConditions, CursorQuery):
 
 
 class LogQuery(CursorQuery):
-    """Which part of a timeline."""
+    """Which part of a timeline. Filters come before the limit."""
 
+    source: Source | None = None
+    actor: Id | None = Field(
+        None, description="As entries have it, or without what is before its colon: an agent's id."
+    )
     limit: PageSize = 50
 
 

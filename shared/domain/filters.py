@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.domain.events import LogEntry, Source
 from shared.domain.job import Job
 from shared.domain.statistics import BULK_TYPE_PREFIX
 from shared.domain.status import JobStatus, PushStatus
@@ -52,6 +53,42 @@ class JobFilter:
             and (self.created_to is None or job.created_at < self.created_to)
             and (self.text is None or _contains(job, self.text.casefold()))
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilter:
+    """Which entries of a timeline; None means any.
+
+    actor: as the entry has it (`agent:…`), or without what it says before the colon.
+    """
+
+    source: Source | None = None
+    actor: str | None = None
+
+    @property
+    def is_unfiltered(self) -> bool:
+        """Whether every entry is asked for."""
+        return self == LogFilter()
+
+    def matches(self, entry: LogEntry) -> bool:
+        """Tell whether the entry is asked for.
+
+        >>> from shared.domain.status import Outcome
+        >>> entry = LogEntry(
+        ...     entry_id="1",
+        ...     at=datetime(2026, 1, 1),
+        ...     source=Source.WORKER,
+        ...     outcome=Outcome.NOTED,
+        ...     message="",
+        ...     actor="agent:a1",
+        ... )
+        >>> [LogFilter(actor=name).matches(entry) for name in ("a1", "agent:a1", "a", "agent")]
+        [True, True, False, False]
+        """
+        if self.source not in (None, entry.source):
+            return False
+        names = (entry.actor, (entry.actor or "").partition(":")[2] or None)
+        return self.actor is None or self.actor in names
 
 
 def _is_bulk(job: Job) -> bool:

@@ -11,6 +11,7 @@ from math import ceil
 from typing import Any
 
 from shared.domain.errors import ConflictError
+from shared.domain.events import Remark
 from shared.domain.job import WORKER_FAILED, Counts, Job, Priority, Sample
 from shared.domain.lifecycle import Decision
 from shared.domain.statistics import is_uncounted
@@ -37,6 +38,7 @@ class Report:
     status: in our words; native: in the worker's. counts: all absolute, integers ≥ 0.
     attempt: which attempt it is about (None: the current one). progress: percent, used where
     there are no counts to compute it from. metadata: added to what there is, by key.
+    remark: what is to be on the timeline of it, whatever the report amounts to.
     A report that says nothing at all is a heartbeat.
     """
 
@@ -49,6 +51,7 @@ class Report:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     result: Mapping[str, Any] | None = None
     error: str | None = None
+    remark: Remark | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

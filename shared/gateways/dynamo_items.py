@@ -37,6 +37,7 @@ LINK_SK = "LINK"
 SHOP_SK = "SHOP"
 JOB_PREFIX = "JOB#"
 BODY_PREFIX = "BODY#"
+PAYLOAD_PREFIX = "PAYLOAD#"
 PARKED_PREFIX = "PARKED#"
 
 
@@ -80,6 +81,11 @@ def log_pk(ref: JobRef) -> str:
 def body_key(ref: JobRef, entry_id: str) -> Item:
     """Return the key of the raw delivery behind an entry."""
     return key(log_pk(ref), BODY_PREFIX + entry_id)
+
+
+def payload_key(ref: JobRef, entry_id: str) -> Item:
+    """Return the key of the payload beside an entry."""
+    return key(log_pk(ref), PAYLOAD_PREFIX + entry_id)
 
 
 def link_pk(provider: str, provider_job_id: str) -> str:
@@ -474,7 +480,11 @@ _ENTRY_KINDS: Mapping[str, _Kind] = {
     "from_status": _word(JobStatus),
     "to_status": _word(JobStatus),
     "proof": _word(Proof),
+    "native_status": _TEXT,
     "body_sha256": _TEXT,
+    "has_body": _FLAG,
+    "payload_key": _TEXT,
+    "has_payload": _FLAG,
 }
 _SHOP_KINDS: Mapping[str, _Kind] = {
     "version": _NUMBER,
@@ -501,7 +511,11 @@ _SHOP_KINDS: Mapping[str, _Kind] = {
 
 def _write(kinds: Mapping[str, _Kind], record: object) -> Item:
     values = ((name, kind, getattr(record, name)) for name, kind in kinds.items())
-    return {name: kind.write(value) for name, kind, value in values if value is not None}
+    return {
+        name: kind.write(value)
+        for name, kind, value in values
+        if value is not None and value is not False
+    }
 
 
 def _read(kinds: Mapping[str, _Kind], item: Mapping[str, Value]) -> dict[str, Any]:
@@ -516,6 +530,11 @@ def entry_item(ref: JobRef, entry: LogEntry) -> Item:
 def read_entry(item: Mapping[str, Value]) -> LogEntry:
     """Read the item of a timeline entry."""
     return LogEntry(entry_id=item["sk"]["S"], **_read(_ENTRY_KINDS, item))
+
+
+def payload_item(ref: JobRef, entry_id: str, packed: bytes) -> Item:
+    """Return the item of an entry's payload, gzipped. It stays as long as the entry."""
+    return payload_key(ref, entry_id) | {"payload": {"B": packed}}
 
 
 def body_item(ref: JobRef, entry_id: str, packed: bytes, until: datetime) -> Item:

@@ -99,7 +99,7 @@ def reassign_job(
             after = set_aside(tracker, lifecycle.retry(job, now), budget)
         after = replace(after, agent_id=agent_id, native_status=ASSIGNED, updated_at=now)
         former = f" (before: {job.agent_id})" if job.agent_id else ""
-        return after, _note(caller, f"Assigned to {agent.name}{former}.")
+        return after, _note(caller, f"Assigned to {agent.name}{former}.", ASSIGNED)
 
     return tracker.change(ref, decide, ceiling=budget)
 
@@ -115,5 +115,11 @@ def list_parked(store: JobStore, now: datetime, *, limit: int) -> list[ParkedEve
     return found
 
 
-def _note(caller: Caller, message: str) -> Note:
-    return Note(source=caller.source, actor=caller.actor, outcome=Outcome.APPLIED, message=message)
+def _note(caller: Caller, message: str, native_status: str | None = None) -> Note:
+    return Note(
+        source=caller.source,
+        actor=caller.actor,
+        outcome=Outcome.APPLIED,
+        message=message,
+        native_status=native_status,
+    )

@@ -14,7 +14,7 @@ from shared.domain.batch import Batch, BatchSums
 from shared.domain.budget import Budget, Spending
 from shared.domain.erasure import ErasureReport
 from shared.domain.events import Link, LogEntry, ParkedEvent
-from shared.domain.filters import JobFilter
+from shared.domain.filters import JobFilter, LogFilter
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.keys import Agent, KeyHolder, ShopKey
@@ -23,6 +23,8 @@ from shared.domain.statistics import Tally
 from shared.domain.templates import Template
 from shared.domain.tools import Fact, FactKind
 from shared.providers.base import Reply, Request
+
+_EVERY_ENTRY = LogFilter()
 
 
 class Clock(Protocol):
@@ -163,13 +165,19 @@ class JobStore(Protocol):
         """
         ...
 
-    def note(self, ref: JobRef, entry: LogEntry) -> None:
-        """Put an entry without effect on the timeline (at most 500 a job, then only counted)."""
+    def note(self, ref: JobRef, entry: LogEntry) -> bool:
+        """Put an entry without effect on the timeline (at most 500 a job, then only counted).
+
+        Returns whether it is kept: False also when the job is gone.
+        """
         ...
 
-    def delete(self, job: Job) -> None:
+    def delete(self, job: Job) -> list[str]:
         """Delete the job, its timeline and its share of the statistics; links become
-        tombstones. Raises VersionConflictError."""
+        tombstones. Returns the keys of the timeline's payloads that lie in the bucket.
+
+        Raises VersionConflictError.
+        """
         ...
 
     def erase(self, ref: JobRef) -> None:
@@ -181,8 +189,30 @@ class JobStore(Protocol):
         """
         ...
 
-    def log(self, ref: JobRef, *, limit: int, position: str | None = None) -> LogPage:
-        """Read the timeline, newest first (without the raw deliveries, see `body`)."""
+    def log(
+        self,
+        ref: JobRef,
+        *,
+        limit: int,
+        position: str | None = None,
+        wanted: LogFilter = _EVERY_ENTRY,
+    ) -> LogPage:
+        """Read the timeline, newest first (see `body` and `payload` for what lies beside it).
+
+        A filter is applied before the limit.
+        """
+        ...
+
+    def entry(self, ref: JobRef, entry_id: str) -> LogEntry | None:
+        """Read one entry of the timeline consistently; None if there is none."""
+        ...
+
+    def payload(self, ref: JobRef, entry_id: str) -> bytes | None:
+        """Read the payload that lies beside an entry; None if there is none, or in the bucket."""
+        ...
+
+    def log_files(self, ref: JobRef) -> list[str]:
+        """Read the keys of the timeline's payloads that lie in the bucket."""
         ...
 
     def body(self, ref: JobRef, entry_id: str) -> bytes | None:

@@ -4,6 +4,7 @@ that are done once. On the real local stack, with the template's policies enforc
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -131,6 +132,45 @@ def test_an_agent_works_on_its_own_jobs_and_administrators_on_all(
             return second.get("/api/jobs").status_code == 401
 
         stack.wait_until(refused, 45, "the agent's key to be forgotten everywhere")
+
+
+@pytest.mark.feature("payloads")
+def test_what_an_agent_got_and_gave_is_read_entry_by_entry(
+    stack: Stack, admin: httpx.Client
+) -> None:
+    admin.headers["X-Shop"] = "payloads.myshopify.com"
+    made = sent(admin.post("/api/admin/agents", json={"name": "writer"}), 201)
+    with calls(stack, made["secret"]) as agent:
+        job_id = sent(agent.post("/api/jobs", json={"name": "Write a text"}), 202)["job"]["id"]
+        path = f"/api/jobs/{job_id}"
+        prompt = {"prompt": "Write about mugs.", "seed": 2**60}
+        small = sent(agent.post(f"{path}/logs", json={"requestPayload": prompt}), 201)["log"]
+        big = [random.Random(1).randbytes(30_000).hex()]
+        report = {"status": "completed", "log": {"responsePayload": big, "message": "Done."}}
+        sent(agent.patch(path, json=report))
+        own = sent(agent.get(f"{path}/logs", params={"actor": made["agent"]["id"]}))["logs"]
+        assert [log["hasPayload"] for log in own] == [True, True, False]
+        assert "Done." in own[0]["message"]
+        found = sent(agent.get(f"{path}/logs/{own[0]['id']}"))
+        assert (found["request"], found["response"], found["body"]) == (None, big, None)
+    read = sent(admin.get(f"{path}/logs/{small['id']}"))
+    assert read["request"] == {"prompt": "Write about mugs.", "seed": str(2**60)}
+    assert sent(admin.get(f"{path}/logs", params={"source": "sweep"}))["logs"] == []
+    folder = f"shops/payloads.myshopify.com/jobs/{job_id}/"
+    assert stored(stack, folder) == [f"{folder}logs/{own[0]['id']}.json"]
+    sent(admin.delete(path))
+    assert admin.get(f"{path}/logs/{small['id']}").status_code == 404
+    assert stored(stack, folder) == []
+
+
+def stored(stack: Stack, prefix: str) -> list[str]:
+    """Return what lies under a prefix, in whichever bucket."""
+    s3 = stack.client("s3")
+    found = (
+        s3.list_objects_v2(Bucket=bucket["Name"], Prefix=prefix).get("Contents", [])
+        for bucket in s3.list_buckets()["Buckets"]
+    )
+    return [each["Key"] for contents in found for each in contents]
 
 
 @pytest.mark.feature("Idempotency-Key")

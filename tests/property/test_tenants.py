@@ -73,6 +73,7 @@ class Tenants:
         for message in ("a", "b"):
             note = _note(world, message)
             world.store.note(self.jobs[0].ref, note)
+            self.log_id = note.entry_id
         log = world.get(f"/api/jobs/{job_id}/logs", query={"limit": "1"}).json["nextCursor"]
         self.cursors = [cursor for cursor in (*cursors, log) if cursor]
         assert len(self.cursors) == 3
@@ -100,6 +101,7 @@ def _note(world: World, message: str) -> Any:
         source=Source.USER,
         outcome=Outcome.NOTED,
         message=f"{MARK} {message}",
+        payload=json.dumps({"request": MARK}).encode(),
     )
 
 
@@ -151,12 +153,14 @@ def test_the_other_shop_gets_nothing_by_any_route(fresh: Any, data: st.DataObjec
                     body["templateId"] = tenants.template_id
             if route.body is ActionBody and data.draw(st.booleans()):
                 body = data.draw(st.sampled_from(_many(tenants)))
+            if route.name == "appendLog":
+                body = {"message": "theirs", "requestPayload": [1]}
             if route.method == "PATCH" and data.draw(st.booleans()):
                 body = {"processed": 1} | (body if "{jobId}" not in route.path else {})
         as_user = data.draw(st.booleans())
         reply = world.call(
             route.method,
-            path_of(route, job.job_id),
+            path_of(route, job.job_id, logId=tenants.log_id),
             shop=None if as_user else OTHER_SHOP,
             key=world.id_token(shop=OTHER_SHOP) if as_user else "admin-key-1",
             query=query,

@@ -9,13 +9,14 @@ from functions.api.filters import job_filter
 from functions.api.once import idempotency_of
 from shared.bodies.requests import CreateBody, ListQuery, LogQuery, OutputQuery, ShopQuery
 from shared.domain.errors import ForbiddenError, InvalidRequestError, NotFoundError, TooLargeError
+from shared.domain.filters import LogFilter
 from shared.domain.job import PIKCEL, Job, Priority
-from shared.representation import etag, job_json, log_json
+from shared.representation import etag, job_json, log_json, raw_json, safe
 from shared.usecases.create_job import NewJob, create_job
 from shared.usecases.delete_job import delete_job
 from shared.usecases.keep_templates import with_template
 from shared.usecases.list_jobs import JobList, list_jobs, list_jobs_by_id
-from shared.usecases.read_log import read_log
+from shared.usecases.read_log import read_log, read_log_entry
 
 # Lambda answers with at most 6 MB.
 MAX_ANSWER_BYTES = 5_000_000
@@ -106,7 +107,9 @@ def logs(call: Call, job_id: str, query: LogQuery) -> Answer:
     """Read a job's timeline."""
     timeline = read_log(
         call.app.tracker.store,
+        call.caller,
         call.ref(job_id),
+        LogFilter(source=query.source, actor=query.actor),
         limit=query.limit,
         cursor=query.cursor,
         cursor_secrets=call.cursor_secrets(),
@@ -119,6 +122,15 @@ def logs(call: Call, job_id: str, query: LogQuery) -> Answer:
             "dropped": timeline.dropped,
         }
     )
+
+
+def log(call: Call, job_id: str, log_id: str, query: ShopQuery) -> Answer:
+    """Read one entry of a timeline, with what lies beside it."""
+    app, ref = call.app, call.ref(job_id)
+    found = read_log_entry(app.tracker.store, app.files, call.caller, ref, log_id.lower())
+    payload = {"request": safe(found.payload.request), "response": safe(found.payload.response)}
+    body = {"success": True, "log": log_json(found.entry), **raw_json(found.body), **payload}
+    return Answer(body=body)
 
 
 def output(call: Call, job_id: str, query: OutputQuery) -> Answer:
@@ -185,5 +197,6 @@ ACTIONS: dict[str, Action] = {
     "readJob": read,
     "deleteJob": delete,
     "readLogs": logs,
+    "readLog": log,
     "downloadOutput": output,
 }
