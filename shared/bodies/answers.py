@@ -160,13 +160,18 @@ class _Sums(_Answer):
     average_processing_time: float = Field(description="In ms, over completed jobs.")
     total_credits_used: BigInteger
     total_cost_micros: BigInteger
+    average_cost_micros: float = Field(description="Over jobs that ended.")
 
 
-class StatisticsJson(_Sums):
-    """Sums over the shop's jobs."""
-
+class _LiveSums(_Sums):
     pending: int
     processing: int
+
+
+class StatisticsJson(_LiveSums):
+    """Sums over the shop's jobs."""
+
+    time_saved_hours: float = Field(description="Five minutes a completed job.")
 
 
 class DayJson(_Sums):
@@ -175,7 +180,7 @@ class DayJson(_Sums):
     date: str
 
 
-class GroupJson(StatisticsJson):
+class GroupJson(_LiveSums):
     """Sums over the jobs of one project, tool, type or status."""
 
     key: str
@@ -250,7 +255,11 @@ class BatchJson(_Answer):
     progress: Annotated[int, Field(ge=0, le=100)]
     status: BatchStatus = Field(description="partial: some completed, some failed.")
     parameters: dict[str, Any]
+    success_rate: Annotated[float, Field(ge=0, le=100)] = Field(
+        description="Completed of completed and failed, in percent."
+    )
     total_credits_used: BigInteger
+    total_cost_micros: BigInteger
     started_at: Instant | None
     completed_at: Instant | None
     created_at: Instant

@@ -115,6 +115,11 @@ class BatchView:
         return min(99, ended * 100 // self.total) if self.total else 0
 
     @property
+    def success_rate(self) -> float:
+        """Completed of completed and failed, in percent (0-100); 0 if there are none."""
+        return Tally(completed=self.completed, failed=self.failed).success_rate
+
+    @property
     def is_over(self) -> bool:
         """Whether every job has ended, and none is still to be made."""
         return not self.is_expanding and self.active == 0

@@ -680,6 +680,8 @@ def test_the_sums_are_exact_and_describe_the_jobs_that_exist(world: World) -> No
         "averageProcessingTime": 2000.0,
         "totalCreditsUsed": 6,
         "totalCostMicros": str(2**53 + 6),
+        "averageCostMicros": (2**53 + 6) / 4,
+        "timeSavedHours": 0.2,
     }
     assert world.get("/api/jobs/pending-count").json == {
         "success": True,
@@ -720,9 +722,37 @@ def test_the_sums_are_split_as_asked(
     assert [(group["key"], group["total"]) for group in groups] == expected
 
 
+def test_each_status_has_its_own_cost_and_averages(world: World) -> None:
+    def booked(number: int, **said: int) -> dict[str, Any]:
+        return {"provider_job_id": f"pk_{number}", **said}
+
+    failed = {"status": JobStatus.FAILED, "outputs": ()}
+    world.has(
+        a_completed_job(attempt=booked(1, credits=2, cost_micros=100, processing_ms=1_000)),
+        a_completed_job(attempt=booked(2, credits=3, cost_micros=101, processing_ms=4_000)),
+        a_completed_job(**failed, attempt=booked(3, credits=1, cost_micros=40, processing_ms=9)),
+        a_completed_job(**failed, attempt=booked(4)),
+    )
+    answer = world.get("/api/jobs/stats", query={"groupBy": "status"}).json
+    groups = {group["key"]: group for group in answer["groups"]}
+    names = ("total", "totalCreditsUsed", "totalCostMicros", "averageCostMicros")
+    shown = {key: [group[name] for name in names] for key, group in groups.items()}
+    assert shown == {
+        "pending": [0, 0, 0, 0],
+        "processing": [0, 0, 0, 0],
+        "completed": [2, 5, 201, 100.5],
+        "failed": [2, 1, 40, 20.0],
+        "cancelled": [0, 0, 0, 0],
+    }
+    assert groups["completed"]["averageProcessingTime"] == 2_500
+    assert groups["failed"]["averageProcessingTime"] == 0
+    assert answer["stats"]["averageCostMicros"] == 241 / 4
+
+
 def test_no_jobs_are_no_division_by_zero(world: World) -> None:
     stats = world.get("/api/jobs/stats").json["stats"]
-    assert (stats["successRate"], stats["averageProcessingTime"], stats["total"]) == (0, 0, 0)
+    names = ("successRate", "averageProcessingTime", "averageCostMicros", "timeSavedHours", "total")
+    assert [stats[name] for name in names] == [0, 0, 0, 0, 0]
 
 
 def _some_of_each(world: World) -> None:

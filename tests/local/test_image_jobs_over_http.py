@@ -200,8 +200,11 @@ def test_a_retry_is_a_new_attempt_with_a_price_of_its_own(page: Page) -> None:
     assert (done["attempt"], done["retryCount"], done["errorMessage"]) == (2, 1, None)
     assert done["providerJobId"] != failed["providerJobId"]
     assert done["creditsUsed"] > failed["creditsUsed"]
-    stats = shop.get("/api/jobs/stats")["stats"]
+    answer = shop.get("/api/jobs/stats", groupBy="status")
+    stats = answer["stats"]
     assert (stats["completed"], stats["totalCreditsUsed"]) == (1, done["creditsUsed"])
+    spent = {group["key"]: group["totalCreditsUsed"] for group in answer["groups"]}
+    assert (spent["completed"], spent["failed"]) == (done["creditsUsed"], 0)
 
 
 @pytest.mark.feature("cancel", "delete")
@@ -242,8 +245,10 @@ def test_a_project_is_listed_searched_and_summed_up(page: Page) -> None:
     sums = answer["stats"]
     assert [sums[name] for name in ("total", "pending", "completed", "failed")] == [4, 1, 2, 1]
     assert sums["successRate"] == pytest.approx(200 / 3)
+    assert sums["timeSavedHours"] == 0.2
     groups = {group["key"]: group for group in answer["groups"]}
-    assert groups["spring"]["totalCostMicros"] == 2_000
+    spring_costs = groups["spring"]["totalCostMicros"], groups["spring"]["averageCostMicros"]
+    assert spring_costs == (2_000, 1_000)
     assert groups["autumn"]["completed"] == 1
     assert [day["completed"] for day in answer["days"]] == [2]
 

@@ -24,6 +24,7 @@ def statistics(call: Call, query: StatisticsQuery) -> Answer:
             "pending": found.pending,
             "processing": found.processing,
             **_sums(found.tally, found.pending + found.processing),
+            "timeSavedHours": found.saved_hours,
         },
     }
     if found.days is not None:
@@ -61,6 +62,7 @@ def _sums(tally: Tally, active: int) -> dict[str, Any]:
         "averageProcessingTime": tally.average_processing_ms,
         "totalCreditsUsed": safe(tally.credits),
         "totalCostMicros": safe(tally.cost_micros),
+        "averageCostMicros": tally.average_cost_micros,
     }
 
 
