@@ -18,6 +18,7 @@ def job_filter(shop: str, given: JobConditions, *, ascending: bool = False) -> J
         agent_id=given.agent_id,
         created_from=given.from_,
         created_to=given.to,
+        scheduled_before=given.scheduled_before,
         text=given.q,
         ascending=ascending,
     )

@@ -139,7 +139,8 @@ def _shop_name(text: str) -> str:
     return text
 
 
-def _soon(at: datetime) -> datetime:
+def soon(at: datetime) -> datetime:
+    """Take an instant of this century or the next."""
     # Whether it lies in the past is nobody's concern: then the job starts at once.
     if at.year > 2200:
         raise ValueError("is too far away")
@@ -219,6 +220,9 @@ class JobConditions(_Input):
     agent_id: Id | None = None
     from_: Instant | None = Field(None, alias="from", description="Created then or later.")
     to: Instant | None = Field(None, description="Created before then.")
+    scheduled_before: Instant | None = Field(
+        None, description="Whose scheduledAt is before then, or that have none: what may begin."
+    )
     q: Annotated[str, StringConstraints(max_length=200)] | None = Field(
         None, description="Part of an id, title, name, tool or error; case does not matter."
     )
@@ -310,7 +314,7 @@ class CreateBody(_Input):
     agent_id: Id | None = None
     auto_push: bool | None = Field(None, description="Else the shop's setting, else false.")
     alt_text: AltText | None = None
-    scheduled_at: Annotated[Instant, AfterValidator(_soon)] | None = None
+    scheduled_at: Annotated[Instant, AfterValidator(soon)] | None = None
     total: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
         None, description="How many items a worker's job is about."
     )

@@ -14,7 +14,17 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from shared.bodies.requests import Id, Object, Prose, ShopQuery, Title, one_line, whole_number
+from shared.bodies.requests import (
+    Id,
+    Instant,
+    Object,
+    Prose,
+    ShopQuery,
+    Title,
+    one_line,
+    soon,
+    whole_number,
+)
 from shared.domain.status import read_status
 
 MAX_MESSAGE = 1_000
@@ -111,6 +121,12 @@ class PatchBody(ReportFields):
     description: Prose | None = None
     acceptance_criteria: Prose | None = None
     priority: Literal["low", "normal", "high", "urgent"] | None = None
+    scheduled_at: Annotated[Instant, AfterValidator(soon)] | None = Field(
+        None, description="null, or the past: now. Until the job has been sent to its provider."
+    )
+    agent_id: Id | None = Field(
+        None, description="The agent that is to do a worker's job: `assigned`; null: nobody."
+    )
 
 
 class SyncReportBody(ReportFields):

@@ -13,7 +13,8 @@ from shared.domain.status import JobStatus, PushStatus
 class JobFilter:
     """All conditions must hold; None means any.
 
-    created_from is inclusive, created_to exclusive. text: a substring of ids, titles, names,
+    created_from is inclusive, created_to exclusive. scheduled_before: those that wait for no time,
+    or for one before it. text: a substring of ids, titles, names,
     tool or error, case ignored. ascending: oldest first. Our own bulk jobs are listed only
     when their type is asked for.
     """
@@ -29,6 +30,7 @@ class JobFilter:
     agent_id: str | None = None
     created_from: datetime | None = None
     created_to: datetime | None = None
+    scheduled_before: datetime | None = None
     text: str | None = None
     ascending: bool = False
 
@@ -51,8 +53,14 @@ class JobFilter:
             and self.agent_id in (None, job.agent_id)
             and (self.created_from is None or job.created_at >= self.created_from)
             and (self.created_to is None or job.created_at < self.created_to)
+            and self._is_scheduled_before(job)
             and (self.text is None or _contains(job, self.text.casefold()))
         )
+
+    def _is_scheduled_before(self, job: Job) -> bool:
+        if self.scheduled_before is None or job.scheduled_at is None:
+            return True
+        return job.scheduled_at < self.scheduled_before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,9 @@ from shared.domain.status import JobState, JobStatus, PushStatus
 WORKER = "worker"
 PIKCEL = "pikcel"
 
+# The native word of a pending job that an agent is to do.
+ASSIGNED = "assigned"
+
 # A presumed failure: we guessed. A real completion overrides it.
 TIMED_OUT = "timed_out"
 DISPATCH_UNKNOWN = "dispatch_unknown"

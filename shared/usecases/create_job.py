@@ -17,7 +17,7 @@ from shared.domain.errors import (
     VersionConflictError,
 )
 from shared.domain.ids import JobRef
-from shared.domain.job import PIKCEL, WORKER, Attempt, Counts, Job, Priority
+from shared.domain.job import ASSIGNED, PIKCEL, WORKER, Attempt, Counts, Job, Priority
 from shared.domain.plan import schedule
 from shared.domain.reports import Report, apply_report
 from shared.domain.shop import Shop, check_is_open
@@ -126,6 +126,7 @@ def create_job(
         updated_at=now,
         provider=provider,
         type=wish.type or (TASK_TYPE if provider == WORKER else IMAGE_TYPE),
+        native_status=ASSIGNED if wish.agent_id and provider == WORKER else None,
         priority=wish.priority,
         tool_id=wish.tool_id,
         tool_name=tool_name(tracker, provider, wish.tool_id),

@@ -8,7 +8,7 @@ from shared.domain import reports
 from shared.domain.errors import ForbiddenError, NotFoundError, RejectedError, TooLargeError
 from shared.domain.events import Source
 from shared.domain.ids import JobRef
-from shared.domain.job import Job
+from shared.domain.job import ASSIGNED, Job
 from shared.domain.reports import Edit, Report
 from shared.domain.status import Outcome
 from shared.usecases.change_documents import change_documents
@@ -133,6 +133,7 @@ def _edited(caller: Caller, edit: Edit) -> Note:
         actor=caller.actor,
         outcome=Outcome.APPLIED,
         message=f"Edited: {names}.",
+        native_status=ASSIGNED if edit.changes.get("agent_id") else None,
     )
 
 

@@ -563,6 +563,14 @@ def test_every_filter_finds_the_one_job_and_they_combine(
     assert _ids(world.get("/api/jobs", query=query)) == [wanted.job_id]
 
 
+def test_what_may_begin_now_is_told_from_what_waits(world: World) -> None:
+    plain = world.has(a_job())
+    soon = world.has(a_job(scheduled_at=later(60)))
+    world.has(a_job(scheduled_at=later(61)))
+    query = {"scheduledBefore": later(61).isoformat(), "status": "pending", "sort": "createdAt"}
+    assert _ids(world.get("/api/jobs", query=query)) == [plain.job_id, soon.job_id]
+
+
 def test_the_end_of_a_period_is_exclusive(world: World) -> None:
     world.has(a_job(created_at=later(12 * 3600)))
     assert _ids(world.get("/api/jobs", query={"to": "2026-11-23"})) == []

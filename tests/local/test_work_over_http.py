@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,42 @@ def test_an_ended_job_moves_only_as_the_table_allows(api: httpx.Client) -> None:
     logs = api.get(f"/api/jobs/{job_id}/logs").json()["logs"]
     outcomes = [entry["outcome"] for entry in reversed(logs)]
     assert outcomes == ["applied", "applied", "applied", "late", "late"]
+
+
+@pytest.mark.feature("scheduled jobs")
+def test_a_scheduled_job_is_held_and_starts_by_itself(stack: Stack, api: httpx.Client) -> None:
+    def create(starts_in: timedelta, **wish: Any) -> Any:
+        at = (datetime.now(UTC) + starts_in).isoformat()
+        return (
+            api.post("/api/jobs", json={"scheduledAt": at, **wish}).raise_for_status().json()["job"]
+        )
+
+    def job(held: Any) -> Any:
+        return api.get(f"/api/jobs/{held['id']}").raise_for_status().json()["job"]
+
+    photo = {
+        "toolId": "background-removal",
+        "inputImageUrl": f"{stack.info.pikcel_url}/photos/blue-armchair.jpg",
+    }
+    tomorrow, soon = timedelta(days=1), timedelta(seconds=3)
+    later, dropped, started = (create(tomorrow, **photo) for _ in range(3))
+    image, task = create(soon, **photo), create(soon, type="SCHEDULED")
+    now = datetime.now(UTC).isoformat()
+    ready = api.get("/api/jobs", params={"scheduledBefore": now, "status": "pending"}).json()[
+        "jobs"
+    ]
+    assert later["id"] not in {each["id"] for each in ready}
+    api.post("/api/jobs/cancel", json={"jobId": dropped["id"]}).raise_for_status()
+    api.patch(f"/api/jobs/{started['id']}", json={"scheduledAt": None}).raise_for_status()
+    stack.wait_until(lambda: job(started)["status"] == "completed", 60, "the job started by hand")
+    assert job(image)["providerJobId"] is None  # nobody has swept
+    stack.set_schedule(enabled=True)
+    try:
+        stack.wait_until(lambda: job(image)["status"] == "completed", 120, "the scheduled job")
+    finally:
+        stack.set_schedule(enabled=False)
+    assert job(image)["startedAt"] >= image["scheduledAt"]
+    lines = api.get(f"/api/jobs/{task['id']}/logs").json()["logs"]
+    assert (lines[0]["source"], lines[0]["to"]) == ("sweep", "pending")
+    states = [(job(each)["status"], job(each)["providerJobId"]) for each in (later, dropped)]
+    assert states == [("pending", None), ("cancelled", None)]

@@ -29,11 +29,14 @@ from shared.representation import log_json
 from shared.sync_representation import LEVELS, export_row, log_line, sync_job
 from shared.usecases.append_log import append_log
 from shared.usecases.create_job import NewJob, create_job
+from shared.usecases.issue_keys import active_agent
 from shared.usecases.read_work import find_work, read_latest, read_work_page
 from shared.usecases.report_progress import report_progress
 
 _COUNTS = ("total", "processed", "successful", "failed", "created", "updated", "skipped")
-_EDITABLE = ("name", "description", "acceptance_criteria", "priority")
+_EDITABLE = (
+    *("name", "description", "acceptance_criteria", "priority", "scheduled_at", "agent_id"),
+)
 
 
 def patch(call: Call, job_id: str, query: ShopQuery, body: PatchBody) -> Answer:
@@ -41,6 +44,8 @@ def patch(call: Call, job_id: str, query: ShopQuery, body: PatchBody) -> Answer:
     edit, said = _edit(body), body.model_fields_set
     # Nothing at all is a heartbeat; an edit alone is none, even one that changes nothing.
     is_report = not said or bool(said - set(_EDITABLE))
+    if body.agent_id is not None and not call.caller.is_agent:
+        active_agent(call.app.keys, call.caller.require_shop(), body.agent_id)
     report = _report(body) if is_report else None
     if report is not None and body.log is not None:
         report = replace(report, remark=_remark(body.log))
