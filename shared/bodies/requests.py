@@ -23,6 +23,7 @@ from pydantic.alias_generators import to_camel
 
 from shared.domain.events import Source
 from shared.domain.ids import is_shop
+from shared.domain.job import PIKCEL
 from shared.domain.status import SPELLINGS, JobStatus, PushStatus, read_status
 from shared.usecases.read_statistics import GroupBy
 
@@ -239,6 +240,10 @@ class ListQuery(JobConditions, CursorQuery):
         ]
         | None
     ) = None
+    provider_job_id: Id | None = Field(
+        None, description="The job with this id at its provider, of whichever attempt."
+    )
+    provider: Id = Field(PIKCEL, description="Whose id that is.")
     sort: Literal["-createdAt", "createdAt"] = "-createdAt"
     limit: PageSize = 20
 

@@ -327,6 +327,10 @@ def test_a_batch_says_how_it_ended(world: World, ends: tuple[str, str], status: 
     assert now["failedJobs"] == ends.count("failed")
     assert now["cancelledJobs"] == ends.count("cancelled")
     assert now["totalCreditsUsed"] == 2 * ends.count("completed")
+    finished = ends.count("completed") + ends.count("failed")
+    assert now["successRate"] == (100 * ends.count("completed") / finished if finished else 0)
+    assert world.get("/api/batches", query={"status": status}).json["batches"] == [now]
+    assert world.get("/api/batches", query={"status": "pending"}).json["batches"] == []
     assert now["completedAt"] == now["updatedAt"] == "2026-11-22T12:00:10.000Z"
 
 
@@ -478,6 +482,9 @@ def test_batches_are_listed_newest_first_by_pages_and_are_one_shops(world: World
     rest = world.get("/api/batches", query={"limit": "2", "cursor": first["nextCursor"]}).json
     assert [b["id"] for b in first["batches"] + rest["batches"]] == names[::-1]
     assert rest["nextCursor"] is None
+    filtered = {"status": "pending", "limit": "2", "cursor": first["nextCursor"]}
+    assert world.get("/api/batches", query=filtered).status == 400
+    assert world.get("/api/batches", query={"status": "odd"}).status == 400
     assert world.get("/api/batches", shop=OTHER_SHOP).json["batches"] == []
     assert world.get(f"/api/batches/{names[0]}", shop=OTHER_SHOP).status == 404
     stolen = {"cursor": first["nextCursor"]}

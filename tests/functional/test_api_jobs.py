@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shared.domain import lifecycle
 from shared.domain.events import LogEntry, ParkedEvent, Proof, Source
 from shared.domain.ids import JobRef
 from shared.domain.job import Counts
@@ -581,6 +582,40 @@ def test_named_jobs_come_at_once_without_those_of_others(world: World) -> None:
     theirs = world.has(a_job(shop=OTHER_SHOP))
     reply = world.get("/api/jobs", query={"ids": f"{mine.job_id},{theirs.job_id},nonsense"})
     assert (_ids(reply), reply.json["total"]) == ([mine.job_id], 1)
+
+
+def test_a_job_is_found_by_what_its_provider_calls_it(world: World) -> None:
+    job = world.has(a_dispatched_job())
+    world.has(a_dispatched_job(shop=OTHER_SHOP, attempt={"provider_job_id": "pk_theirs"}))
+    again = lifecycle.retry(lifecycle.cancel(job, later(1)), later(2))
+    world.store.save(job, again)
+
+    def found(**query: str) -> Any:
+        return _ids(world.get("/api/jobs", query=query))
+
+    assert found(providerJobId="pk_1") == [job.job_id]
+    assert found(providerJobId="pk_1", provider="replicate") == []
+    assert found(providerJobId="pk_1", status="failed") == []
+    assert found(providerJobId="pk_theirs") == found(providerJobId="nobody") == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"providerJobId": "pk_1", "cursor": "x"},
+        {"providerJobId": "pk_1", "ids": "x"},
+        {"ids": "x", "cursor": "x"},
+    ],
+)
+def test_jobs_are_named_in_one_way(world: World, query: dict[str, str]) -> None:
+    reply = world.get("/api/jobs", query=query)
+    assert (reply.status, reply.code) == (400, "invalid_request")
+
+
+def test_a_provider_job_of_a_deleted_job_is_nobodys(world: World) -> None:
+    job = world.has(a_completed_job())
+    assert world.call("DELETE", f"/api/jobs/{job.job_id}").status == 200
+    assert _ids(world.get("/api/jobs", query={"providerJobId": "pk_1"})) == []
 
 
 def test_an_empty_parameter_counts_as_not_given(world: World) -> None:

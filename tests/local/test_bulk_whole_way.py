@@ -141,7 +141,7 @@ def test_the_results_of_a_batch_come_as_one_archive(running: Stack, batch: Any) 
     assert {row["jobId"] for row in rows} == {job["id"] for job in jobs}
 
 
-@pytest.mark.feature("bulk actions", "dry run")
+@pytest.mark.feature("bulk actions", "dry run", "administrators' bulk actions")
 def test_many_jobs_are_cancelled_retried_and_deleted_by_bulk_jobs(running: Stack) -> None:
     body = {"type": "report", "name": "bulk me"}
     ids = [running.post("/api/jobs", body)["job"]["id"] for _ in range(30)]
@@ -152,6 +152,11 @@ def test_many_jobs_are_cancelled_retried_and_deleted_by_bulk_jobs(running: Stack
     assert bulk["type"] == "bulk.cancel"
     done = running.ended(bulk["id"])
     assert (done["status"], done["successful"], done["failed"]) == ("completed", 30, 0)
+    (made, *_), (_, cancelled) = (
+        running.get(f"/api/jobs/{name}/logs")["logs"][::-1] for name in (bulk["id"], ids[0])
+    )
+    assert cancelled["actor"] == made["actor"]
+    assert made["actor"].startswith("admin:")
     retried = running.ended(running.post("/api/jobs/retry", {"jobIds": ids[:10]})["job"]["id"])
     assert retried["successful"] == 10
     deleted = running.ended(running.post("/api/jobs/delete", wanted)["job"]["id"])

@@ -159,6 +159,8 @@ def test_a_job_made_elsewhere_is_followed_from_its_registration_on(page: Page) -
     assert (job["providerJobId"], job["provider"]) == (provider_job_id, "pikcel")
     again = page.post("/api/jobs", {"pikcelJobId": provider_job_id}, 409)
     assert again["code"] == "provider_job_taken"
+    (named,) = page.get("/api/jobs", providerJobId=provider_job_id)["jobs"]
+    assert named["id"] == job["id"]
 
     def completed() -> bool:
         # PikcelAI was told of no webhook: only asking tells. It is asked once in ten seconds.

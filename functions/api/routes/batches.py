@@ -50,6 +50,7 @@ def list_(call: Call, query: BatchesQuery) -> Answer:
         limit=query.limit,
         cursor=query.cursor,
         cursor_secrets=call.cursor_secrets(),
+        status=query.status,
     )
     batches = [batch_json(view) for view in found.batches]
     return Answer(body={"success": True, "batches": batches, "nextCursor": found.next_cursor})

@@ -9,13 +9,19 @@ from functions.api.filters import job_filter
 from functions.api.once import idempotency_of
 from shared.bodies.requests import CreateBody, ListQuery, LogQuery, OutputQuery, ShopQuery
 from shared.domain.errors import ForbiddenError, InvalidRequestError, NotFoundError, TooLargeError
-from shared.domain.filters import LogFilter
+from shared.domain.filters import JobFilter, LogFilter
 from shared.domain.job import PIKCEL, Job, Priority
 from shared.representation import etag, job_json, log_json, raw_json, safe
 from shared.usecases.create_job import NewJob, create_job
 from shared.usecases.delete_job import delete_job
 from shared.usecases.keep_templates import with_template
-from shared.usecases.list_jobs import JobList, list_jobs, list_jobs_by_id
+from shared.usecases.list_jobs import (
+    JobList,
+    list_job_by_provider_id,
+    list_jobs,
+    list_jobs_by_id,
+)
+from shared.usecases.ports import JobStore
 from shared.usecases.read_log import read_log, read_log_entry
 
 # Lambda answers with at most 6 MB.
@@ -60,13 +66,8 @@ def list_(call: Call, query: ListQuery) -> Answer:
             raise ForbiddenError("An agent lists its own jobs only.")
         wanted = replace(wanted, agent_id=call.caller.agent_id)
     store = call.app.tracker.store
-    if query.ids is not None:
-        if query.cursor is not None:
-            raise InvalidRequestError(
-                "Named jobs come all at once, without a cursor.",
-                details=[{"field": "cursor", "message": "cannot be given with ids"}],
-            )
-        found = list_jobs_by_id(store, wanted, query.ids)
+    if query.ids is not None or query.provider_job_id is not None:
+        found = _named(store, wanted, query)
         body = _list_body(call, found)
         if _is_too_large(body):
             raise TooLargeError("These jobs are too large for one answer; ask for fewer at a time.")
@@ -161,6 +162,19 @@ def wish(given: dict[str, Any]) -> NewJob:
     if "priority" in given:
         given["priority"] = Priority(given["priority"])
     return NewJob(**given)
+
+
+def _named(store: JobStore, wanted: JobFilter, query: ListQuery) -> JobList:
+    ways = {"ids": query.ids, "providerJobId": query.provider_job_id, "cursor": query.cursor}
+    first, *others = [name for name, value in ways.items() if value is not None]
+    if others:
+        raise InvalidRequestError(
+            "Jobs are named in one way, and come all at once, without a cursor.",
+            details=[{"field": others[0], "message": f"cannot be given with {first}"}],
+        )
+    if query.provider_job_id is not None:
+        return list_job_by_provider_id(store, wanted, query.provider, query.provider_job_id)
+    return list_jobs_by_id(store, wanted, query.ids or ())
 
 
 def _list_body(call: Call, found: JobList) -> dict[str, Any]:
