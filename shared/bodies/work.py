@@ -115,7 +115,9 @@ class LogBody(BaseModel):
 class PatchBody(ReportFields):
     """A worker's report, or (while the job is pending) its owner's edit."""
 
-    log: LogBody | None = Field(None, description="Put on the timeline with this report.")
+    log: LogBody | None = Field(
+        None, description="Put on the timeline with this report; again if the report is sent again."
+    )
 
     name: Title | None = None
     description: Prose | None = None

@@ -121,7 +121,9 @@ def test_a_batch_is_summed_over_its_jobs(store: JobStore) -> None:
     for number, job in enumerate(jobs[:2]):
         ended = replace(job, status=JobStatus.FAILED, completed_at=later(10 + number))
         jobs[number] = store.save(job, ended)
-    wanted = BatchSums(tally=Tally(failed=2, credits=4), jobs=3, ended_at=later(11))
+    wanted = BatchSums(
+        tally=Tally(failed=2, credits=4, failed_credits=4), jobs=3, ended_at=later(11)
+    )
     assert store.batch_sums(SHOP, "b") == wanted
     assert wanted.ended_at is not None
     assert wanted.ended_at > START

@@ -186,6 +186,44 @@ def test_the_same_call_adds_one_entry(world: World) -> None:
     assert len(logs(world, job.job_id)) == 1
 
 
+class DiedError(Exception):
+    """The function ended in the middle: whatever came next did not happen."""
+
+
+CALLS = [("files", "put"), ("store", "note"), ("receipts", "finish")]
+
+
+@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("port", "name"), CALLS, ids=[name for _, name in CALLS])
+def test_an_entry_whose_call_died_is_made_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, port: str, name: str, is_done: bool
+) -> None:
+    job = world.has(a_worker_job())
+    call = getattr(getattr(world, port), name)
+
+    def dying(*arguments: Any) -> None:
+        if is_done:
+            call(*arguments)
+        raise DiedError
+
+    path, body = f"/api/jobs/{job.job_id}/logs", {"message": "x", "requestPayload": BIG}
+    headers = {"idempotency-key": "once"}
+    with monkeypatch.context() as patched:
+        patched.setattr(getattr(world, port), name, dying)
+        assert world.post(path, body, headers=headers).status == 500
+    assert all(read(world, job.job_id, log["id"])["request"] for log in logs(world, job.job_id))
+    world.clock.advance(61)
+    again = world.post(path, body, headers=headers)
+    assert again.status == 201
+    (log,) = logs(world, job.job_id)
+    assert log == again.json["log"]
+    assert read(world, job.job_id, log["id"])["request"] == BIG
+    assert log["hasPayload"] is True
+    other = world.post(path, {"message": "x"}, headers={"idempotency-key": "another"})
+    assert len(logs(world, job.job_id)) == 2
+    assert other.json["log"]["id"] != log["id"]
+
+
 def test_a_full_timeline_says_so_and_leaves_no_file(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,7 +57,8 @@ def patch(call: Call, job_id: str, query: ShopQuery, body: PatchBody) -> Answer:
 def append(call: Call, job_id: str, query: ShopQuery, body: LogBody) -> Answer:
     """Add an entry to a job's timeline."""
     app, ref = call.app, _ref(call, job_id)
-    entry = append_log(app.tracker, app.files, call.caller, ref, _remark(body))
+    remark = _remark(body)
+    entry = append_log(app.tracker, app.files, call.caller, ref, remark, idempotency=call.once)
     return Answer(status=201, body={"success": True, "log": log_json(entry)})
 
 
