@@ -112,7 +112,7 @@ def test_an_erased_job_leaves_no_timeline_no_link_nothing_parked_and_no_count(
 ) -> None:
     store = places.jobs
     store.park(a_parked_event())
-    job = store.create(a_completed_job(), entry=an_entry(body=b"raw"))
+    job = store.create(a_completed_job(), entry=an_entry(body=b"raw", payload=b"{}"))
     store.note(job.ref, an_entry(body=b"more"))
     store.erase(job.ref)
     assert store.get_many([job.ref]) == []
@@ -341,7 +341,7 @@ def furnish(client: Any, places: Places, shop: str = SHOP) -> None:
             batch_id="b",
             attempt={"provider_job_id": f"{n}-1", "reserved_credits": 3},
         ),
-        entry=an_entry(body=b"raw"),
+        entry=an_entry(body=b"raw", payload=b"{}"),
         idempotency=Idempotency(key="k", body_sha256="d"),
     )
     exclusive = store.create(a_worker_job(shop=shop, type="pull", exclusive=True))
@@ -460,6 +460,7 @@ FAMILIES = {
     "LIMIT#": "names no shop",
     "LINK#": "with its job, or tombstones",
     "LOG#": "with its job",
+    "PAYLOAD#": "with its job's timeline",
     "PARKED#": "with its job's link; else names no shop, TTL",
     "PRICE#": "items",
     "RUNNING#": "items",

@@ -107,6 +107,16 @@ def test_a_worker_learns_from_the_job_that_its_time_has_come(world: LaneWorld) -
     assert world.job(ref).updated_at == later(3600)
 
 
+def test_a_duty_of_ours_begins_at_its_time_without_a_word(world: LaneWorld) -> None:
+    ref = world.has(a_worker_job(type="bulk.retain", scheduled_at=later(3600)))
+    world.at(3599)
+    assert world.sweep().steps.total() == 0
+    world.at(3600)
+    assert world.sweep().steps[Step.BULK] == 1
+    assert world.sentences(ref) == []
+    assert [request.ref for request, _delay in world.outbox.bulks] == [ref]
+
+
 def test_a_look_that_came_too_early_is_planned_anew(world: LaneWorld) -> None:
     ref = world.has(a_dispatched_job(due_at=later(10)))
     world.at(10)
