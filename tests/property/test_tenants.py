@@ -143,20 +143,7 @@ def test_the_other_shop_gets_nothing_by_any_route(fresh: Any, data: st.DataObjec
         if data.draw(st.booleans()):
             # Half of the questions are well-formed, or most would end at their parameters.
             query = _understood(route, query)
-        body = None
-        if route.body is not None:
-            body = {"jobId": job.job_id}
-            if route.path == "/api/jobs":
-                number = data.draw(st.integers(1, 3))
-                body = {"pikcelJobId": f"{MARK}-{number}"}
-                if data.draw(st.booleans()):
-                    body["templateId"] = tenants.template_id
-            if route.body is ActionBody and data.draw(st.booleans()):
-                body = data.draw(st.sampled_from(_many(tenants)))
-            if route.name == "appendLog":
-                body = {"message": "theirs", "requestPayload": [1]}
-            if route.method == "PATCH" and data.draw(st.booleans()):
-                body = {"processed": 1} | (body if "{jobId}" not in route.path else {})
+        body = _said(data, tenants, route, job) if route.body is not None else None
         as_user = data.draw(st.booleans())
         reply = world.call(
             route.method,
@@ -171,6 +158,23 @@ def test_the_other_shop_gets_nothing_by_any_route(fresh: Any, data: st.DataObjec
     assert tenants.snapshot() == tenants.state
     assert all(request.ref.shop != SHOP for request in world.outbox.pushes)
     assert SHOP not in str(world.outbox.dispatches)
+
+
+def _said(data: st.DataObject, tenants: Tenants, route: Any, job: Any) -> dict[str, Any]:
+    """Return a body that names what is ours, or that fits the route at least."""
+    body = {"jobId": job.job_id}
+    if route.path == "/api/jobs":
+        number = data.draw(st.integers(1, 3))
+        body = {"pikcelJobId": f"{MARK}-{number}"}
+        if data.draw(st.booleans()):
+            body["templateId"] = tenants.template_id
+    if route.body is ActionBody and data.draw(st.booleans()):
+        body = data.draw(st.sampled_from(_many(tenants)))
+    if route.name == "appendLog":
+        body = {"message": "theirs", "requestPayload": [1]}
+    if route.method == "PATCH" and data.draw(st.booleans()):
+        body = {"processed": 1} | (body if "{jobId}" not in route.path else {})
+    return body
 
 
 def _many(tenants: Tenants) -> list[dict[str, Any]]:
