@@ -92,10 +92,15 @@ class BatchView:
 
     @property
     def _unmade(self) -> int:
-        """How many will never be made: whatever made the jobs has ended before them."""
+        """How many will never be made: whatever made the jobs has ended before them.
+
+        Those of a chunk that broke off are there without having been counted.
+        """
         if self.expansion is None or self.is_expanding:
             return 0
-        return max(0, self.batch.total - (self.expansion.counts.processed or 0))
+        counts = self.expansion.counts
+        seen_to = max(counts.processed or 0, self.sums.jobs + (counts.failed or 0))
+        return max(0, self.batch.total - seen_to)
 
     @property
     def _has_broken_off(self) -> bool:

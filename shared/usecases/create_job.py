@@ -192,6 +192,8 @@ def create_job(
         tracker.send_owed(None, created, now)
     else:
         _take_back(files, job)
+        if not caller.may_see(created):
+            raise ConflictError("The job made with this Idempotency-Key is another agent's by now.")
     if created.provider_job_id is None:
         # Not fetched again: a caller to whom the bucket's trouble is told might create it twice.
         return with_documents_of(created, whole) if created.job_id == job.job_id else created

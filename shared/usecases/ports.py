@@ -4,6 +4,7 @@ Every port has a second implementation (a fake for tests, at least), and both pa
 same contract suite. Implementations raise errors of `shared.domain.errors` only.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -60,6 +61,11 @@ class Idempotency:
 
     key: str
     body_sha256: str
+
+    @property
+    def mark(self) -> str:
+        """What a job that was changed by such a call bears, so that it is not done again."""
+        return hashlib.sha256(f"{self.key}\n{self.body_sha256}".encode()).hexdigest()[:24]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -259,6 +259,23 @@ def test_a_call_that_could_not_be_answered_makes_nothing_twice_when_it_comes_aga
     assert len(jobs_of(world, batch)) == world.get("/api/jobs").json["total"] == 2
 
 
+@pytest.mark.parametrize("path", ["/api/jobs/retry", "/api/admin/jobs/{id}/resubmit"])
+def test_a_retry_that_died_before_its_answer_was_kept_begins_no_third_attempt(
+    world: World, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    job = world.has(a_job(status=JobStatus.FAILED, completed_at=START))
+    headers = {"idempotency-key": "once"}
+    path, body = path.format(id=job.job_id), {"jobId": job.job_id} if "{" not in path else None
+    with monkeypatch.context() as patched:
+        patched.setattr(world.receipts, "finish", die)
+        assert world.post(path, body, headers=headers).status == 500
+    end(world, world.job(job.job_id), JobStatus.FAILED)
+    world.clock.advance(61)
+    again = world.post(path, body, headers=headers)
+    assert (again.status, again.job["status"], again.job["attempt"]) == (200, "failed", 2)
+    assert world.post(path, body, headers={"idempotency-key": "another"}).job["attempt"] == 3
+
+
 # --- batches ----------------------------------------------------------------------------
 
 
@@ -431,6 +448,27 @@ def test_what_a_chunk_made_while_its_batch_was_cancelled_is_cancelled_too(world:
     run(world)
     assert {job.status for job in jobs_of(world, batch)} == {JobStatus.CANCELLED}
     assert world.get(f"/api/batches/{batch['id']}").json["batch"]["status"] == "cancelled"
+
+
+def test_a_batch_cancelled_after_a_chunk_broke_off_counts_every_image_once(world: World) -> None:
+    batch = make(world, 5)
+    create, calls = world.store.create, 0
+
+    def break_off(job: Job, **more: Any) -> Job:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise StoreUnavailableError("The table is out.")
+        return create(job, **more)
+
+    world.store.create = break_off  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailableError):
+        run(world)
+    world.store.create = create  # type: ignore[method-assign]
+    world.post(f"/api/batches/{batch['id']}/cancel")
+    run(world)
+    now = world.get(f"/api/batches/{batch['id']}").json["batch"]
+    assert (now["cancelledJobs"], now["totalJobs"], now["status"]) == (5, 5, "cancelled")
 
 
 def test_the_failed_jobs_of_a_batch_are_retried(world: World) -> None:

@@ -6,9 +6,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import time
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -41,6 +43,24 @@ class Stack:
         reply = self.api.post(path, json=body)
         assert reply.status_code < 300, reply.text
         return reply.json()
+
+    @contextmanager
+    def without_messages(self) -> Iterator[None]:
+        """Lose every message of bulk work that is sent meanwhile."""
+        self.stack.set_event_source("bulk", enabled=False)
+        yield
+        self.stack.client("sqs").purge_queue(QueueUrl=self.stack.info.queues["bulk"])
+        self.stack.set_event_source("bulk", enabled=True)
+
+    def pass_time_for(self, job_id: str) -> None:
+        """Have a job be due now instead of in two minutes."""
+        self.stack.client("dynamodb").update_item(
+            TableName=self.stack.info.table_name,
+            Key={"pk": {"S": f"SHOP#{SHOP}"}, "sk": {"S": f"JOB#{job_id}"}},
+            UpdateExpression="SET due_at = :now",
+            ConditionExpression="attribute_exists(due_pk)",
+            ExpressionAttributeValues={":now": {"N": str(int(time.time() * 1000))}},
+        )
 
     def ended(self, job_id: str) -> Any:
         """Wait for a bulk job."""
@@ -169,9 +189,14 @@ def test_many_jobs_are_cancelled_retried_and_deleted_by_bulk_jobs(running: Stack
 
 
 def test_a_bulk_job_without_its_message_is_resumed_by_the_sweep(running: Stack) -> None:
-    done = running.post("/api/jobs/sync", {"filter": {"status": "processing"}})["job"]
-    assert running.ended(done["id"])["status"] == "completed"
+    name = running.post("/api/jobs", {"type": "lost-message"})["job"]["id"]
+    with running.without_messages():
+        bulk = running.post("/api/jobs/cancel", {"jobIds": [name]})["job"]
+    running.pass_time_for(bulk["id"])
+    assert running.get(f"/api/jobs/{bulk['id']}")["job"]["status"] == "pending"
     running.stack.invoke("sweep")
+    assert running.ended(bulk["id"])["status"] == "completed"
+    assert running.get(f"/api/jobs/{name}")["job"]["status"] == "cancelled"
 
 
 def test_a_batch_with_an_idempotency_key_is_taken_once(running: Stack) -> None:

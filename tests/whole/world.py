@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import count
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
@@ -26,7 +27,10 @@ from moto import mock_aws
 
 import shared.gateways.downloads
 import shared.gateways.dynamo_facts
+import shared.gateways.dynamo_keys
 import shared.gateways.dynamo_limiter
+import shared.gateways.dynamo_receipts
+import shared.gateways.dynamo_works
 import shared.gateways.provider_http
 import shared.gateways.shopify_http
 from local.pikcel_simulator.app import create_app
@@ -39,16 +43,25 @@ from local.shopify_simulator import Simulator as Shopify
 from local.shopify_simulator.simulator import DEFAULT_STATIC_TOKEN
 from shared import wiring
 from shared.domain.errors import NotFoundError, RetryableError
-from shared.domain.ids import JobRef
+from shared.domain.ids import JobRef, instant
 from shared.domain.job import Job
 from shared.domain.statistics import Scope, Tally, contribution, scopes
 from shared.gateways.aws import AwsClients
+from shared.gateways.dynamo_items import read_job
 from shared.gateways.dynamo_jobs import DynamoJobStore
-from shared.gateways.memory import InMemoryJobStore, InMemoryLimiter, InMemoryShopStore
+from shared.gateways.memory import (
+    InMemoryJobStore,
+    InMemoryLimiter,
+    InMemoryShopStore,
+    InMemoryWorkStore,
+)
 from shared.gateways.memory_facts import InMemoryFactStore
+from shared.gateways.memory_keys import InMemoryKeyStore, InMemoryReceipts
+from shared.gateways.store_rules import answered_now
+from shared.usecases import expand_batch, run_bulk
 from shared.usecases.ports import JobStore
 from tests.fakes.randomness import FakeRandomness
-from tests.fakes.table import dynamo_client, make_table
+from tests.fakes.table import dynamo_client, embedded_client, embedded_items, make_table
 from tests.local.pikcel_world import small_photo
 from tests.whole.calls import (
     NOTHING_CAN_FAIL,
@@ -60,7 +73,7 @@ from tests.whole.calls import (
     ProbedTransport,
 )
 from tests.whole.network import PikcelLine, ResultNetwork, let_everything_run
-from tests.whole.queues import QueueService, queue_of
+from tests.whole.queues import Queue, QueueService, queue_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -72,12 +85,15 @@ INPUT = "https://shop.test/cactus.jpg"
 TABLE, BUCKET = "jobs", "outputs"
 PUBLIC_URL = "https://hooks.test"
 PIKCEL_URL, SHOPIFY_URL = "http://pikcel.test", "http://shopify.test"
-# Of a caller who wants it done, of a run that does not come to rest.
-PATIENCE_TRIES = 20
+# Of a caller who wants it done (a call that died bars its repetition for a minute), of a run
+# that does not come to rest.
+PATIENCE_TRIES = 50
 LONGEST = timedelta(hours=6)
 EVERY_MINUTE = timedelta(minutes=1)
 
-type Engine = Literal["table", "memory"]
+# Where the jobs are: on moto's table (with its other services too), on ministack's table in this
+# process, or in the stores in memory. The last two are fast.
+type Engine = Literal["table", "embedded", "memory"]
 
 _SECRETS = {
     "signing-secret": {"PIKCEL_WEBHOOK_SECRET": DEVELOPMENT_SECRET},
@@ -159,6 +175,7 @@ def _no_certificates() -> ssl.SSLContext:
 
 
 _table_client = cache(dynamo_client)
+_embedded_client = cache(embedded_client)
 
 
 @cache
@@ -172,10 +189,16 @@ async def _edit_at_once(tool_id: str, data: bytes) -> Edited:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the API said."""
+    """What the API said: `body` is its JSON (empty if it is none), `text` what came."""
 
     status: int
     body: dict[str, Any]
+    text: str
+
+    @property
+    def is_answered_elsewhere(self) -> bool:
+        """Whether the same call, by its Idempotency-Key, is being answered at this moment."""
+        return self.status == 409 and self.body["error"] == answered_now().message
 
     @property
     def job_id(self) -> str:
@@ -195,15 +218,19 @@ class World:
         *,
         faults: Mapping[int, Fault] | None = None,
         links: int = 1,
+        chunk: int | None = None,
+        start: datetime = START,
         **pikcel: Any,
     ) -> None:
         """Put it together.
 
         Parameters: `faults` by the number of the call; `links` is how many result images the
-        provider gives (the simulator itself gives one); `pikcel` are settings of the simulator.
+        provider gives (the simulator itself gives one); `chunk` is how many jobs a message of
+        bulk work sees to; `start` is what time it is; `pikcel` are settings of the simulator.
         """
+        self._engine = engine
         self.probe = Probe(faults or {})
-        self.clock = ManualClock(START)
+        self.clock = ManualClock(start)
         self.our_clock = WorldClock(self)
         self.random = FakeRandomness()
         self.bugs: list[Exception] = []
@@ -211,13 +238,18 @@ class World:
         # Held: webhooks, messages and sweeps wait until the test delivers them.
         self.is_held = False
         self.letters: list[httpx.Request] = []
+        # Every webhook that was ever sent, for those who send it again.
+        self.sent: list[httpx.Request] = []
         self._dynamo: DynamoDBClient | None = None
         self.failed_runs: list[str] = []
         self.dispatch = queue_of("DispatchQueue", "dispatch", batch_size=1)
         self.push = queue_of("PushQueue", "push", batch_size=10)
         self.bulk = queue_of("BulkQueue", "bulk", batch_size=1)
-        self._keys = iter(range(1, 1000))
-        self._swept_at = START
+        self.queues: dict[str, Queue] = {
+            queue.name.partition(".")[0]: queue for queue in (self.dispatch, self.push, self.bulk)
+        }
+        self._keys = count(1)
+        self._swept_at = start
         self._seen_at: int | None = None
         self._jobs: list[Job] = []
         self._loop = asyncio.new_event_loop()
@@ -227,6 +259,10 @@ class World:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         self.store = self._open_store(stack, patch, engine)
         self._wire(patch, engine)
+        if chunk is not None:
+            patch.setattr(run_bulk, "PAGE", chunk)
+            patch.setattr(run_bulk, "CHUNK", chunk)
+            patch.setattr(expand_batch, "CHUNK", chunk)
         stack.callback(wiring.reset)
         wiring.reset()
 
@@ -269,27 +305,31 @@ class World:
             self._dynamo = client = _table_client()
             make_table(client, TABLE)
             return DynamoJobStore(client, TABLE, clock=self.our_clock, random=FakeRandomness())
-        store, shops, limiter = (
-            InMemoryJobStore(self.our_clock),
-            InMemoryShopStore(),
-            InMemoryLimiter(),
-        )
-        jobs_port = ProbedPort(self.probe, "jobs", store)
-        shops_port = ProbedPort(self.probe, "shops", shops)
-        limiter_port = ProbedPort(self.probe, "limiter", limiter)
-        patch.setattr(wiring, "DynamoJobStore", lambda *_, **__: jobs_port)
-        patch.setattr(wiring, "DynamoShopStore", lambda *_, **__: shops_port)
-        limiters = shared.gateways.dynamo_limiter
-        patch.setattr(limiters, "DynamoLimiter", lambda *_, **__: limiter_port)
-        facts_port = ProbedPort(self.probe, "facts", InMemoryFactStore())
-        facts = shared.gateways.dynamo_facts
-        patch.setattr(facts, "DynamoFactStore", lambda *_, **__: facts_port)
+        if engine == "embedded":
+            self._dynamo = client = _embedded_client()
+            make_table(client, TABLE)
+            stack.callback(lambda: client.delete_table(TableName=TABLE))
+            return DynamoJobStore(client, TABLE, clock=self.our_clock, random=FakeRandomness())
+        store = InMemoryJobStore(self.our_clock)
+        gateways = shared.gateways
+        for module, name, port in (
+            (wiring, "DynamoJobStore", store),
+            (wiring, "DynamoShopStore", InMemoryShopStore()),
+            (gateways.dynamo_limiter, "DynamoLimiter", InMemoryLimiter()),
+            (gateways.dynamo_facts, "DynamoFactStore", InMemoryFactStore()),
+            (gateways.dynamo_works, "DynamoWorkStore", InMemoryWorkStore()),
+            (gateways.dynamo_keys, "DynamoKeyStore", InMemoryKeyStore()),
+            (gateways.dynamo_receipts, "DynamoReceipts", InMemoryReceipts(self.our_clock)),
+        ):
+            role = name.removeprefix("Dynamo").removesuffix("Store").lower()
+            probed = ProbedPort(self.probe, role, port)
+            patch.setattr(module, name, lambda *_, port=probed, **__: port)
         return store
 
     def _wire(self, patch: pytest.MonkeyPatch, engine: Engine) -> None:
         """Put our own edges under the product's wiring, and nothing else."""
         made: dict[str, Any] = {
-            "sqs": QueueService([self.dispatch, self.push, self.bulk], self.our_clock.now),
+            "sqs": QueueService(list(self.queues.values()), self.our_clock.now),
             "secretsmanager": _Secrets(),
             "s3": _Bucket(),
             "dynamodb": self._dynamo,
@@ -373,7 +413,7 @@ class World:
         handler: Callable[[Any, Any], Any] = importlib.import_module(
             f"functions.{function}.app"
         ).handler
-        with self.probe.invocation(function):
+        with self.probe.invocation(function, event):
             try:
                 answer = handler(event, _CONTEXT)
                 # The last moment: it is done, but nobody hears of it.
@@ -395,6 +435,7 @@ class World:
         await asyncio.sleep(0)
         if request.url.host == "shop.test":
             return httpx.Response(200, content=small_photo())
+        self.sent.append(request)
         if self.is_held:
             self.letters.append(request)
             raise httpx.ReadError("no answer", request=request)
@@ -414,25 +455,43 @@ class World:
         path: str,
         body: dict[str, Any] | None = None,
         *,
-        shop: str = SHOP,
+        shop: str | None = SHOP,
+        by: str = ADMIN_KEY,
         key: str | None = None,
         query: dict[str, str] | None = None,
     ) -> Answer | None:
-        """Call the API; None when the call was not answered."""
-        answer = self.invoke("api", _api_event(method, path, body, shop, key, query or {}))
+        """Call the API; None when the call was not answered.
+
+        by: with which credential; shop: for which shop (only an administrator need say it).
+        key: the Idempotency-Key.
+        """
+        event = _api_event(method, path, body, shop if by == ADMIN_KEY else None, by, key, query)
+        answer = self.invoke("api", event)
         if answer is None:
             return None
-        return Answer(answer["statusCode"], json.loads(answer["body"] or "{}"))
+        text = answer["body"]
+        is_json = text.startswith("{")
+        return Answer(answer["statusCode"], json.loads(text) if is_json else {}, text)
 
     def ask(
-        self, method: str, path: str, body: dict[str, Any] | None = None, *, shop: str = SHOP
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        shop: str | None = SHOP,
+        by: str = ADMIN_KEY,
+        key: str | None = None,
+        query: dict[str, str] | None = None,
     ) -> Answer:
         """Call the API until it answers, as a caller does who wants it done."""
-        key = f"key-{next(self._keys)}" if path == "/api/jobs" else None
+        if key is None and method == "POST":
+            key = f"key-{next(self._keys)}"
         for _ in range(PATIENCE_TRIES):
-            answer = self.ask_once(method, path, body, shop=shop, key=key)
-            if answer is not None and answer.status < 500:
+            answer = self.ask_once(method, path, body, shop=shop, by=by, key=key, query=query)
+            if answer is not None and answer.status < 500 and not answer.is_answered_elsewhere:
                 return answer
+            assert answer is None or answer.status != 500, f"{method} {path}: {answer.text}"
             self.run_for(2)
         raise AssertionError(f"{method} {path} is not answered")
 
@@ -462,9 +521,12 @@ class World:
 
     def unrest(self) -> list[str]:
         """Return what is still to be done."""
-        queues = (self.dispatch, self.push)
-        found = [f"{queue.name}: {message.body}" for queue in queues for message in queue.messages]
-        found += [f"due {job.due_at}: {job.status}" for job in self.jobs() if job.due_at]
+        found = [
+            f"{queue.name}: {message.body}"
+            for queue in self.queues.values()
+            for message in queue.messages
+        ]
+        found += [f"due {due_at}" for due_at in self._due()]
         if self.clock._sleepers:
             found.append("the provider has plans")
         return found
@@ -475,8 +537,8 @@ class World:
         if self.is_held:
             self.clock.next_due(until)
             return
-        ahead = [at for queue in (self.dispatch, self.push) if (at := queue.next_at(now))]
-        due = min((job.due_at for job in self.jobs() if job.due_at), default=None)
+        ahead = [at for queue in self.queues.values() if (at := queue.next_at(now))]
+        due = min(self._due(), default=None)
         if due is not None:
             ahead.append(_minute_from(max(due, self._swept_at + EVERY_MINUTE)))
         self.clock.next_due(min([*ahead, until]))
@@ -485,19 +547,19 @@ class World:
         self._let_simulators_run()
         if self.is_held:
             return
-        while self.deliver("dispatch") or self.deliver("push") or self._sweep_when_due():
+        while any(map(self.deliver, self.queues)) or self._sweep_when_due():
             self._let_simulators_run()
 
     def _let_simulators_run(self) -> None:
         if not self._loop.is_running():
             self._loop.run_until_complete(let_everything_run())
 
-    def deliver(self, name: Literal["dispatch", "push"], *, is_lost: bool = False) -> bool:
+    def deliver(self, name: str, *, is_lost: bool = False) -> bool:
         """Hand one batch to its function; False when there is none.
 
         is_lost: the queue never hears that it is done, and the messages come again.
         """
-        queue = self.dispatch if name == "dispatch" else self.push
+        queue = self.queues[name]
         batch = queue.receive(self.our_clock.now())
         if not batch:
             return False
@@ -519,11 +581,18 @@ class World:
         if minute <= self._swept_at:
             return False
         now = self.our_clock.now()
-        if not any(job.due_at and job.due_at <= now for job in self.jobs()):
+        if not any(due_at <= now for due_at in self._due()):
             return False
         self._swept_at = minute
         self.sweep()
         return True
+
+    def _due(self) -> list[datetime]:
+        """Return when jobs are due."""
+        if self._engine != "embedded":
+            return [job.due_at for job in self.jobs() if job.due_at]
+        found = (item.get("due_at") for item in embedded_items(TABLE))
+        return [instant(int(due_at["N"])) for due_at in found if due_at]
 
     # --- looking in ------------------------------------------------------------------------
 
@@ -539,6 +608,10 @@ class World:
             assert isinstance(self.store, InMemoryJobStore)
             yield from self.store._jobs.values()
             return
+        if self._engine == "embedded":
+            items = embedded_items(TABLE)
+            yield from (read_job(item) for item in items if item["sk"]["S"].startswith("JOB#"))
+            return
         reply = self._dynamo.scan(
             TableName=TABLE,
             ConsistentRead=True,
@@ -552,6 +625,16 @@ class World:
                 yield self.store.get(JobRef(shop, job_id.removeprefix("JOB#")))
             except NotFoundError:
                 continue
+
+    @property
+    def dynamo(self) -> "DynamoDBClient":
+        """The table's client, unwatched (of the engines that have a table)."""
+        assert self._dynamo is not None
+        return self._dynamo
+
+    def items(self) -> list[dict[str, Any]]:
+        """Return every item of the table as it is (of the embedded engine)."""
+        return embedded_items(TABLE)
 
     def job(self, job_id: str, shop: str = SHOP) -> Job:
         """Return one job."""
@@ -594,12 +677,15 @@ class World:
         self._secrets.put_secret_value(SecretId=name, SecretString=json.dumps(_SECRETS[name]))
         wiring.reset()
 
-    def kept(self) -> list[str]:
-        """Return the keys of all kept results."""
+    def kept(self) -> dict[str, bytes]:
+        """Return everything in the bucket, by key."""
         if isinstance(self._bucket, _Bucket):
-            return sorted(self._bucket.objects)
+            return self._bucket.objects
         listed = self._bucket.list_objects_v2(Bucket=BUCKET).get("Contents", [])
-        return sorted(each["Key"] for each in listed)
+        return {
+            each["Key"]: self._bucket.get_object(Bucket=BUCKET, Key=each["Key"])["Body"].read()
+            for each in listed
+        }
 
     def charges(self) -> list[tuple[str | None, int]]:
         """Return what was paid at the provider: reference and credits of each charge."""
@@ -744,16 +830,15 @@ def _api_event(
     method: str,
     path: str,
     body: dict[str, Any] | None,
-    shop: str,
+    shop: str | None,
+    by: str,
     key: str | None,
-    query: dict[str, str],
+    query: dict[str, str] | None,
 ) -> dict[str, Any]:
-    headers = {
-        "authorization": f"Bearer {ADMIN_KEY}",
-        "x-shop": shop,
-        "content-type": "application/json",
-    }
+    headers = {"authorization": f"Bearer {by}", "content-type": "application/json"}
+    if shop is not None:
+        headers["x-shop"] = shop
     if key is not None:
         headers["idempotency-key"] = key
     text = json.dumps(body) if body is not None else ""
-    return _http_event(method, f"{method} {path}", path, urlencode(query), headers, text)
+    return _http_event(method, f"{method} {path}", path, urlencode(query or {}), headers, text)

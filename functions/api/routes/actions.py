@@ -28,7 +28,7 @@ def _sync(call: Call, ref: JobRef) -> Answer:
 
 
 def _retry(call: Call, ref: JobRef) -> Answer:
-    return _answer(call, retry_job(call.app.tracker, call.caller, ref))
+    return _answer(call, retry_job(call.app.tracker, call.caller, ref, idempotency=call.once))
 
 
 def _cancel(call: Call, ref: JobRef) -> Answer:

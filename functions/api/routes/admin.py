@@ -74,7 +74,8 @@ def job(call: Call, job_id: str, query: ShopQuery) -> Answer:
 
 def resubmit(call: Call, job_id: str, query: ShopQuery) -> Answer:
     """Open a new attempt."""
-    return _job(call, retry_job(call.app.tracker, call.caller, _ref(call, job_id)))
+    ref = _ref(call, job_id)
+    return _job(call, retry_job(call.app.tracker, call.caller, ref, idempotency=call.once))
 
 
 def complete(call: Call, job_id: str, query: ShopQuery, body: CompleteBody) -> Answer:
