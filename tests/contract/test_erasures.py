@@ -22,12 +22,15 @@ from shared.domain.keys import Agent, ShopKey
 from shared.domain.shop import Shop
 from shared.domain.statistics import Tally
 from shared.domain.status import JobStatus
+from shared.domain.tools import FactKind
 from shared.gateways.dynamo_erasures import DynamoErasures
+from shared.gateways.dynamo_facts import DynamoFactStore
 from shared.gateways.dynamo_jobs import DynamoJobStore
 from shared.gateways.dynamo_keys import DynamoKeyStore
 from shared.gateways.dynamo_limiter import DynamoLimiter
 from shared.gateways.dynamo_receipts import DynamoReceipts
 from shared.gateways.dynamo_shops import DynamoShopStore
+from shared.gateways.dynamo_templates import DynamoTemplateStore
 from shared.gateways.dynamo_works import DynamoWorkStore
 from shared.gateways.memory import InMemoryJobStore, InMemoryShopStore, InMemoryWorkStore
 from shared.gateways.memory_erasures import InMemoryErasures
@@ -58,6 +61,7 @@ from tests.builders import (
 )
 from tests.contract.entries import an_entry
 from tests.contract.test_parking import a_parked_event
+from tests.contract.test_templates import a_template
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.files import FakeFiles
 from tests.fakes.outbox import FakeOutbox
@@ -366,6 +370,9 @@ def furnish(client: Any, places: Places, shop: str = SHOP) -> None:
     receipts.begin(shop, Idempotency(key="r", body_sha256="d"))
     receipts.finish(shop, Idempotency(key="r", body_sha256="d"), "answer")
     DynamoLimiter(client, TABLE, clock=places.clock).take("pikcel", n, START, ceiling=9)
+    templates = DynamoTemplateStore(client, TABLE, clock=places.clock)
+    templates.add_template(a_template(shop=shop, template_id=a_job_id()))
+    DynamoFactStore(client, TABLE, clock=places.clock).fail_fact("pikcel", FactKind.TOOLS, START)
 
 
 def everything(client: Any) -> list[str]:
@@ -416,8 +423,9 @@ def test_after_an_erasure_no_item_of_the_table_names_the_shop(
         "batches": 1,
         "workLists": 1,
         "receipts": 2,
-        "other": 3,  # the marker of an exclusive type, how many keys and agents there are
+        "other": 4,  # the marker of an exclusive type; how many keys, agents, templates there are
         "prices": 1,
+        "templates": 1,
         "counters": report.deleted["counters"],
     }
     counted = sum(report.deleted.values())
@@ -463,8 +471,10 @@ FAMILIES = {
     "PAYLOAD#": "with its job's timeline",
     "PARKED#": "with its job's link; else names no shop, TTL",
     "PRICE#": "items",
+    "PROVIDER#": "names no shop",
     "RUNNING#": "items",
     "SHOP#": "items, and the shop itself at the end",
+    "TEMPLATE#": "items",
 }
 
 
