@@ -14,6 +14,7 @@ from moto import mock_aws
 
 from shared.domain.batch import Batch
 from shared.domain.duties import Duty, new_duty
+from shared.domain.endpoints import new_delivery
 from shared.domain.erasure import ErasureReport
 from shared.domain.errors import InvariantError, VersionConflictError
 from shared.domain.ids import JobRef
@@ -22,6 +23,7 @@ from shared.domain.keys import Agent, ShopKey
 from shared.domain.shop import Shop
 from shared.domain.statistics import Tally
 from shared.domain.status import JobStatus
+from shared.gateways.dynamo_endpoints import DynamoEndpointStore
 from shared.gateways.dynamo_erasures import DynamoErasures
 from shared.gateways.dynamo_jobs import DynamoJobStore
 from shared.gateways.dynamo_keys import DynamoKeyStore
@@ -60,9 +62,11 @@ from tests.contract.entries import an_entry
 from tests.contract.test_parking import a_parked_event
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.files import FakeFiles
+from tests.fakes.notices import FakeLetters
 from tests.fakes.outbox import FakeOutbox
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.table import ProbedClient, dynamo_client, make_table
+from tests.unit.domain.test_endpoints import a_notice, an_endpoint
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -362,6 +366,10 @@ def furnish(client: Any, places: Places, shop: str = SHOP) -> None:
     places.works.put_work(JobRef(shop, a_job_id()), {"ids": []}, later(60))
     places.keys.add_key(a_key(shop, f"{n}-key"))
     places.keys.add_agent(an_agent(shop, f"{n}-agent"))
+    endpoints = DynamoEndpointStore(client, TABLE, clock=places.clock)
+    endpoint = an_endpoint(shop=shop, endpoint_id=a_job_id())
+    endpoints.add_endpoint(endpoint)
+    endpoints.add_delivery(new_delivery(endpoint, a_notice(), START))
     receipts = DynamoReceipts(client, TABLE, clock=places.clock)
     receipts.begin(shop, Idempotency(key="r", body_sha256="d"))
     receipts.finish(shop, Idempotency(key="r", body_sha256="d"), "answer")
@@ -389,6 +397,7 @@ def erase(places: Places, files: FakeFiles, shop: str = SHOP) -> ErasureReport:
         works=places.works,
         files=files,
         erasures=places.erasures,
+        letters=FakeLetters(),
         log_days=30,
     )
     facts = {"triggeredAt": START.isoformat(), "requestedAt": START.isoformat()}
@@ -416,7 +425,9 @@ def test_after_an_erasure_no_item_of_the_table_names_the_shop(
         "batches": 1,
         "workLists": 1,
         "receipts": 2,
-        "other": 3,  # the marker of an exclusive type, how many keys and agents there are
+        "endpoints": 1,
+        "deliveries": 1,
+        "other": 4,  # the marker of an exclusive type; how many keys, agents, endpoints there are
         "prices": 1,
         "counters": report.deleted["counters"],
     }
@@ -452,8 +463,10 @@ FAMILIES = {
     "COUNT#PROJECT#": "counters",
     "COUNT#SHOP#": "counters",
     "DAY#": "an index, and a bucket of counters",
+    "DELIVERY#": "items",
     "DUE#": "an index",
     "ERASURE#": "the report: names no shop",
+    "HOOK#": "items",
     "IDEM#": "items",
     "JOB#": "jobs",
     "KEY#": "keys",

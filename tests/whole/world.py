@@ -25,6 +25,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 import shared.gateways.downloads
+import shared.gateways.dynamo_endpoints
 import shared.gateways.dynamo_facts
 import shared.gateways.dynamo_limiter
 import shared.gateways.provider_http
@@ -45,6 +46,7 @@ from shared.domain.statistics import Scope, Tally, contribution, scopes
 from shared.gateways.aws import AwsClients
 from shared.gateways.dynamo_jobs import DynamoJobStore
 from shared.gateways.memory import InMemoryJobStore, InMemoryLimiter, InMemoryShopStore
+from shared.gateways.memory_endpoints import InMemoryEndpointStore
 from shared.gateways.memory_facts import InMemoryFactStore
 from shared.usecases.ports import JobStore
 from tests.fakes.randomness import FakeRandomness
@@ -284,6 +286,10 @@ class World:
         facts_port = ProbedPort(self.probe, "facts", InMemoryFactStore())
         facts = shared.gateways.dynamo_facts
         patch.setattr(facts, "DynamoFactStore", lambda *_, **__: facts_port)
+        endpoints = InMemoryEndpointStore(self.our_clock)
+        patch.setattr(
+            shared.gateways.dynamo_endpoints, "DynamoEndpointStore", lambda *_, **__: endpoints
+        )
         return store
 
     def _wire(self, patch: pytest.MonkeyPatch, engine: Engine) -> None:
@@ -352,6 +358,9 @@ class World:
             "DISPATCH_QUEUE_URL": self.dispatch.url,
             "PUSH_QUEUE_URL": self.push.url,
             "BULK_QUEUE_URL": self.bulk.url,
+            # Nobody listens in these stories: what is told of a job has tests of its own.
+            "DELIVER_QUEUE_URL": "https://sqs.test/deliver",
+            "NOTICE_TOPIC_PREFIX": "arn:aws:sns:us-east-1:123456789012:job-tracker-shop-",
             "PUBLIC_URL": PUBLIC_URL,
             "PIKCEL_API_URL": PIKCEL_URL,
             "SHOPIFY_API_VERSION": "2026-10",
