@@ -20,6 +20,7 @@ class Batch:
     """What was asked for. batch_id is also the id of the bulk job that makes the jobs.
 
     total: how many images. tool_name: as the provider called the tool then, if that was known.
+    finished_by: the write (`{job}:{version}`) by which it was first seen to be over.
     """
 
     shop: str
@@ -30,6 +31,7 @@ class Batch:
     name: str | None = None
     tool_name: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    finished_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

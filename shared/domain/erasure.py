@@ -91,6 +91,11 @@ def remainders(report: ErasureReport) -> tuple[Remainder, ...]:
             days=UPLOAD_DAYS,
         ),
         Remainder(
+            where="whoever was told",
+            what="webhooks, events, e-mails and short messages that were sent",
+            days=None,
+        ),
+        Remainder(
             where="the shop at Shopify",
             what="images that were put on products: they are the merchant's",
             days=None,

@@ -20,7 +20,8 @@ from shared.domain.errors import InvariantError
 from shared.domain.events import Link, LogEntry, ParkedEvent, Proof, Source
 from shared.domain.ids import JobRef, instant, milliseconds_up
 from shared.domain.job import Attempt, Counts, Job, Output, Priority, Push, Sample
-from shared.domain.shop import Shop
+from shared.domain.notice_types import NoticeType
+from shared.domain.shop import Notifications, Shop
 from shared.domain.statistics import is_uncounted
 from shared.domain.status import JobStatus, Outcome, PushStatus
 from shared.gateways.dynamo_table import Item, Value, flag, key, number, text
@@ -486,6 +487,21 @@ _ENTRY_KINDS: Mapping[str, _Kind] = {
     "payload_key": _TEXT,
     "has_payload": _FLAG,
 }
+
+
+def _write_notifications(wanted: Notifications) -> Value:
+    return text(to_json({name: getattr(wanted, name) for name in ("emails", "phones", "types")}))
+
+
+def _read_notifications(value: Value) -> Notifications:
+    told = json.loads(value["S"])
+    return Notifications(
+        emails=tuple(told["emails"]),
+        phones=tuple(told["phones"]),
+        types=tuple(map(NoticeType, told["types"])),
+    )
+
+
 _SHOP_KINDS: Mapping[str, _Kind] = {
     "version": _NUMBER,
     "installed_at": _INSTANT,
@@ -506,6 +522,8 @@ _SHOP_KINDS: Mapping[str, _Kind] = {
     "retention_days": _NUMBER,
     "retention_job": _TEXT,
     "erasing": _TEXT,
+    "notifications": _Kind(_write_notifications, _read_notifications),
+    "subscriptions_owed": _FLAG,
 }
 
 

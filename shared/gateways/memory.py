@@ -540,6 +540,14 @@ class InMemoryWorkStore:
         page = left[:limit]
         return page, page[-1].batch_id if len(left) > limit else None
 
+    def finish_batch(self, shop: str, batch_id: str, by: str) -> bool:
+        """Note by which write the batch was first seen to be over; see `WorkStore`."""
+        batch = self.get_batch(shop, batch_id)
+        if batch is None or batch.finished_by not in (None, by):
+            return False
+        self.put_batch(replace(batch, finished_by=by))
+        return True
+
     def put_work(self, ref: JobRef, work: Mapping[str, Any], until: datetime) -> None:
         """Keep a document for a bulk job (as text: nobody changes it afterwards)."""
         self._works[ref] = json.dumps(work)

@@ -486,6 +486,23 @@ class WorkStore(Protocol):
         """
         ...
 
+    def finish_batch(self, shop: str, batch_id: str, by: str) -> bool:
+        """Note by which write the batch was first seen to be over.
+
+        True when it was this one, now or when it was looked at before; False when another one
+        was, or there is no such batch.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRef:
+    """Which delivery to which endpoint of which shop."""
+
+    shop: str
+    endpoint_id: str
+    delivery_id: str
+
 
 class TemplateStore(Protocol):
     """What shops preset. All methods may raise StoreUnavailableError."""
@@ -605,6 +622,17 @@ class BulkRequest:
     ref: JobRef
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverRequest:
+    """Try this delivery. A hint: the delivery says whether it is owed and when.
+
+    number: how often it had been tried when the message was sent; any other is of the past.
+    """
+
+    ref: DeliveryRef
+    number: int
+
+
 type DispatchMessage = DispatchRequest | ResumePushesRequest | PollManyRequest | RefreshRequest
 
 
@@ -621,6 +649,10 @@ class Outbox(Protocol):
 
     def send_bulk(self, requests: Sequence[BulkRequest], *, delay_s: int = 0) -> None:
         """Send to the bulk queue (group = shop), delayed by up to 900 s."""
+        ...
+
+    def send_deliver(self, requests: Sequence[DeliverRequest], *, delay_s: int = 0) -> None:
+        """Send to the deliver queue (group = shop), delayed by up to 900 s."""
         ...
 
 

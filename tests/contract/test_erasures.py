@@ -14,6 +14,7 @@ from moto import mock_aws
 
 from shared.domain.batch import Batch
 from shared.domain.duties import Duty, new_duty
+from shared.domain.endpoints import new_delivery
 from shared.domain.erasure import ErasureReport
 from shared.domain.errors import InvariantError, VersionConflictError
 from shared.domain.ids import JobRef
@@ -23,6 +24,7 @@ from shared.domain.shop import Shop
 from shared.domain.statistics import Tally
 from shared.domain.status import JobStatus
 from shared.domain.tools import FactKind
+from shared.gateways.dynamo_endpoints import DynamoEndpointStore
 from shared.gateways.dynamo_erasures import DynamoErasures
 from shared.gateways.dynamo_facts import DynamoFactStore
 from shared.gateways.dynamo_jobs import DynamoJobStore
@@ -64,9 +66,11 @@ from tests.contract.test_parking import a_parked_event
 from tests.contract.test_templates import a_template
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.files import FakeFiles
+from tests.fakes.notices import FakeLetters
 from tests.fakes.outbox import FakeOutbox
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.table import ProbedClient, dynamo_client, make_table
+from tests.unit.domain.test_endpoints import a_notice, an_endpoint
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -366,6 +370,10 @@ def furnish(client: Any, places: Places, shop: str = SHOP) -> None:
     places.works.put_work(JobRef(shop, a_job_id()), {"ids": []}, later(60))
     places.keys.add_key(a_key(shop, f"{n}-key"))
     places.keys.add_agent(an_agent(shop, f"{n}-agent"))
+    endpoints = DynamoEndpointStore(client, TABLE, clock=places.clock)
+    endpoint = an_endpoint(shop=shop, endpoint_id=a_job_id())
+    endpoints.add_endpoint(endpoint)
+    endpoints.add_delivery(new_delivery(endpoint, a_notice(), START))
     receipts = DynamoReceipts(client, TABLE, clock=places.clock)
     receipts.begin(shop, Idempotency(key="r", body_sha256="d"))
     receipts.finish(shop, Idempotency(key="r", body_sha256="d"), "answer")
@@ -396,6 +404,7 @@ def erase(places: Places, files: FakeFiles, shop: str = SHOP) -> ErasureReport:
         works=places.works,
         files=files,
         erasures=places.erasures,
+        letters=FakeLetters(),
         log_days=30,
     )
     facts = {"triggeredAt": START.isoformat(), "requestedAt": START.isoformat()}
@@ -423,7 +432,9 @@ def test_after_an_erasure_no_item_of_the_table_names_the_shop(
         "batches": 1,
         "workLists": 1,
         "receipts": 2,
-        "other": 4,  # the marker of an exclusive type; how many keys, agents, templates there are
+        "endpoints": 1,
+        "deliveries": 1,
+        "other": 5,  # an exclusive type's marker; how many keys, agents, templates, endpoints
         "prices": 1,
         "templates": 1,
         "counters": report.deleted["counters"],
@@ -460,8 +471,10 @@ FAMILIES = {
     "COUNT#PROJECT#": "counters",
     "COUNT#SHOP#": "counters",
     "DAY#": "an index, and a bucket of counters",
+    "DELIVERY#": "items",
     "DUE#": "an index",
     "ERASURE#": "the report: names no shop",
+    "HOOK#": "items",
     "IDEM#": "items",
     "JOB#": "jobs",
     "KEY#": "keys",

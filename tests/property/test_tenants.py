@@ -77,7 +77,23 @@ class Tenants:
         log = world.get(f"/api/jobs/{job_id}/logs", query={"limit": "1"}).json["nextCursor"]
         self.cursors = [cursor for cursor in (*cursors, log) if cursor]
         assert len(self.cursors) == 3
+        self.endpoint, self.delivery = self._webhook()
         self.state = self.snapshot()
+
+    def _webhook(self) -> tuple[str, str]:
+        """Give SHOP an endpoint with a delivery; returns their ids."""
+        wish = {"url": f"https://{MARK}.example/", "description": MARK}
+        made = self.world.post("/api/shop/webhooks", wish).json["endpoint"]["id"]
+        sent = self.world.post(f"/api/shop/webhooks/{made}/test").json["delivery"]["id"]
+        self.world.outbox.delivers.clear()
+        return made, sent
+
+    def path(self, route: Any, job_id: str) -> str:
+        """Name something of SHOP's in a path."""
+        if "{endpointId}" not in route.path:
+            return path_of(route, job_id, logId=self.log_id)
+        path: str = route.path.replace("{endpointId}", self.endpoint)
+        return path.replace("{deliveryId}", self.delivery)
 
     def snapshot(self) -> Any:
         """Return everything of SHOP's."""
@@ -85,6 +101,8 @@ class Tenants:
             [self.world.store.get(job.ref) for job in self.jobs],
             [self.world.store.log(job.ref, limit=50).entries for job in self.jobs],
             sorted(self.world.files.stored),
+            self.world.endpoints.endpoints(SHOP),
+            self.world.endpoints.deliveries(SHOP, self.endpoint, limit=9),
             self.world.get("/api/jobs/stats").json,
             self.world.get("/api/templates").json,
         )
@@ -147,7 +165,7 @@ def test_the_other_shop_gets_nothing_by_any_route(fresh: Any, data: st.DataObjec
         as_user = data.draw(st.booleans())
         reply = world.call(
             route.method,
-            path_of(route, job.job_id, logId=tenants.log_id),
+            tenants.path(route, job.job_id),
             shop=None if as_user else OTHER_SHOP,
             key=world.id_token(shop=OTHER_SHOP) if as_user else "admin-key-1",
             query=query,
@@ -157,6 +175,7 @@ def test_the_other_shop_gets_nothing_by_any_route(fresh: Any, data: st.DataObjec
     _run_bulk_jobs(world)
     assert tenants.snapshot() == tenants.state
     assert all(request.ref.shop != SHOP for request in world.outbox.pushes)
+    assert world.outbox.delivers == []
     assert SHOP not in str(world.outbox.dispatches)
 
 
@@ -208,6 +227,8 @@ def _knows_nothing(reply: Any, route: Any, job: Any, *, is_bulk: bool) -> None:
         if reply.status == 200:
             # Three jobs of their own at most, whatever was asked for.
             assert reply.json["eligible"] <= 3
+    elif "{endpointId}" in route.path:
+        assert reply.status in (400, 404)
     elif "{jobId}" in route.path or (route.body is not None and route.path != "/api/jobs"):
         assert reply.status in ((403,) if route.for_admins else ()) + (400, 404)
     if route.path == "/api/jobs" and route.method == "POST":

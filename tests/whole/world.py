@@ -26,6 +26,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 import shared.gateways.downloads
+import shared.gateways.dynamo_endpoints
 import shared.gateways.dynamo_facts
 import shared.gateways.dynamo_keys
 import shared.gateways.dynamo_limiter
@@ -55,6 +56,7 @@ from shared.gateways.memory import (
     InMemoryShopStore,
     InMemoryWorkStore,
 )
+from shared.gateways.memory_endpoints import InMemoryEndpointStore
 from shared.gateways.memory_facts import InMemoryFactStore
 from shared.gateways.memory_keys import InMemoryKeyStore, InMemoryReceipts
 from shared.gateways.store_rules import answered_now
@@ -315,6 +317,11 @@ class World:
         for module, name, port in (
             (wiring, "DynamoJobStore", store),
             (wiring, "DynamoShopStore", InMemoryShopStore()),
+            (
+                gateways.dynamo_endpoints,
+                "DynamoEndpointStore",
+                InMemoryEndpointStore(self.our_clock),
+            ),
             (gateways.dynamo_limiter, "DynamoLimiter", InMemoryLimiter()),
             (gateways.dynamo_facts, "DynamoFactStore", InMemoryFactStore()),
             (gateways.dynamo_works, "DynamoWorkStore", InMemoryWorkStore()),
@@ -392,6 +399,9 @@ class World:
             "DISPATCH_QUEUE_URL": self.dispatch.url,
             "PUSH_QUEUE_URL": self.push.url,
             "BULK_QUEUE_URL": self.bulk.url,
+            # Nobody listens in these stories: what is told of a job has tests of its own.
+            "DELIVER_QUEUE_URL": "https://sqs.test/deliver",
+            "NOTICE_TOPIC_PREFIX": "arn:aws:sns:us-east-1:123456789012:job-tracker-shop-",
             "PUBLIC_URL": PUBLIC_URL,
             "PIKCEL_API_URL": PIKCEL_URL,
             "SHOPIFY_API_VERSION": "2026-10",
