@@ -37,6 +37,7 @@ FUNCTIONS_MAY_IMPORT = (
     "shared.access_representation",
     "shared.catalogue_representation",
     "shared.endpoint_representation",
+    "shared.statistics_representation",
     "shared.sync_representation",
     "shared.responses",
     "shared.observability",
@@ -107,6 +108,7 @@ def test_only_wiring_and_settings_stand_outside_the_rooms() -> None:
         "representation.py",
         "responses.py",
         "settings.py",
+        "statistics_representation.py",
         "sync_representation.py",
         "wiring.py",
     }

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from functions.api.calls import Action, Answer, Call
-from functions.api.filters import job_filter
 from shared.bodies.bulk import ActionBody
 from shared.bodies.requests import JobConditions, ShopQuery
+from shared.bodies.translating import job_filter
 from shared.domain.bulk import BulkAction
 from shared.domain.errors import InvalidRequestError
 from shared.domain.filters import JobFilter

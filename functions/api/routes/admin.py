@@ -6,7 +6,7 @@ from datetime import UTC
 from typing import Any
 
 from functions.api.calls import Action, Answer, Call, job_id_in
-from functions.api.routes.jobs import list_, wish
+from functions.api.routes.jobs import list_
 from shared.access_representation import agent_json, erasure_json, parked_json
 from shared.bodies.access import (
     AdminListQuery,
@@ -18,6 +18,7 @@ from shared.bodies.access import (
     ReassignBody,
 )
 from shared.bodies.requests import ShopQuery
+from shared.bodies.translating import wish
 from shared.domain.errors import InvalidRequestError
 from shared.domain.ids import JobRef, is_shop
 from shared.domain.job import Job

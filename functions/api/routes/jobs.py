@@ -5,14 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 from functions.api.calls import Action, Answer, Call
-from functions.api.filters import job_filter
 from functions.api.once import idempotency_of
 from shared.bodies.requests import CreateBody, ListQuery, LogQuery, OutputQuery, ShopQuery
+from shared.bodies.translating import job_filter, wish
 from shared.domain.errors import ForbiddenError, InvalidRequestError, NotFoundError, TooLargeError
 from shared.domain.filters import JobFilter, LogFilter
-from shared.domain.job import PIKCEL, Job, Priority
+from shared.domain.job import Job
 from shared.representation import etag, job_json, log_json, raw_json, safe
-from shared.usecases.create_job import NewJob, create_job
+from shared.usecases.create_job import create_job
 from shared.usecases.delete_job import delete_job
 from shared.usecases.keep_templates import with_template
 from shared.usecases.list_jobs import (
@@ -147,21 +147,6 @@ def output(call: Call, job_id: str, query: OutputQuery) -> Answer:
     if url is None:
         raise NotFoundError(_no_output(job))
     return Answer(status=302, body=None, headers={"location": url, "cache-control": "no-store"})
-
-
-def wish(given: dict[str, Any]) -> NewJob:
-    """Return what a body's fields ask for."""
-    pikcel_job_id = given.pop("pikcel_job_id", None)
-    if pikcel_job_id is not None:
-        is_same = given.setdefault("provider_job_id", pikcel_job_id) == pikcel_job_id
-        if not is_same or given.setdefault("provider", PIKCEL) != PIKCEL:
-            raise InvalidRequestError(
-                "pikcelJobId is the providerJobId of a job at pikcel; the two differ here.",
-                details=[{"field": "pikcelJobId", "message": "contradicts another field"}],
-            )
-    if "priority" in given:
-        given["priority"] = Priority(given["priority"])
-    return NewJob(**given)
 
 
 def _named(store: JobStore, wanted: JobFilter, query: ListQuery) -> JobList:
