@@ -5,6 +5,7 @@ from typing import Any
 from shared.domain.statistics import Tally
 from shared.representation import safe
 from shared.usecases.read_statistics import Group, Statistics
+from shared.usecases.start_bulk import Forecast
 
 
 def statistics_json(found: Statistics) -> dict[str, Any]:
@@ -40,4 +41,17 @@ def _sums(tally: Tally, active: int) -> dict[str, Any]:
         "totalCreditsUsed": safe(tally.credits),
         "totalCostMicros": safe(tally.cost_micros),
         "averageCostMicros": tally.average_cost_micros,
+    }
+
+
+def forecast_json(found: Forecast) -> dict[str, Any]:
+    """Describe what a bulk action would do."""
+    refused = sorted(found.refused.items())
+    return {
+        "matched": found.matched,
+        "eligible": found.eligible,
+        "refused": [{"code": code, "count": count} for code, count in refused],
+        "credits": safe(found.credits),
+        "costMicros": safe(found.cost_micros),
+        "complete": found.is_complete,
     }
