@@ -41,6 +41,8 @@ ON_THE_TABLE = {
     "reassigned": 3,
     "cancelled_in_a_budget": 3,
     "within_a_budget": 9,
+    "refreshed": 3,
+    "erased": 9,
 }
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from shared.domain.status import JobStatus
 from tests.whole.many_stories import MANY_STORIES
+from tests.whole.shop_stories import SHOP_STORIES
 from tests.whole.story import Story
 from tests.whole.world import INPUT, SHOP, World
 
@@ -142,6 +143,7 @@ def _dead_link(world: World) -> None:
 
 STORIES = (
     *MANY_STORIES,
+    *SHOP_STORIES,
     Story("plain", _plain),
     Story("retried", _retried),
     Story("silent_provider", _silent_provider),

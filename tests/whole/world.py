@@ -27,6 +27,7 @@ from moto import mock_aws
 
 import shared.gateways.downloads
 import shared.gateways.dynamo_endpoints
+import shared.gateways.dynamo_erasures
 import shared.gateways.dynamo_facts
 import shared.gateways.dynamo_keys
 import shared.gateways.dynamo_limiter
@@ -42,6 +43,7 @@ from local.pikcel_simulator.jobs import JobRecord
 from local.pikcel_simulator.service import Simulator as Pikcel
 from local.shopify_simulator import Simulator as Shopify
 from local.shopify_simulator.simulator import DEFAULT_STATIC_TOKEN
+from local.shopify_simulator.webhooks import Answer as Taken
 from shared import wiring
 from shared.domain.errors import NotFoundError, RetryableError
 from shared.domain.ids import JobRef, instant
@@ -57,6 +59,7 @@ from shared.gateways.memory import (
     InMemoryWorkStore,
 )
 from shared.gateways.memory_endpoints import InMemoryEndpointStore
+from shared.gateways.memory_erasures import InMemoryErasures
 from shared.gateways.memory_facts import InMemoryFactStore
 from shared.gateways.memory_keys import InMemoryKeyStore, InMemoryReceipts
 from shared.gateways.store_rules import answered_now
@@ -97,12 +100,17 @@ EVERY_MINUTE = timedelta(minutes=1)
 # process, or in the stores in memory. The last two are fast.
 type Engine = Literal["table", "embedded", "memory"]
 
+CLIENT_ID, CLIENT_SECRET = "client-id", "client-secret-0123456789-0123456789"
+
 _SECRETS = {
-    "signing-secret": {"PIKCEL_WEBHOOK_SECRET": DEVELOPMENT_SECRET},
+    "signing-secret": {
+        "PIKCEL_WEBHOOK_SECRET": DEVELOPMENT_SECRET,
+        "SHOPIFY_API_SECRET": CLIENT_SECRET,
+    },
     "providers-secret": {"PIKCEL_API_KEY": DEVELOPMENT_KEY},
     "shopify-secret": {
-        "SHOPIFY_API_KEY": "client-id",
-        "SHOPIFY_API_SECRET": "client-secret-0123456789-0123456789",
+        "SHOPIFY_API_KEY": CLIENT_ID,
+        "SHOPIFY_API_SECRET": CLIENT_SECRET,
         "SHOPIFY_ACCESS_TOKEN": DEFAULT_STATIC_TOKEN,
     },
     "admin-secret": {"ADMIN_API_KEYS": ADMIN_KEY},
@@ -155,6 +163,11 @@ class _Bucket:
             raise ClientError({"Error": {"Code": "NoSuchKey", "Message": "None."}}, "GetObject")
         body = self.objects[request["Key"]]
         return {"Body": SimpleNamespace(read=lambda: body)}
+
+    def list_object_versions(self, **request: Any) -> dict[str, Any]:
+        keys = [key for key in sorted(self.objects) if key.startswith(request["Prefix"])]
+        found = [{"Key": key, "VersionId": "null"} for key in keys[: request["MaxKeys"]]]
+        return {"Versions": found}
 
     def delete_objects(self, **request: Any) -> dict[str, Any]:
         for each in request["Delete"]["Objects"]:
@@ -221,6 +234,7 @@ class World:
         faults: Mapping[int, Fault] | None = None,
         links: int = 1,
         chunk: int | None = None,
+        has_own_token: bool = True,
         start: datetime = START,
         **pikcel: Any,
     ) -> None:
@@ -228,7 +242,8 @@ class World:
 
         Parameters: `faults` by the number of the call; `links` is how many result images the
         provider gives (the simulator itself gives one); `chunk` is how many jobs a message of
-        bulk work sees to; `start` is what time it is; `pikcel` are settings of the simulator.
+        bulk work sees to; `has_own_token`: the app is one merchant's own, and needs no login to
+        be installed; `start` is what time it is; `pikcel` are settings of the simulator.
         """
         self._engine = engine
         self.probe = Probe(faults or {})
@@ -261,6 +276,8 @@ class World:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         self.store = self._open_store(stack, patch, engine)
         self._wire(patch, engine)
+        self._standard = _SECRETS if has_own_token else _without_own_token()
+        self._fill_secrets()
         if chunk is not None:
             patch.setattr(run_bulk, "PAGE", chunk)
             patch.setattr(run_bulk, "CHUNK", chunk)
@@ -281,7 +298,14 @@ class World:
         )
         stack.callback(lambda: self._loop.run_until_complete(self.pikcel.close()))
         self.line = PikcelLine(self._loop, httpx.ASGITransport(create_app(self.pikcel)))
-        self.shopify = Shopify(SHOPIFY_URL, clock=lambda: self.clock.now().timestamp())
+        self.shopify = Shopify(
+            SHOPIFY_URL,
+            clock=lambda: self.clock.now().timestamp(),
+            client_id=CLIENT_ID,
+            client_secret=CLIENT_SECRET,
+            webhook_url=f"{PUBLIC_URL}/webhooks/shopify",
+            deliver=self._take_from_shopify,
+        )
         self.merchant = httpx.Client(transport=self.shopify.transport(), base_url=SHOPIFY_URL)
         stack.callback(self.merchant.close)
 
@@ -312,11 +336,14 @@ class World:
             make_table(client, TABLE)
             stack.callback(lambda: client.delete_table(TableName=TABLE))
             return DynamoJobStore(client, TABLE, clock=self.our_clock, random=FakeRandomness())
-        store = InMemoryJobStore(self.our_clock)
+        store, shops = InMemoryJobStore(self.our_clock), InMemoryShopStore()
+        works, keys = InMemoryWorkStore(), InMemoryKeyStore()
+        erasures = InMemoryErasures(store, shops, works, keys)
+        self._in_memory = (store, shops, works, keys)
         gateways = shared.gateways
         for module, name, port in (
             (wiring, "DynamoJobStore", store),
-            (wiring, "DynamoShopStore", InMemoryShopStore()),
+            (wiring, "DynamoShopStore", shops),
             (
                 gateways.dynamo_endpoints,
                 "DynamoEndpointStore",
@@ -324,8 +351,9 @@ class World:
             ),
             (gateways.dynamo_limiter, "DynamoLimiter", InMemoryLimiter()),
             (gateways.dynamo_facts, "DynamoFactStore", InMemoryFactStore()),
-            (gateways.dynamo_works, "DynamoWorkStore", InMemoryWorkStore()),
-            (gateways.dynamo_keys, "DynamoKeyStore", InMemoryKeyStore()),
+            (gateways.dynamo_works, "DynamoWorkStore", works),
+            (gateways.dynamo_erasures, "DynamoErasures", erasures),
+            (gateways.dynamo_keys, "DynamoKeyStore", keys),
             (gateways.dynamo_receipts, "DynamoReceipts", InMemoryReceipts(self.our_clock)),
         ):
             role = name.removeprefix("Dynamo").removesuffix("Store").lower()
@@ -414,6 +442,7 @@ class World:
             "SHOPIFY_SECRET_ID": "shopify-secret",
             "ADMIN_SECRET_ID": "admin-secret",
             "APP_SECRET_ID": "app-secret",
+            "LOG_RETENTION_DAYS": "30",
         }
 
     # --- functions -----------------------------------------------------------------------
@@ -458,6 +487,36 @@ class World:
         """Deliver a webhook once; None when it was not answered."""
         answer: dict[str, Any] | None = self.invoke("webhook", _webhook_event(request))
         return answer
+
+    def _take_from_shopify(self, url: str, headers: Mapping[str, str], body: bytes) -> Taken:
+        """Deliver one of Shopify's own webhooks once."""
+        answer = self.post_webhook(httpx.Request("POST", url, headers=headers, content=body))
+        return Taken(None, "") if answer is None else Taken(answer["statusCode"], answer["body"])
+
+    def hear_from_shopify(self, topic: str, shop: str = SHOP) -> dict[str, Any]:
+        """Have Shopify tell of a shop until it is acknowledged; returns the last answer."""
+        told: dict[str, Any] = {"shop": shop, "topic": topic, "at": self.clock.now().timestamp()}
+        for _ in range(PATIENCE_TRIES):
+            shown = self.merchant.post("/_simulator/webhooks", json=told).json()
+            if shown["status"] is not None and shown["status"] < 500:
+                found: dict[str, Any] = json.loads(shown["answer"])
+                assert shown["status"] == 200, shown
+                return found
+            told |= {"headers": shown["headers"], "body": shown["body"]}
+            self.run_for(60)
+        raise AssertionError(f"{topic} is not acknowledged")
+
+    def login(self, shop: str = SHOP) -> None:
+        """Have the merchant open the app until it is installed: a token is good for a minute."""
+        for _ in range(PATIENCE_TRIES):
+            minted = self.merchant.post("/_simulator/id-token", json={"shop": shop}).json()
+            answer = self.ask_once("GET", "/api/shop", by=minted["idToken"])
+            if answer is not None and answer.status == 200:
+                shown = answer.body["shop"]
+                if shown["token"] == "ok":
+                    return
+            self.run_for(10)
+        raise AssertionError("the app is not installed")
 
     def ask_once(
         self,
@@ -679,13 +738,27 @@ class World:
     @contextmanager
     def secret(self, name: str, **values: str) -> Iterator[None]:
         """Have a secret say something else for a while; every process starts afresh."""
-        self._secrets.put_secret_value(
-            SecretId=name, SecretString=json.dumps(_SECRETS[name] | values)
-        )
+        held = self._standard[name]
+        self._secrets.put_secret_value(SecretId=name, SecretString=json.dumps(held | values))
         wiring.reset()
         yield
-        self._secrets.put_secret_value(SecretId=name, SecretString=json.dumps(_SECRETS[name]))
+        self._secrets.put_secret_value(SecretId=name, SecretString=json.dumps(held))
         wiring.reset()
+
+    def _fill_secrets(self) -> None:
+        for name, values in self._standard.items():
+            self._secrets.put_secret_value(SecretId=name, SecretString=json.dumps(values))
+
+    def naming(self, shop: str) -> list[str]:
+        """Return what in the table (or the stores in memory) and the bucket names a shop."""
+        if self._dynamo is None:
+            held = [repr(value) for each in self._in_memory for value in vars(each).values()]
+        elif self._engine == "embedded":
+            held = [json.dumps(item, default=str) for item in self.items()]
+        else:
+            reply = self._dynamo.scan(TableName=TABLE, ConsistentRead=True)
+            held = [json.dumps(item, default=str) for item in reply["Items"]]
+        return [line for line in [*held, *self.kept()] if shop in line]
 
     def kept(self) -> dict[str, bytes]:
         """Return everything in the bucket, by key."""
@@ -734,6 +807,13 @@ class World:
             for scope in scopes(job):
                 found[scope] += contribution(job)
         return found
+
+
+def _without_own_token() -> dict[str, dict[str, str]]:
+    """Return the secrets of an app that gets its tokens by exchange."""
+    shopify = _SECRETS["shopify-secret"]
+    kept = {name: value for name, value in shopify.items() if name != "SHOPIFY_ACCESS_TOKEN"}
+    return _SECRETS | {"shopify-secret": kept}
 
 
 def _all_scopes(job: Job) -> tuple[Scope, ...]:
