@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 BACKUP_DAYS = 35
-UPLOAD_DAYS = 1
 DEAD_LETTER_DAYS = 14
 
 
@@ -84,11 +83,6 @@ def remainders(report: ErasureReport) -> tuple[Remainder, ...]:
             where="queues",
             what="messages with the shop's domain and the ids of jobs, if any were not received",
             days=DEAD_LETTER_DAYS,
-        ),
-        Remainder(
-            where="the bucket",
-            what="parts of uploads that were broken off, if there are any",
-            days=UPLOAD_DAYS,
         ),
         Remainder(
             where="whoever was told",

@@ -11,8 +11,7 @@ import random
 import pytest
 
 from tests.whole.calls import FAILURES, Fault
-from tests.whole.many_stories import MANY_STORIES
-from tests.whole.stories import STORIES, story_of
+from tests.whole.stories import LONG_STORIES, STORIES, story_of
 from tests.whole.story import Story, differences, tell
 from tests.whole.tellings import check_quickly, tell_with_each_fault
 
@@ -32,8 +31,8 @@ def test_a_failure_of_any_call_changes_no_ending_on_the_table(fault: Fault) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("story", STORIES, ids=str)
 def test_a_failure_of_any_call_changes_no_ending(story: Story) -> None:
-    # Six failures at each call: the long stories of many jobs are told with every fourth.
-    tell_with_each_fault(story, "memory", FAILURES, every=4 if story in MANY_STORIES else 1)
+    # Six failures at each call: the long stories are told with every fourth.
+    tell_with_each_fault(story, "memory", FAILURES, every=4 if story in LONG_STORIES else 1)
 
 
 @pytest.mark.slow

@@ -13,8 +13,7 @@ ending here is `dispatch_unknown`.
 import pytest
 
 from tests.whole.calls import KILLS
-from tests.whole.many_stories import MANY_STORIES
-from tests.whole.stories import STORIES, story_of
+from tests.whole.stories import LONG_STORIES, STORIES, story_of
 from tests.whole.story import Story, tell
 from tests.whole.tellings import check_quickly, tell_with_each_fault
 from tests.whole.world import Engine
@@ -26,7 +25,7 @@ pytestmark = [
 ]
 
 # A process killed after a call makes no next one: before and after every second call is every
-# moment there is. The stories of many jobs are long, so they are told no more often than that.
+# moment there is. The long stories are told no more often than that.
 EVERY_MOMENT = 2
 
 # Those in which another kind of write to the table comes up, and at every how manieth call; the
@@ -66,7 +65,7 @@ def test_a_kill_at_any_call_changes_no_ending_on_the_table(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("story", STORIES, ids=str)
 def test_a_kill_at_any_call_changes_no_ending(story: Story) -> None:
-    every = EVERY_MOMENT if story in MANY_STORIES else 1
+    every = EVERY_MOMENT if story in LONG_STORIES else 1
     tell_with_each_fault(story, "memory", KILLS, every=every)
 
 

@@ -141,9 +141,11 @@ def _dead_link(world: World) -> None:
     _create(world, parameters={"simulate": {"result": "expired"}})
 
 
+# Of many jobs, and of a shop's whole life.
+LONG_STORIES = (*MANY_STORIES, *SHOP_STORIES)
+
 STORIES = (
-    *MANY_STORIES,
-    *SHOP_STORIES,
+    *LONG_STORIES,
     Story("plain", _plain),
     Story("retried", _retried),
     Story("silent_provider", _silent_provider),

@@ -169,6 +169,9 @@ class _Bucket:
         found = [{"Key": key, "VersionId": "null"} for key in keys[: request["MaxKeys"]]]
         return {"Versions": found}
 
+    def list_multipart_uploads(self, **_request: Any) -> dict[str, Any]:
+        return {}
+
     def delete_objects(self, **request: Any) -> dict[str, Any]:
         for each in request["Delete"]["Objects"]:
             self.objects.pop(each["Key"], None)
