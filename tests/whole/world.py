@@ -148,6 +148,13 @@ class _Secrets:
         self.values[SecretId] = json.loads(SecretString)
 
 
+class _Topics:
+    """A botocore client of SNS in which no shop has a topic."""
+
+    def delete_topic(self, **_request: Any) -> dict[str, Any]:
+        return {}
+
+
 class _Bucket:
     """A botocore client of S3 with one bucket in memory."""
 
@@ -370,6 +377,7 @@ class World:
             "sqs": QueueService(list(self.queues.values()), self.our_clock.now),
             "secretsmanager": _Secrets(),
             "s3": _Bucket(),
+            "sns": _Topics(),
             "dynamodb": self._dynamo,
         }
         if engine == "table":
