@@ -15,11 +15,12 @@ from shared.gateways.dynamo_shops import DynamoShopStore
 from shared.gateways.queues import SqsOutbox, check_queue
 from shared.gateways.secrets import SecretsManagerSecrets
 from shared.gateways.system import SystemClock, SystemRandomness
-from shared.providers.pikcel import PikcelAdapter
+from shared.providers.registry import ADAPTERS
 from shared.settings import (
     ApiSettings,
     BulkSettings,
     DispatchSettings,
+    ProviderSettings,
     PushSettings,
     SweepSettings,
     WebhookSettings,
@@ -32,7 +33,7 @@ from shared.usecases.tracker import Tracker
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from shared.providers.base import ProviderAdapter
+    from shared.gateways.key_sets import HttpKeySets
     from shared.usecases.dispatch_lane import DispatchLane
     from shared.usecases.identify_caller import Doors
     from shared.usecases.install_shop import ShopInstaller
@@ -48,13 +49,8 @@ if TYPE_CHECKING:
         WorkStore,
     )
     from shared.usecases.push_lane import PushLane
+    from shared.usecases.receive_webhook import Seals
     from shared.usecases.run_bulk import BulkLane
-
-
-@cache
-def adapters() -> "Mapping[str, ProviderAdapter]":
-    """Return every provider's adapter by name."""
-    return {adapter.name: adapter for adapter in (PikcelAdapter(),)}
 
 
 @cache
@@ -87,7 +83,7 @@ def _tracker(
         outbox=SqsOutbox(clients().client("sqs"), dispatch_url, push_url, bulk_url),
         clock=SystemClock(),
         random=SystemRandomness(),
-        adapters=adapters(),
+        adapters=ADAPTERS,
         secrets=secrets,
         shops=DynamoShopStore(clients().client("dynamodb"), table_name, clock=SystemClock()),
     )
@@ -102,17 +98,59 @@ class WebhookApp:
     """What functions/webhook works with."""
 
     tracker: Tracker
-    secrets: Secrets
+    seals: "Seals"
     clock: Clock
+
+    @property
+    def secrets(self) -> Secrets:
+        """The secrets of the webhook's audiences."""
+        return self.seals.secrets
+
+
+class _KeySetsOnDemand:
+    """The providers' public keys. What fetches them is imported by the first delivery that needs
+    one: most providers sign with a secret of ours."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    @cached_property
+    def _sets(self) -> "HttpKeySets":
+        from shared.gateways.key_sets import HttpKeySets
+        from shared.providers.signatures import read_key_set
+
+        urls = {
+            name: ProviderSettings.load(name).jwks_url or adapter.key_set_url
+            for name, adapter in ADAPTERS.items()
+        }
+        known = {name: url for name, url in urls.items() if url is not None}
+        return HttpKeySets(known, read_key_set, self._clock)
+
+    def get(self, provider: str) -> tuple[str, ...]:
+        """Return the provider's keys (see KeySets)."""
+        return self._sets.get(provider)
+
+    def refresh(self, provider: str, *, older_than_s: float) -> bool:
+        """Fetch them anew (see KeySets)."""
+        return self._sets.refresh(provider, older_than_s=older_than_s)
+
+
+def _accounts() -> dict[str, str]:
+    """Return our accounts at the providers where we were told them."""
+    found = {name: ProviderSettings.load(name).user_id for name in ADAPTERS}
+    return {name: account for name, account in found.items() if account is not None}
 
 
 @cache
 def webhook_app() -> WebhookApp:
     """Put functions/webhook together. Raises SettingsError."""
+    from shared.usecases.receive_webhook import Seals
+
     settings = WebhookSettings.load()
     secrets = _secrets(signing=settings.signing_secret_id, app=settings.app_secret_id)
     tracker = _tracker(settings.table_name, settings.dispatch_queue_url, None, secrets)
-    return WebhookApp(tracker=tracker, secrets=secrets, clock=tracker.clock)
+    seals = Seals(secrets=secrets, key_sets=_KeySetsOnDemand(tracker.clock), accounts=_accounts())
+    return WebhookApp(tracker=tracker, seals=seals, clock=tracker.clock)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,17 +303,21 @@ def dispatch_app() -> DispatchApp:
     )
     clock, dynamo = tracker.clock, clients().client("dynamodb")
     hosts = split_hosts(settings.result_hosts)
-    pikcel = HttpProviderApi(
-        provider_client(),
-        settings.pikcel_api_url,
-        secrets=secrets,
-        key_name="PIKCEL_API_KEY",
-        clock=clock,
-        headers=_CLIENT_HEADERS,
-    )
+    http = provider_client()
+    apis = {
+        name: HttpProviderApi(
+            http,
+            adapter.access,
+            ProviderSettings.load(name).api_url,
+            secrets=secrets,
+            key_name=f"{name.upper()}_API_KEY",
+            clock=clock,
+        )
+        for name, adapter in ADAPTERS.items()
+    }
     lane = DispatchLane(
         tracker=tracker,
-        apis={"pikcel": pikcel},
+        apis=apis,
         limiter=DynamoLimiter(dynamo, settings.table_name, clock=clock),
         secrets=secrets,
         downloads=GuardedDownloads(
@@ -286,10 +328,6 @@ def dispatch_app() -> DispatchApp:
         public_url=settings.public_url,
     )
     return DispatchApp(lane=lane, read=read_dispatch)
-
-
-# Source: the headers that the typed client of nexobe/pikcel-ai-shopify-app sends (2025-10).
-_CLIENT_HEADERS = {"X-Client-Name": "job-tracker", "X-Client-Version": "0.1.0"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,7 +42,7 @@ def handler(event: dict[str, Any], context: object) -> HttpResponse:
             received_at=app.clock.now(),
             reference=(event.get("queryStringParameters") or {}).get("ref"),
         )
-        receipt = receive_webhook(app.tracker, app.secrets, delivery)
+        receipt = receive_webhook(app.tracker, app.seals, delivery)
     except JobTrackerError as error:
         return _refuse(error, provider, request_id)
     return _acknowledge(receipt, provider)

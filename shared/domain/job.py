@@ -44,7 +44,8 @@ class Attempt:
     """One try at the provider.
 
     number: from 1. created_at: when it was asked for (by the user's call or retry).
-    provider_job_id: the provider's id once learnt; linked_at: when.
+    provider_job_id: the provider's id once learnt; linked_at: when. poll_url: where the
+        provider itself said that this attempt can be asked about.
     intent_at: a create call was begun and its outcome is not known (yet); cleared when
         it is proven that nothing was executed.
     missed_at: when the first complete listing at the provider ended without this
@@ -64,6 +65,7 @@ class Attempt:
     created_at: datetime
     provider_job_id: str | None = None
     linked_at: datetime | None = None
+    poll_url: str | None = None
     intent_at: datetime | None = None
     missed_at: datetime | None = None
     tries: int = 0
@@ -82,7 +84,8 @@ class Attempt:
 class Output:
     """One result image of an attempt.
 
-    url: the provider's link. key: where its bytes are in our bucket, once kept.
+    url: the provider's link; None also where the image came without one (the provider has it in
+        its answers only). key: where its bytes are in our bucket, once kept.
     error_code: why it can never be kept (`output_expired`, `output_refused`).
     suffix: k of the Shopify file name `{job}-{attempt}-{index}[-{k}].{ext}`, raised and
         stored before a create call that follows a FAILED media.

@@ -89,6 +89,10 @@ def take_hint(job: Job, event: ProviderEvent, now: datetime) -> Decision:
     after = _learn(job, attempt, replace(event, event=JobEvent.UNKNOWN), now)
     if attempt.number < job.attempt.number:
         return _stamp(job, after, Outcome.STALE, now)
+    row = TRANSITIONS[job.state][event.event]
+    if row.outcome is not Outcome.APPLIED and not job.status.is_active:
+        # It ended already, and not by a guess of ours: nobody need be asked.
+        return _stamp(job, after, row.outcome, now)
     return _stamp(job, replace(after, poll_wanted=True), Outcome.NOTED, now)
 
 
@@ -121,6 +125,8 @@ def _learn(job: Job, attempt: Attempt, event: ProviderEvent, now: datetime) -> J
     learnt = attempt
     if learnt.provider_job_id is None and event.provider_job_id is not None:
         learnt = replace(learnt, provider_job_id=event.provider_job_id, linked_at=now)
+    if learnt.poll_url is None and event.poll_url is not None:
+        learnt = replace(learnt, poll_url=event.poll_url)
     if event.event in (JobEvent.COMPLETED, JobEvent.FAILED, JobEvent.CANCELLED):
         learnt = _book(job, learnt, event)
     return job if learnt is attempt else job.with_attempt(learnt)
@@ -171,7 +177,7 @@ def _add_outputs(job: Job, number: int, event: ProviderEvent) -> Job:
     if any(output.attempt == number for output in job.outputs):
         return job
     new = tuple(
-        Output(index=index, attempt=number, url=url)
+        Output(index=index, attempt=number, url=_storable(url))
         for index, url in enumerate(event.output_urls[:MAX_OUTPUTS])
     )
     return replace(job, outputs=job.outputs + new)
@@ -188,8 +194,14 @@ def _refresh_outputs(job: Job, event: ProviderEvent) -> Job:
             job = replace(job, push=replace(Push(), number=job.push.number))
     for output in job.current_outputs:
         if output.is_owed and output.index < len(event.output_urls):
-            job = job.with_output(replace(output, url=event.output_urls[output.index]))
+            url = _storable(event.output_urls[output.index])
+            job = job.with_output(replace(output, url=url))
     return job
+
+
+def _storable(url: str) -> str | None:
+    """Return a link as it may stand on a job; one that holds the image is asked for again."""
+    return None if url.startswith("data:") else url
 
 
 def retry(job: Job, now: datetime) -> Job:

@@ -270,6 +270,7 @@ ATTEMPT_NAMES = {
     "created_at": "at",
     "provider_job_id": "id",
     "linked_at": "linked",
+    "poll_url": "poll",
     "intent_at": "intent",
     "missed_at": "missed",
     "tries": "tries",

@@ -9,7 +9,7 @@ from shared.domain.events import Proof, ProviderEvent, Source
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.status import JobEvent, Outcome
-from shared.providers.base import MalformedDeliveryError
+from shared.providers.base import MalformedDeliveryError, UnrelatedDeliveryError
 from shared.usecases.tracker import Note, Tracker
 
 
@@ -127,8 +127,8 @@ def adopt_parked(tracker: Tracker, job: Job, number: int | None = None) -> None:
         return
     for parked in tracker.store.parked(job.provider, provider_job_id):
         try:
-            parsed = adapter.parse(parked.body, parked.received_at, parked.proof)
-        except MalformedDeliveryError:
+            parsed = adapter.parse(parked.body, {}, parked.received_at, parked.proof)
+        except (MalformedDeliveryError, UnrelatedDeliveryError):
             # It was readable when it was parked; only a changed adapter can bring us here.
             continue
         event = replace(parsed.event, attempt=attempt.number)

@@ -18,9 +18,9 @@ from shared.domain.errors import (
 from shared.domain.events import ProviderEvent, Source
 from shared.domain.job import Attempt, Job
 from shared.domain.plan import Step
-from shared.domain.references import make_reference
+from shared.domain.references import Reference, delivery_key, make_reference
 from shared.domain.status import Outcome
-from shared.providers.base import ProviderAdapter, Request
+from shared.providers.base import Callback, ProviderAdapter, Request
 from shared.usecases.apply_event import apply_event
 from shared.usecases.dispatch_lane import (
     LONGEST_DELAY_S,
@@ -110,8 +110,12 @@ def _queue(lane: DispatchLane, job: Job, adapter: ProviderAdapter) -> Advanced:
 def _request(lane: DispatchLane, job: Job, adapter: ProviderAdapter, secret: str) -> Request:
     reference = make_reference(adapter.name, job.ref, job.attempt.number, secret)
     base = lane.public_url.rstrip("/")
-    callback_url = f"{base}/webhooks/{adapter.name}?ref={quote(reference, safe='')}"
-    return adapter.create_request(job, callback_url, reference)
+    callback = Callback(
+        url=f"{base}/webhooks/{adapter.name}?ref={quote(reference, safe='')}",
+        reference=reference,
+        secret=delivery_key(adapter.name, Reference(job.ref, job.attempt.number), secret),
+    )
+    return adapter.create_request(job, callback)
 
 
 def _begin(lane: DispatchLane, seen: Job) -> Job | None:

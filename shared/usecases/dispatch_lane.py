@@ -8,13 +8,15 @@ from enum import StrEnum
 
 from shared.domain.errors import (
     ProviderBusyError,
+    ProviderUnknownOutcomeError,
     QueueUnavailableError,
     RetryableError,
     SecretUnavailableError,
 )
+from shared.domain.events import ProviderEvent
 from shared.domain.ids import JobRef
 from shared.domain.retry import backoff_s
-from shared.providers.base import ProviderAdapter, Reply, Request
+from shared.providers.base import ProviderAdapter, ProviderJob, Reply, Request
 from shared.usecases.ports import (
     DispatchRequest,
     Downloads,
@@ -39,6 +41,8 @@ LONGEST_DELAY_S = 900
 SLOT_LASTS = timedelta(seconds=120)
 # So far ahead calls are reserved: with 90 a minute, that is the place of 32,400 jobs.
 RESERVED_MINUTES = 360
+# An answer may name the call that has the rest of it, so often.
+MAX_CALLS_OF_A_QUESTION = 3
 # Of the next minute, so that those who wait for it do not all call in its first second.
 SPREAD_S = 10
 
@@ -128,6 +132,21 @@ class DispatchLane:
                 retry_after_s=self.next_minute_s(self.tracker.now()),
             )
         return self.apis[adapter.name].call(request)
+
+    def ask(self, adapter: ProviderAdapter, asked: ProviderJob) -> ProviderEvent:
+        """Ask the provider about one job.
+
+        Raises ProviderBusyError, ProviderUnreachableError, ProviderUnknownOutcomeError,
+        SecretUnavailableError.
+        """
+        request = adapter.poll_request(asked)
+        for _ in range(MAX_CALLS_OF_A_QUESTION):
+            reply = self.call(adapter, request, ceiling=adapter.poll_ceiling)
+            answer = adapter.read_polled(asked, request, reply)
+            if isinstance(answer, ProviderEvent):
+                return answer
+            request = answer
+        raise ProviderUnknownOutcomeError("The provider sends us from one address to the next.")
 
     def _may_ask(self, adapter: ProviderAdapter) -> bool:
         now, ceiling = self.tracker.now(), adapter.asking_floor

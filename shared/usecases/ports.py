@@ -455,6 +455,21 @@ class Secrets(Protocol):
         ...
 
 
+class KeySets(Protocol):
+    """The public keys of providers that sign with a key of their own."""
+
+    def get(self, provider: str) -> tuple[str, ...]:
+        """Return the provider's keys: at most a day old, or the last good ones.
+
+        Raises SecretUnavailableError when they cannot be had, and never were.
+        """
+        ...
+
+    def refresh(self, provider: str, *, older_than_s: float) -> bool:
+        """Fetch them anew if the copy is older than that; True if it was."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptFile:
     """What keeping a result found out."""

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from shared import settings
+from shared.providers.base import KeySource
+from shared.providers.registry import ADAPTERS
 from tests.template.stack import (
     CONSUMERS,
     FUNCTIONS,
@@ -20,6 +22,11 @@ from tests.template.stack import (
     template,
 )
 
+ABOUT_PROVIDERS = {
+    f"{name}_{field.name}".upper()
+    for name in ADAPTERS
+    for field in fields(settings.ProviderSettings)
+}
 POWERTOOLS = {"LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
 
 
@@ -50,7 +57,23 @@ def test_a_function_runs_on_the_python_and_processor_of_the_layer(name: str) -> 
 def test_the_variables_of_a_function_are_the_fields_of_its_settings(name: str) -> None:
     model = getattr(settings, f"{name.capitalize()}Settings")
     wanted = {field.name.upper() for field in fields(model)}
-    assert set(function(name)["Environment"]["Variables"]) - POWERTOOLS == wanted
+    found = set(function(name)["Environment"]["Variables"])
+    assert found - POWERTOOLS - ABOUT_PROVIDERS == wanted
+
+
+def test_what_is_set_about_a_provider_goes_to_the_function_that_needs_it() -> None:
+    wanted = {
+        "dispatch": {f"{name.upper()}_API_URL" for name in ADAPTERS},
+        "webhook": {
+            f"{name.upper()}_{setting}"
+            for name, adapter in ADAPTERS.items()
+            if adapter.key_source is KeySource.KEY_SET
+            for setting in ("JWKS_URL", "USER_ID")
+        },
+    }
+    for name in FUNCTIONS:
+        found = set(function(name)["Environment"]["Variables"]) & ABOUT_PROVIDERS
+        assert found == wanted.get(name, set())
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
