@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from shared.domain.errors import ProviderUnknownOutcomeError
 from shared.domain.events import Proof, ProviderEvent
 from shared.domain.job import Attempt, Job
 from shared.domain.plan import Patience
@@ -303,4 +304,4 @@ class ProviderAdapter(Receiver, Protocol):
 
     def read_listed(self, reply: Reply, offset: int) -> Listing:
         """Read one page of the listing. Raises as `read_polled`."""
-        raise NotImplementedError
+        raise ProviderUnknownOutcomeError(f"{self.name} cannot list its jobs.")

@@ -21,6 +21,8 @@ _FRACTION = re.compile(r"(\.\d{1,6})\d*")
 _LINK_BEGINS = ("https://", "http://")
 # A link that holds the image itself (RFC 2397).
 INLINE_BEGINS = "data:image/"
+# How base64 begins of the bytes that a PNG, JPEG, WebP or GIF begins with.
+_BARE_IMAGES = {"iVBORw0KGgo": "png", "/9j/": "jpeg", "UklGR": "webp", "R0lGOD": "gif"}
 
 
 def read_object(body: bytes) -> Mapping[str, Any]:
@@ -118,6 +120,8 @@ def links(value: Any) -> tuple[str, ...]:
 def links_in(value: Any) -> tuple[str, ...]:
     """Return every result link in a value, in order, each once: a text, a list, an object.
 
+    An image that is there as bare base64 becomes a link that holds it.
+
     >>> links_in({"image": "https://r/1.png", "parts": ["https://r/2.png", "cat"], "n": 3})
     ('https://r/1.png', 'https://r/2.png')
     """
@@ -137,6 +141,8 @@ def _walk(value: Any, depth: int) -> Iterator[str]:
     if isinstance(value, str):
         if is_link(value):
             yield value
+        elif value.startswith(tuple(_BARE_IMAGES)) and len(value) <= _MAX_INLINE:
+            yield inline_link(value)
     elif depth and isinstance(value, list | dict):
         for inner in value.values() if isinstance(value, dict) else value:
             yield from _walk(inner, depth - 1)
@@ -159,6 +165,16 @@ def is_link(value: str) -> bool:
     if value.startswith(INLINE_BEGINS):
         return len(value) <= _MAX_INLINE
     return value.startswith(_LINK_BEGINS) and len(value) <= _MAX_LINK
+
+
+def inline_link(image: str, kind: str | None = None) -> str:
+    """Return a link that holds an image, of its base64.
+
+    >>> inline_link("R0lGODlh"), inline_link("AAAA", "png")
+    ('data:image/gif;base64,R0lGODlh', 'data:image/png;base64,AAAA')
+    """
+    kinds = (kind for begins, kind in _BARE_IMAGES.items() if image.startswith(begins))
+    return f"{INLINE_BEGINS}{kind or next(kinds, 'png')};base64,{image}"
 
 
 def instant(value: Any) -> datetime | None:

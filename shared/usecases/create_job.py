@@ -21,6 +21,7 @@ from shared.domain.reports import Report, apply_report
 from shared.domain.shop import Shop
 from shared.domain.statistics import BULK_TYPE_PREFIX
 from shared.domain.status import JobStatus, Outcome
+from shared.providers.base import ProviderAdapter
 from shared.usecases.apply_event import adopt_parked
 from shared.usecases.documents import shelve, with_documents_of
 from shared.usecases.identify_caller import Caller
@@ -232,14 +233,14 @@ def check_wish(tracker: Tracker, wish: NewJob, is_allowed_http: Callable[[str], 
     provider = _provider(wish)
     faults: dict[str, str] = {}
     is_ours = provider == WORKER
-    if not is_ours and provider not in tracker.adapters:
+    adapter = tracker.adapters.get(provider)
+    if not is_ours and adapter is None:
         known = ", ".join([*sorted(tracker.adapters), WORKER])
         faults["provider"] = f"is not one of {known}"
     is_registered = wish.provider_job_id is not None
-    if not is_ours and not is_registered:
-        if wish.tool_id is None:
-            faults["toolId"] = "is required for a job that is created at the provider"
-        if wish.input_image_url is None:
+    if adapter is not None:
+        faults |= _faults_of_tool(wish, adapter)
+        if adapter.needs_image and not is_registered and wish.input_image_url is None:
             faults["inputImageUrl"] = "is required for a job that is created at the provider"
     if not is_ours and wish.total is not None:
         faults["total"] = "is only for jobs that a program of yours does"
@@ -254,6 +255,17 @@ def check_wish(tracker: Tracker, wish: NewJob, is_allowed_http: Callable[[str], 
             "; ".join(f"{name} {message}" for name, message in faults.items()) + ".",
             details=[{"field": name, "message": message} for name, message in faults.items()],
         )
+
+
+def _faults_of_tool(wish: NewJob, adapter: ProviderAdapter) -> dict[str, str]:
+    if wish.tool_id is None:
+        if wish.provider_job_id is None:
+            return {"toolId": "is required for a job that is created at the provider"}
+        if adapter.asks_by_tool:
+            return {"toolId": f"is required: {adapter.name} is asked by it"}
+        return {}
+    fault = adapter.check_tool(wish.tool_id)
+    return {"toolId": fault} if fault is not None else {}
 
 
 def is_fetchable(url: str, is_allowed_http: Callable[[str], bool]) -> bool:

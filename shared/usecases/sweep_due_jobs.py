@@ -186,7 +186,7 @@ class _Sweep:
 
     def _send(self, claimed: Sequence[tuple[Step, Job]]) -> None:
         outbox = self._tracker.outbox
-        dispatches = _dispatches(claimed)
+        dispatches = _dispatches(claimed, self._tracker)
         pushes = [
             PushRequest(ref=job.ref, number=job.push.number)
             for step, job in claimed
@@ -210,7 +210,7 @@ class _Sweep:
             self._report.unsent += len(bulk)
 
 
-def _dispatches(claimed: Sequence[tuple[Step, Job]]) -> list[DispatchMessage]:
+def _dispatches(claimed: Sequence[tuple[Step, Job]], tracker: Tracker) -> list[DispatchMessage]:
     """Write the messages: polls of one provider together, where one listing answers many."""
     polls: dict[str, list[Job]] = {}
     messages: list[DispatchMessage] = []
@@ -221,7 +221,9 @@ def _dispatches(claimed: Sequence[tuple[Step, Job]]) -> list[DispatchMessage]:
             # Whatever the push waits for, links die.
             messages.append(DispatchRequest(ref=job.ref))
     for provider, jobs in polls.items():
-        if len(jobs) < MANY:
+        # Only of jobs at a provider that can list them, one call answers for many.
+        can_list = tracker.patience(jobs[0]).list_gap_s is not None
+        if len(jobs) < MANY or not can_list:
             messages += [DispatchRequest(ref=job.ref) for job in jobs]
             continue
         for chunk in batched(jobs, POLLED_TOGETHER, strict=False):

@@ -27,6 +27,7 @@ ABOUT_PROVIDERS = {
     for name in ADAPTERS
     for field in fields(settings.ProviderSettings)
 }
+WITH_PARAMETERS = ("bfl", "fal", "openai", "pikcel", "replicate", "runpod")
 POWERTOOLS = {"LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
 
 
@@ -62,18 +63,38 @@ def test_the_variables_of_a_function_are_the_fields_of_its_settings(name: str) -
 
 
 def test_what_is_set_about_a_provider_goes_to_the_function_that_needs_it() -> None:
+    """A provider need not have parameters; one that has, has all that are of use to it."""
     wanted = {
-        "dispatch": {f"{name.upper()}_API_URL" for name in ADAPTERS},
+        "dispatch": {f"{name.upper()}_API_URL" for name in WITH_PARAMETERS},
         "webhook": {
             f"{name.upper()}_{setting}"
-            for name, adapter in ADAPTERS.items()
-            if adapter.key_source is KeySource.KEY_SET
+            for name in WITH_PARAMETERS
+            if ADAPTERS[name].key_source is KeySource.KEY_SET
             for setting in ("JWKS_URL", "USER_ID")
         },
     }
     for name in FUNCTIONS:
         found = set(function(name)["Environment"]["Variables"]) & ABOUT_PROVIDERS
         assert found == wanted.get(name, set())
+
+
+def test_an_address_of_a_provider_is_by_default_what_its_adapter_says() -> None:
+    parameters = template()["Parameters"]
+    for name in WITH_PARAMETERS:
+        adapter = ADAPTERS[name]
+        assert parameters[f"{name.capitalize()}ApiUrl"]["Default"] == adapter.access.url
+        key_set = parameters.get(f"{name.capitalize()}JwksUrl", {"Default": None})
+        assert key_set["Default"] == adapter.key_set_url
+
+
+def test_the_template_knows_providers_of_the_registry_only() -> None:
+    named = {
+        found.group(1).lower()
+        for parameter in template()["Parameters"]
+        if (found := re.fullmatch(r"([A-Z][a-z]+)(ApiUrl|JwksUrl|UserId)", parameter))
+    }
+    assert named == set(WITH_PARAMETERS)
+    assert set(WITH_PARAMETERS) <= set(ADAPTERS)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
