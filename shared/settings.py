@@ -34,6 +34,7 @@ class WebhookSettings(_Settings):
 
     table_name: str
     dispatch_queue_url: str
+    output_bucket: str
     signing_secret_id: str
     app_secret_id: str
 

@@ -16,6 +16,7 @@ from shared.gateways.queues import SqsOutbox, check_queue
 from shared.gateways.secrets import SecretsManagerSecrets
 from shared.gateways.system import SystemClock, SystemRandomness
 from shared.providers.registry import ADAPTERS
+from shared.providers.worker import WORKER_RECEIVER
 from shared.settings import (
     ApiSettings,
     BulkSettings,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from shared.gateways.key_sets import HttpKeySets
+    from shared.providers.base import Receiver
     from shared.usecases.dispatch_lane import DispatchLane
     from shared.usecases.identify_caller import Doors
     from shared.usecases.install_shop import ShopInstaller
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
         WorkStore,
     )
     from shared.usecases.push_lane import PushLane
+    from shared.usecases.receive_report import Desk, WorkerReport
     from shared.usecases.receive_webhook import Seals
     from shared.usecases.run_bulk import BulkLane
 
@@ -99,12 +102,36 @@ class WebhookApp:
 
     tracker: Tracker
     seals: "Seals"
+    desk: "Desk"
     clock: Clock
 
     @property
     def secrets(self) -> Secrets:
         """The secrets of the webhook's audiences."""
         return self.seals.secrets
+
+
+class WorkerDesk:
+    """What reports of workers need. It is made, and imported, by the first one that comes: most
+    deliveries are a provider's."""
+
+    receiver: "Receiver" = WORKER_RECEIVER
+
+    def __init__(self, bucket: str) -> None:
+        self._bucket = bucket
+
+    @cached_property
+    def files(self) -> Files:
+        """The bucket of big documents."""
+        from shared.gateways.files import S3Files
+
+        return S3Files(clients().client("s3"), self._bucket)
+
+    def read(self, body: bytes) -> "WorkerReport":
+        """Read a report by the rules of the HTTP API. Raises InvalidRequestError."""
+        from shared.bodies.worker import read_worker_report
+
+        return read_worker_report(body)
 
 
 class _KeySetsOnDemand:
@@ -150,7 +177,8 @@ def webhook_app() -> WebhookApp:
     secrets = _secrets(signing=settings.signing_secret_id, app=settings.app_secret_id)
     tracker = _tracker(settings.table_name, settings.dispatch_queue_url, None, secrets)
     seals = Seals(secrets=secrets, key_sets=_KeySetsOnDemand(tracker.clock), accounts=_accounts())
-    return WebhookApp(tracker=tracker, seals=seals, clock=tracker.clock)
+    desk = WorkerDesk(settings.output_bucket)
+    return WebhookApp(tracker=tracker, seals=seals, desk=desk, clock=tracker.clock)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Providers' webhooks.
+"""Webhooks of providers, and of the user's own programs (`worker`).
 
 Trigger: `POST /webhooks/{provider}` (API Gateway HTTP API, payload format 2.0).
 Sample: events/webhook_pikcel_completed.json.
@@ -6,11 +6,14 @@ Sample: events/webhook_pikcel_completed.json.
 | answer | when |
 | --- | --- |
 | 200 `{"success": true, "outcome"}` | genuine, and its effect (or a parked copy) is in the table |
-| 400 `invalid_request` | genuine, but not readable |
+| 400 `invalid_request` | genuine, but not readable; of a worker: signed over 300 s from now |
 | 401 `unauthorized` | no signature, or a wrong one: always this same answer |
-| 404 `not_found` | no such provider |
+| 404 `not_found` | no such provider; no such job of a worker |
+| 409 `not_a_worker_job` | a worker's report on a job that is not one's own |
 | 413 `too_large` | genuine, but over 1 MiB |
 | 503 `unavailable` | our secret or table is missing or down: the sender tries again |
+
+A worker whose job was cancelled also reads `"cancelRequested": true` in a 200.
 
 Delivery: at least once, in any order; every delivery may come again without harm.
 """
@@ -42,10 +45,20 @@ def handler(event: dict[str, Any], context: object) -> HttpResponse:
             received_at=app.clock.now(),
             reference=(event.get("queryStringParameters") or {}).get("ref"),
         )
-        receipt = receive_webhook(app.tracker, app.seals, delivery)
+        receipt = _receive(app, delivery)
     except JobTrackerError as error:
         return _refuse(error, provider, request_id)
     return _acknowledge(receipt, provider)
+
+
+def _receive(app: wiring.WebhookApp, delivery: Delivery) -> Receipt:
+    desk = app.desk
+    if delivery.provider != desk.receiver.name:
+        return receive_webhook(app.tracker, app.seals, delivery)
+    # What reads reports (pydantic) is no provider's to wait for.
+    from shared.usecases.receive_report import receive_report
+
+    return receive_report(app.tracker, app.seals, desk, delivery)
 
 
 def _body(event: dict[str, Any]) -> bytes:
@@ -63,7 +76,10 @@ def _acknowledge(receipt: Receipt, provider: str) -> HttpResponse:
     count(_METRICS.get(receipt.outcome, "WebhookWithoutEffect"))
     if receipt.outcome is Outcome.APPLIED and receipt.event is JobEvent.COMPLETED:
         count("CompletedByWebhook")
-    return json_response(200, {"success": True, "outcome": receipt.outcome})
+    body: dict[str, Any] = {"success": True, "outcome": receipt.outcome}
+    if receipt.cancel_requested:
+        body["cancelRequested"] = True
+    return json_response(200, body)
 
 
 def _refuse(error: JobTrackerError, provider: str, request_id: str) -> HttpResponse:
@@ -79,5 +95,6 @@ _METRICS = {
     Outcome.APPLIED: "WebhookApplied",
     Outcome.PROGRESSED: "WebhookApplied",
     Outcome.PARKED: "WebhookParked",
+    Outcome.UNKNOWN_STATUS: "UnknownStatus",
 }
 _REFUSALS = {"secret_unavailable": "SecretUnavailable", "unauthorized": "WebhookRejected"}

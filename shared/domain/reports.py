@@ -50,6 +50,10 @@ class Report:
     result: Mapping[str, Any] | None = None
     error: str | None = None
 
+    def ended_as(self, status: JobStatus, native: str) -> "Report":
+        """Return the same report as one that says how the job ended."""
+        return replace(self, status=status, native=native)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:

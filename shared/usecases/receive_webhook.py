@@ -37,10 +37,14 @@ _GONE_OR_REFUSED = "The signature is missing or wrong."
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a genuine delivery amounted to. event: what it said, if it was read."""
+    """What a genuine delivery amounted to.
+
+    event: what it said, if it was read. cancel_requested: a worker is to stop.
+    """
 
     outcome: Outcome
     event: JobEvent | None = None
+    cancel_requested: bool = False
 
 
 class SignatureError(UnauthorizedError):

@@ -1,11 +1,12 @@
 """Take a program's report on its own job, and an owner's edit of one that nobody has begun."""
 
 import json
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain import reports
 from shared.domain.errors import ForbiddenError, NotFoundError, TooLargeError
-from shared.domain.events import Source
+from shared.domain.events import Proof, Source
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.reports import Edit, Report
@@ -43,10 +44,38 @@ def report_progress(
     TooLargeError when the merged metadata are over 64 KB; StoreUnavailableError (table or
     bucket).
     """
+    return take_report(tracker, files, caller, ref, report, edit=edit).job
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """The job afterwards, and what the report amounted to."""
+
+    job: Job
+    outcome: Outcome
+
+
+def take_report(
+    tracker: Tracker,
+    files: Files,
+    caller: Caller,
+    ref: JobRef,
+    report: Report | None,
+    *,
+    edit: Edit | None = None,
+    proof: Proof | None = None,
+) -> Reported:
+    """Do what `report_progress` does, and tell what it amounted to.
+
+    Parameters
+        proof: what is proven of a report that came as a webhook, for the timeline.
+    """
+    outcome = Outcome.APPLIED
     if edit is not None and caller.is_agent:
         raise ForbiddenError("An agent reports; what a job is about is its owner's to say.")
 
     def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
+        nonlocal outcome
         if not caller.may_see(job):
             raise NotFoundError("There is no such job.")
         after, note = job, None
@@ -57,13 +86,15 @@ def report_progress(
         if report is None:
             return after, note
         decision = reports.apply_report(after, report, now)
+        outcome = decision.outcome
         if decision.job.metadata is not job.metadata:
             _check_size(decision.job)
-        return decision.job, _reported(caller, report, decision.job, decision.outcome) or note
+        told = _reported(caller, report, decision.job, decision.outcome)
+        return decision.job, replace(told, proof=proof) if told else note
 
     if report is not None and (report.metadata or report.result is not None):
-        return change_documents(tracker, files, ref, decide)
-    return tracker.change(ref, decide)
+        return Reported(change_documents(tracker, files, ref, decide), outcome)
+    return Reported(tracker.change(ref, decide), outcome)
 
 
 def _check_size(job: Job) -> None:

@@ -36,6 +36,8 @@ from shared.usecases.receive_webhook import Seals, SignatureError
 from shared.usecases.tracker import Tracker
 from tests.builders import OTHER_SHOP, SHOP, a_dispatched_job, a_job, an_event, later
 from tests.fakes.clock import FakeClock
+from tests.fakes.desk import FakeDesk
+from tests.fakes.files import FakeFiles
 from tests.fakes.key_sets import FakeKeySets
 from tests.fakes.outbox import FakeOutbox
 from tests.fakes.randomness import FakeRandomness
@@ -54,6 +56,7 @@ class World:
         self.store = InMemoryJobStore(self.clock)
         self.outbox = FakeOutbox()
         self.secrets = FakeSecrets()
+        self.files = FakeFiles()
         self.tracker = Tracker(
             store=self.store,
             outbox=self.outbox,
@@ -82,7 +85,8 @@ class World:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     seals = Seals(secrets=world.secrets, key_sets=FakeKeySets())
-    app = wiring.WebhookApp(tracker=world.tracker, seals=seals, clock=world.clock)
+    desk = FakeDesk(world.files)
+    app = wiring.WebhookApp(tracker=world.tracker, seals=seals, desk=desk, clock=world.clock)
     monkeypatch.setattr(wiring, "webhook_app", lambda: app)
     return world
 

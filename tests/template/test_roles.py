@@ -11,6 +11,7 @@ from tests.template.stack import FUNCTIONS, function, ids_of_type, properties, s
 TABLE = {"Fn::GetAtt": ["Table", "Arn"]}
 ANY_INDEX = {"Fn::Sub": "${Table.Arn}/index/*"}
 PUSH_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_push"}
+DAY_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_day"}
 DUE_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_due"}
 BULK = {"Fn::GetAtt": ["BulkQueue", "Arn"]}
 DISPATCH = {"Fn::GetAtt": ["DispatchQueue", "Arn"]}
@@ -40,7 +41,10 @@ WRITE = ("ConditionCheckItem", "GetItem", "PutItem", "UpdateItem")
 ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
     "webhook": [
         (items("DeleteItem", "Query", *WRITE), [TABLE]),
+        ({"dynamodb:Query"}, [DAY_INDEX]),
         ({"sqs:SendMessage"}, [DISPATCH]),
+        ({"s3:DeleteObject", "s3:GetObject", "s3:PutObject"}, [OBJECTS]),
+        ({"s3:ListBucket"}, [BUCKET]),  # else S3 answers 403 for a missing file
         ({"secretsmanager:GetSecretValue"}, [secret("Signing"), secret("App")]),
     ],
     "dispatch": [

@@ -9,25 +9,24 @@ from functions.api.routes.jobs import MAX_ANSWER_BYTES
 from shared.bodies.requests import ShopQuery
 from shared.bodies.work import (
     PatchBody,
-    ReportFields,
     SyncCreateBody,
     SyncExportQuery,
     SyncLogQuery,
     SyncQuery,
     SyncReportBody,
+    report_of,
 )
 from shared.domain.errors import InvalidRequestError, TooLargeError
 from shared.domain.filters import JobFilter
 from shared.domain.ids import JobRef
-from shared.domain.job import WORKER, Counts, Job, Priority
-from shared.domain.reports import Edit, Report
+from shared.domain.job import WORKER, Job, Priority
+from shared.domain.reports import Edit
 from shared.domain.status import read_status
 from shared.sync_representation import LEVELS, export_row, log_line, sync_job
 from shared.usecases.create_job import NewJob, create_job
 from shared.usecases.read_work import find_work, read_latest, read_work_page
 from shared.usecases.report_progress import report_progress
 
-_COUNTS = ("total", "processed", "successful", "failed", "created", "updated", "skipped")
 _EDITABLE = ("name", "description", "acceptance_criteria", "priority")
 
 
@@ -41,7 +40,7 @@ def patch(call: Call, job_id: str, query: ShopQuery, body: PatchBody) -> Answer:
         call.app.files,
         call.caller,
         _ref(call, job_id),
-        _report(body) if is_report else None,
+        report_of(body) if is_report else None,
         edit=edit,
     )
     return Answer(body={"success": True, "job": call.describe(job)})
@@ -103,7 +102,7 @@ def sync_create(call: Call, query: ShopQuery, body: SyncCreateBody) -> Answer:
 def sync_report(call: Call, query: ShopQuery, body: SyncReportBody) -> Answer:
     """Take a worker's report."""
     app, ref = call.app, _ref(call, body.job_id)
-    job = report_progress(app.tracker, app.files, call.caller, ref, _report(body))
+    job = report_progress(app.tracker, app.files, call.caller, ref, report_of(body))
     return _data(_sync_job(call, job))
 
 
@@ -162,20 +161,6 @@ def _checked(body: dict[str, Any]) -> Answer:
 def _ref(call: Call, job_id: str) -> JobRef:
     """Name a job; whether an agent may see it is found out by the one read of a report."""
     return JobRef(call.caller.require_shop(), job_id_in(job_id))
-
-
-def _report(body: ReportFields) -> Report:
-    return Report(
-        status=read_status(body.status) if body.status is not None else None,
-        native=body.status,
-        attempt=body.attempt,
-        counts=Counts(**{name: getattr(body, name) for name in _COUNTS}),
-        progress=body.progress,
-        message=body.message,
-        metadata=body.metadata or {},
-        result=body.result,
-        error=body.error or None,
-    )
 
 
 def _edit(body: PatchBody) -> Edit | None:
