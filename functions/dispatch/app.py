@@ -87,5 +87,6 @@ _METRICS = {
     Advance.KEPT: "OutputKept",
     Advance.KEPT_PART: "OutputKept",
     Advance.NOT_KEPT: "OutputLost",
+    Advance.STOPPED: "JobStoppedAtProvider",
     Advance.RESUMED: "PushesResumed",
 }

@@ -55,6 +55,7 @@ class Attempt:
     held_until: until when a rate limit, ours or the provider's, has kept us from calling;
         the time-out counts from then.
     trouble: why the last of them was not executed (a sentence), None when none failed so.
+    stop_wanted: it was cancelled here, and its provider has not been asked to stop yet.
     credits, cost_micros, processing_ms: booked exactly once, when the provider says
         them; None until then.
     reserved_credits, reserved_cost_micros: what was set aside of the shop's budget when it
@@ -73,6 +74,7 @@ class Attempt:
     slot_at: datetime | None = None
     held_until: datetime | None = None
     trouble: str | None = None
+    stop_wanted: bool = False
     credits: int | None = None
     cost_micros: int | None = None
     processing_ms: int | None = None

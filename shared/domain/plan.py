@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.domain.job import Job
+from shared.domain.job import Attempt, Job
 from shared.domain.statistics import is_uncounted
 from shared.domain.status import JobState, JobStatus
 
@@ -25,10 +25,11 @@ class Step(StrEnum):
     TIME_OUT = "time_out"  # the provider or worker has been silent too long
     KEEP = "keep"  # fetch the result before its link dies
     PUSH = "push"  # bring the kept result to the product, or take it off
+    STOP = "stop"  # have the provider stop what was cancelled here
     BULK = "bulk"  # do the next chunk of a bulk job
 
 
-DISPATCH_STEPS = frozenset({Step.CREATE, Step.LOOK_UP, Step.POLL, Step.KEEP})
+DISPATCH_STEPS = frozenset({Step.CREATE, Step.LOOK_UP, Step.POLL, Step.KEEP, Step.STOP})
 SWEEP_STEPS = frozenset({Step.GIVE_UP, Step.TIME_OUT})
 
 LONGEST_KEEP_WAIT_S = 1800
@@ -104,6 +105,15 @@ def owed_results(job: Job) -> int:
     return sum(output.is_owed for output in job.outputs)
 
 
+def owed_stops(job: Job) -> tuple[Attempt, ...]:
+    """Return the attempts that were cancelled here and go on, for all we know, at the provider."""
+    return tuple(
+        attempt
+        for attempt in job.attempts
+        if attempt.stop_wanted and attempt.provider_job_id is not None
+    )
+
+
 def keep_wait_s(tries: int, patience: Patience) -> float:
     """Return the wait after look number `tries` + 1 at what has no deadline of its own, in seconds:
     results that cannot be fetched, a provider that cannot be asked about a job that has ended.
@@ -119,6 +129,8 @@ def _look_at_attempt(job: Job, now: datetime, patience: Patience) -> tuple[Step,
         wait_s = keep_wait_s(job.due_tries, patience)
         return _act(Step.POLL, None, now, replace(patience, outbox_s=wait_s))
     if not job.status.is_active:
+        if owed_stops(job):
+            return Step.STOP, now + timedelta(seconds=keep_wait_s(job.due_tries, patience))
         return Step.NOTHING, None
     if is_uncounted(job):
         # Ours, and without a heartbeat: a lost message is sent again until it is done.

@@ -278,6 +278,7 @@ ATTEMPT_NAMES = {
     "slot_at": "slot",
     "held_until": "held",
     "trouble": "why",
+    "stop_wanted": "stop",
     "credits": "cr",
     "cost_micros": "cost",
     "processing_ms": "ms",

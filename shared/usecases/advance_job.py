@@ -1,7 +1,7 @@
 """Do the one thing that a job needs from its provider now."""
 
 from shared.domain.errors import NotFoundError
-from shared.domain.plan import DISPATCH_STEPS, Step, owed_results
+from shared.domain.plan import DISPATCH_STEPS, Step, owed_results, owed_stops
 from shared.usecases.create_at_provider import create_at_provider
 from shared.usecases.dispatch_lane import Advance, Advanced, DispatchLane
 from shared.usecases.keep_outputs import keep_outputs
@@ -14,6 +14,7 @@ from shared.usecases.ports import (
     ResumePushesRequest,
 )
 from shared.usecases.resume_pushes import resume_pushes
+from shared.usecases.stop_at_provider import stop_at_provider
 
 
 def advance(lane: DispatchLane, message: DispatchMessage) -> list[Advanced]:
@@ -49,6 +50,10 @@ def advance_job(lane: DispatchLane, request: DispatchRequest) -> Advanced:
     step = lane.tracker.step(job, lane.tracker.now())
     if adapter is not None and (request.poll or step is Step.POLL) and can_poll(lane, job):
         return poll_provider(lane, job, adapter)
+    if adapter is not None and owed_stops(job):
+        stopped = stop_at_provider(lane, job, adapter)
+        if step is Step.STOP:
+            return stopped
     if step is Step.KEEP or (owed_results(job) and step not in DISPATCH_STEPS):
         return keep_outputs(lane, job, adapter)
     if adapter is None:

@@ -1,6 +1,6 @@
 """End a job on request."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain import lifecycle
@@ -27,6 +27,8 @@ class Cancelled:
 def cancel_job(tracker: Tracker, caller: Caller, ref: JobRef) -> Cancelled:
     """Cancel a job; cancelling a cancelled one changes nothing.
 
+    It ends here at once; a provider that can is asked to stop, in the dispatch lane.
+
     Raises NotFoundError; ConflictError `wrong_status` when it ended otherwise.
     """
 
@@ -34,6 +36,9 @@ def cancel_job(tracker: Tracker, caller: Caller, ref: JobRef) -> Cancelled:
         after = lifecycle.cancel(job, now)
         if after is job:
             return job, None
+        if _may_be_there(job) and _can_be_stopped(tracker, job):
+            # Where its id is not known yet, the provider is asked as soon as it is.
+            after = after.with_attempt(replace(after.attempt, stop_wanted=True))
         return after, Note(
             source=caller.source,
             actor=caller.actor,
@@ -47,7 +52,14 @@ def cancel_job(tracker: Tracker, caller: Caller, ref: JobRef) -> Cancelled:
 
 def _may_be_charged(tracker: Tracker, job: Job) -> bool:
     """Whether the provider has the job, or may have it, and cannot be stopped."""
+    is_known = job.provider in tracker.adapters
+    return is_known and _may_be_there(job) and not _can_be_stopped(tracker, job)
+
+
+def _can_be_stopped(tracker: Tracker, job: Job) -> bool:
     adapter = tracker.adapters.get(job.provider)
-    if adapter is None or adapter.can_cancel:
-        return False
+    return adapter is not None and adapter.can_cancel
+
+
+def _may_be_there(job: Job) -> bool:
     return job.attempt.provider_job_id is not None or job.attempt.intent_at is not None

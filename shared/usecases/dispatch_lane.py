@@ -66,6 +66,7 @@ class Advance(StrEnum):
     KEPT = "kept"  # everything owed is in the bucket
     KEPT_PART = "kept_part"  # some of it is, the rest has its own message
     NOT_KEPT = "not_kept"  # a result can never be kept
+    STOPPED = "stopped"  # the provider was asked to stop what was cancelled here
     RESUMED = "resumed"  # pushes that waited for a token are queued again
 
 

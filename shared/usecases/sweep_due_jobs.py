@@ -18,7 +18,14 @@ from shared.domain.errors import (
 from shared.domain.events import Source
 from shared.domain.ids import JobRef
 from shared.domain.job import DISPATCH_UNKNOWN, TIMED_OUT, Job
-from shared.domain.plan import DISPATCH_STEPS, SWEEP_STEPS, Step, next_look, owed_results
+from shared.domain.plan import (
+    DISPATCH_STEPS,
+    SWEEP_STEPS,
+    Step,
+    next_look,
+    owed_results,
+    owed_stops,
+)
 from shared.domain.status import Outcome
 from shared.usecases.keep_outputs import give_up_outputs, is_overdue
 from shared.usecases.ports import (
@@ -234,7 +241,7 @@ def _dispatches(claimed: Sequence[tuple[Step, Job]], tracker: Tracker) -> list[D
 
 def _has_no_deadline(job: Job, step: Step) -> bool:
     is_ended_poll = step is Step.POLL and not job.status.is_active
-    return is_ended_poll or step in (Step.KEEP, Step.PUSH, Step.BULK)
+    return is_ended_poll or step in (Step.KEEP, Step.PUSH, Step.BULK, Step.STOP)
 
 
 def _is_hopeless(job: Job, step: Step, now: datetime) -> bool:
@@ -242,7 +249,7 @@ def _is_hopeless(job: Job, step: Step, now: datetime) -> bool:
         return job.due_tries >= MAX_PUSH_LOOKS
     if step is Step.BULK:
         return job.due_tries >= MAX_BULK_LOOKS
-    if step is Step.POLL:
+    if step in (Step.POLL, Step.STOP):
         return job.due_tries >= MAX_ENDED_POLLS
     return job.due_tries >= MAX_KEEP_LOOKS and is_overdue(job, now)
 
@@ -262,6 +269,12 @@ def _give_up(job: Job, step: Step, now: datetime) -> tuple[Job, Note]:
     if step is Step.POLL:
         sentence = "The provider could not be asked about this job for hours; it stays as it is."
         after = replace(job, poll_wanted=False, due_tries=0)
+        return after, Note(source=Source.SWEEP, outcome=Outcome.NOTED, message=sentence)
+    if step is Step.STOP:
+        sentence = "The provider could not be asked to stop for hours: it may charge for this job."
+        after = replace(job, due_tries=0)
+        for attempt in owed_stops(job):
+            after = after.with_attempt(replace(attempt, stop_wanted=False))
         return after, Note(source=Source.SWEEP, outcome=Outcome.NOTED, message=sentence)
     sentence = "The result could not be fetched for a day, and is given up."
     after = give_up_outputs(job, now)
