@@ -141,6 +141,7 @@ def _who_for(job: Job) -> dict[str, Any]:
         "imageId": job.image_id,
         "altText": job.alt_text,
         "autoPush": job.auto_push,
+        "pushOutputs": _push_outputs(job.push_outputs),
         "projectId": job.project_id,
         "batchId": job.batch_id,
         "agentId": job.agent_id,
@@ -192,6 +193,17 @@ def _output_json(output: Output, link: LinkMaker) -> dict[str, Any]:
         "mediaId": output.media_id,
         "pushStatus": output.push_status.value,
     }
+
+
+def _push_outputs(chosen: tuple[int, ...]) -> str | list[int]:
+    """Write a choice as people make it.
+
+    >>> _push_outputs(()), _push_outputs((0,)), _push_outputs((0, 2))
+    ('all', 'first', [0, 2])
+    """
+    if not chosen:
+        return "all"
+    return "first" if chosen == (0,) else list(chosen)
 
 
 def batch_json(view: BatchView) -> dict[str, Any]:

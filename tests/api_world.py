@@ -25,7 +25,7 @@ from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.gateways.memory import InMemoryJobStore, InMemoryShopStore, InMemoryWorkStore
 from shared.gateways.memory_keys import InMemoryKeyStore, InMemoryReceipts
-from shared.providers.pikcel import PikcelAdapter
+from shared.providers.registry import ADAPTERS
 from shared.usecases.identify_caller import Doors
 from shared.usecases.install_shop import ShopInstaller
 from shared.usecases.key_ring import KeyRing
@@ -91,7 +91,7 @@ class World:
             outbox=self.outbox,
             clock=self.clock,
             random=OtherChance(),
-            adapters={"pikcel": PikcelAdapter()},
+            adapters=ADAPTERS,
             secrets=self.secrets,
             shops=self.shops,
         )

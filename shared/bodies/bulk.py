@@ -13,6 +13,7 @@ from shared.bodies.requests import (
     Object,
     PageSize,
     ProductId,
+    PushOutputs,
     Title,
     Url,
     VariantId,
@@ -70,6 +71,7 @@ class BatchBody(Input):
     provider: Id | None = None
     project_id: Id | None = None
     auto_push: bool | None = Field(None, description="Else the shop's setting, else false.")
+    push_outputs: PushOutputs | None = Field(None, description="Of each job, as of a single one.")
 
     def common(self) -> dict[str, Any]:
         """Return what all jobs share, named as fields of NewJob."""

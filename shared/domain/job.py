@@ -171,6 +171,7 @@ class Job:
     documents_key: where in our bucket parameters, metadata and result are when they are big; the
         fields are empty then (a result that there is: `{}`). See usecases/documents.py.
     attempts: the last one is the current one. progress: 0–100, at most 99 until completed.
+    push_outputs: which results are for the product, by their indexes; () for all of them.
     unit_cost_micros: the price the creator named for a success; booked on completion
         when the provider reports no cost of its own.
     poll_wanted: something was said that only the provider itself can confirm.
@@ -216,6 +217,7 @@ class Job:
     description: str | None = None
     acceptance_criteria: str | None = None
     auto_push: bool = False
+    push_outputs: tuple[int, ...] = ()
     alt_text: str | None = None
     scheduled_at: datetime | None = None
     exclusive: bool = False
@@ -273,6 +275,12 @@ class Job:
     def current_outputs(self) -> tuple[Output, ...]:
         """The outputs of the current attempt: only these may be pushed."""
         return tuple(out for out in self.outputs if out.attempt == self.attempt.number)
+
+    @property
+    def chosen_outputs(self) -> tuple[Output, ...]:
+        """Those of the current attempt's outputs that are for the product."""
+        chosen = self.push_outputs
+        return tuple(out for out in self.current_outputs if not chosen or out.index in chosen)
 
     @property
     def credits_used(self) -> int:

@@ -30,6 +30,7 @@ from shared.domain.status import (
 )
 
 MAX_OUTPUTS = 20
+NOT_CHOSEN = "None of the results that were kept is one that this job pushes."
 SYNTHETIC_PROGRESS = 50  # what "processing" is shown as while the provider gives no number
 
 
@@ -320,16 +321,16 @@ def presume_failed(job: Job, code: str, message: str, now: datetime) -> Job:
 
 
 def can_push(job: Job) -> bool:
-    """Whether there is a kept output of the current attempt, and a product to put it on."""
+    """Whether there is a kept output that was chosen to be pushed, and a product to put it on."""
     return (
         job.state is JobState.COMPLETED
         and job.product_id is not None
-        and any(output.is_kept for output in job.current_outputs)
+        and any(output.is_kept for output in job.chosen_outputs)
     )
 
 
 def request_push(job: Job, now: datetime) -> Job:
-    """Queue a push of the current attempt's kept outputs (again, if it was pushed before).
+    """Queue a push of the current attempt's chosen outputs (again, if it was pushed before).
 
     Raises ConflictError `wrong_status` when there is nothing kept or no product.
     """
@@ -338,7 +339,7 @@ def request_push(job: Job, now: datetime) -> Job:
     if not can_push(job):
         raise ConflictError(_why_no_result(job))
     job = _move_outputs(job, PushEvent.REQUEST)
-    for output in job.current_outputs:
+    for output in job.chosen_outputs:
         if output.media_failures or output.media_error:
             job = job.with_output(replace(output, media_failures=0, media_error=None))
     push = replace(
@@ -356,8 +357,10 @@ def request_push(job: Job, now: datetime) -> Job:
 
 def _why_no_result(job: Job) -> str:
     """Say whether waiting helps: a job that ended without a kept result never gets one."""
-    if job.status.is_active or any(output.is_owed for output in job.current_outputs):
+    if job.status.is_active or any(output.is_owed for output in job.chosen_outputs):
         return "There is no kept result to push yet."
+    if any(output.is_kept for output in job.current_outputs):
+        return NOT_CHOSEN
     if job.error_message:
         return f"This job has no result to push: {job.error_message}"
     return f"This job is {job.status}; it has no result to push."
@@ -375,7 +378,7 @@ def request_undo(job: Job, now: datetime) -> Job:
 
 
 def _move_outputs(job: Job, event: PushEvent) -> Job:
-    for output in job.current_outputs:
+    for output in job.chosen_outputs:
         if output.is_kept:
             job = job.with_output(move_output(output, event))
     return job

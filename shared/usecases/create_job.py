@@ -40,6 +40,7 @@ class NewJob:
     provider_job_id: the provider's id of a job made elsewhere, which is then only followed.
     product_id, variant_id: Shopify's global ids. parameters, metadata: at most 64 KB of JSON
     each (they are written once, but read whenever the job is shown).
+    push_outputs: indexes of the results that are for the product; () for all of them.
     total: how many items a worker's job is about. starts_as: the worker's word for a job that
     is at work from the beginning.
     """
@@ -67,6 +68,7 @@ class NewJob:
     batch_id: str | None = None
     agent_id: str | None = None
     auto_push: bool | None = None
+    push_outputs: tuple[int, ...] = ()
     alt_text: str | None = None
     scheduled_at: datetime | None = None
     exclusive: bool = False
@@ -142,6 +144,7 @@ def create_job(
         description=wish.description,
         acceptance_criteria=wish.acceptance_criteria,
         auto_push=_auto_push(wish, settings),
+        push_outputs=wish.push_outputs,
         alt_text=wish.alt_text,
         scheduled_at=wish.scheduled_at,
         exclusive=wish.exclusive,

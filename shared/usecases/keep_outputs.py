@@ -265,17 +265,16 @@ def _say_what_is_lost(job: Job, reasons: Mapping[tuple[int, int], str]) -> Job:
 
 
 def _push_if_wanted(job: Job, now: datetime) -> Job:
-    """Queue the push once nothing of the current result is owed any more."""
-    outputs = job.current_outputs
+    """Queue the push once nothing of what is for the product is owed any more."""
+    outputs = job.chosen_outputs
     is_wanted = job.auto_push and job.product_id is not None and not job.push.undo
     is_settled = job.state is JobState.COMPLETED and not any(out.is_owed for out in outputs)
     if not is_wanted or not is_settled or job.push.status is not PushStatus.NONE:
         return job
     if lifecycle.can_push(job):
         return lifecycle.request_push(job, now)
-    return lifecycle.fail_push(
-        job, job.error_code or NO_OUTPUT, job.error_message or NOTHING_TOLD, now
-    )
+    why = lifecycle.NOT_CHOSEN if job.current_outputs else NOTHING_TOLD
+    return lifecycle.fail_push(job, job.error_code or NO_OUTPUT, job.error_message or why, now)
 
 
 def _note(before: Job, after: Job, harvest: _Harvest) -> Note | None:
