@@ -49,11 +49,12 @@ def safe(value: Any) -> Any:
     return value
 
 
-def job_json(job: Job, link: LinkMaker) -> dict[str, Any]:
+def job_json(job: Job, link: LinkMaker, now: datetime | None = None) -> dict[str, Any]:
     """Describe a job.
 
     Parameters
         link: makes the presigned link of a kept output; no network is used for it.
+        now: for what changes with time alone, the ETA of a provider's job; None leaves it out.
 
     Shape: the 26 columns of the tracker that this replaces under their own names
     (`pikcelJobId` is the provider's id when the provider is PikcelAI), and ours. `outputs` are
@@ -64,7 +65,7 @@ def job_json(job: Job, link: LinkMaker) -> dict[str, Any]:
     return {
         **_what(job),
         **_who_for(job),
-        **_progress(job),
+        **_progress(job, now),
         "outputImageUrl": first["url"] if first else None,
         # There are no smaller versions of outputs (yet); the provider's are not ours to promise.
         "thumbnailUrl": None,
@@ -83,9 +84,10 @@ def job_json(job: Job, link: LinkMaker) -> dict[str, Any]:
 
 
 def etag(body: Mapping[str, Any], version: int) -> str:
-    """Return the strong entity tag of a job's JSON as made with `link=str`.
+    """Return the strong entity tag of a job's JSON as made with `link=str` and no `now`.
 
-    Presigned links are no part of it: they differ at every call and say the same.
+    Presigned links are no part of it: they differ at every call and say the same. Nor is an ETA
+    that runs down by itself.
     """
     stable = json.dumps(body, sort_keys=True, ensure_ascii=True).encode()
     return f'"{version}-{hashlib.sha256(stable).hexdigest()[:20]}"'
@@ -148,7 +150,7 @@ def _who_for(job: Job) -> dict[str, Any]:
     }
 
 
-def _progress(job: Job) -> dict[str, Any]:
+def _progress(job: Job, now: datetime | None) -> dict[str, Any]:
     return {
         "status": job.status.value,
         "nativeStatus": job.native_status,
@@ -164,7 +166,7 @@ def _progress(job: Job) -> dict[str, Any]:
         "skipped": safe(job.counts.skipped),
         "message": job.message,
         "speed": speed(job),
-        "etaSeconds": eta_s(job),
+        "etaSeconds": eta_s(job, now),
         "cancelRequested": job.cancel_requested,
         "errorCode": job.error_code,
         "errorMessage": job.error_message,

@@ -319,6 +319,7 @@ def dispatch_app() -> DispatchApp:
     """Put functions/dispatch together. Raises SettingsError."""
     from shared.gateways.downloads import GuardedDownloads
     from shared.gateways.dynamo_limiter import DynamoLimiter
+    from shared.gateways.dynamo_paces import DynamoPaces
     from shared.gateways.files import S3Files
     from shared.gateways.provider_http import HttpProviderApi, provider_client
     from shared.gateways.queues import read_dispatch
@@ -354,6 +355,7 @@ def dispatch_app() -> DispatchApp:
         files=S3Files(clients().client("s3"), settings.output_bucket),
         shops=DynamoShopStore(dynamo, settings.table_name, clock=clock),
         public_url=settings.public_url,
+        paces=DynamoPaces(dynamo, settings.table_name, clock=clock),
     )
     return DispatchApp(lane=lane, read=read_dispatch)
 

@@ -60,7 +60,8 @@ class Call:
 
     def describe_all(self, jobs: Sequence[Job]) -> list[dict[str, Any]]:
         """Describe a page of jobs. Raises StoreUnavailableError."""
-        return [job_json(job, self.link) for job in self.whole(jobs)]
+        now = self.app.clock.now()
+        return [job_json(job, self.link, now) for job in self.whole(jobs)]
 
     def cursor_secrets(self) -> Sequence[str]:
         """Return what cursors are made with. Raises SecretUnavailableError."""

@@ -56,6 +56,8 @@ class Attempt:
         the time-out counts from then.
     trouble: why the last of them was not executed (a sentence), None when none failed so.
     stop_wanted: it was cancelled here, and its provider has not been asked to stop yet.
+    expected_ms: how long its tool took of late, from the create call to the end; None while
+        too little is known.
     credits, cost_micros, processing_ms: booked exactly once, when the provider says
         them; None until then.
     reserved_credits, reserved_cost_micros: what was set aside of the shop's budget when it
@@ -75,6 +77,7 @@ class Attempt:
     held_until: datetime | None = None
     trouble: str | None = None
     stop_wanted: bool = False
+    expected_ms: int | None = None
     credits: int | None = None
     cost_micros: int | None = None
     processing_ms: int | None = None

@@ -279,6 +279,7 @@ ATTEMPT_NAMES = {
     "held_until": "held",
     "trouble": "why",
     "stop_wanted": "stop",
+    "expected_ms": "exp",
     "credits": "cr",
     "cost_micros": "cost",
     "processing_ms": "ms",

@@ -78,7 +78,7 @@ class BflAdapter(ProviderAdapter):
     access = Access(
         url="https://api.bfl.ai", prefix="/v1", header="x-key", scheme="", hosts=(".bfl.ai",)
     )
-    patience = Patience(list_gap_s=None)
+    patience = Patience(list_gap_s=None, result_life_s=10 * 60)
     result_hosts: tuple[str, ...] = (".bfl.ai",)
     # Its limit is of jobs at a time (24 of most models), not of calls.
     create_ceiling = 120

@@ -89,7 +89,8 @@ class FalAdapter(ProviderAdapter):
     key_set_url = "https://rest.fal.ai/.well-known/jwks.json"
     acks = Acks(tries=10, span_s=2 * 60 * 60)
     access = Access(url="https://queue.fal.run", scheme="Key ")
-    patience = Patience(list_gap_s=None)
+    # How long files live is the account's to set; it is days unless somebody made it less.
+    patience = Patience(list_gap_s=None, max_poll_s=600)
     result_hosts: tuple[str, ...] = (".fal.media", "fal.media")
     can_cancel = True
     asks_by_tool = True

@@ -82,7 +82,7 @@ class OpenaiAdapter(ProviderAdapter):
     acks = Acks(span_s=72 * 60 * 60)
     # Several images of some megabytes each, as base64.
     access = Access(url="https://api.openai.com", prefix="/v1", max_reply_bytes=32 * 1024 * 1024)
-    patience = Patience(list_gap_s=None)
+    patience = Patience(list_gap_s=None, max_poll_s=600)
     result_hosts: tuple[str, ...] = ()
     can_cancel = True
     # Its limits depend on the account: these suit the smallest that pays.

@@ -84,7 +84,7 @@ class ReplicateAdapter(ProviderAdapter):
     proof = Proof.BODY_TIME
     acks = Acks(span_s=60)
     access = Access(url="https://api.replicate.com", prefix="/v1")
-    patience = Patience(list_gap_s=None)
+    patience = Patience(list_gap_s=None, max_poll_s=600, result_life_s=60 * 60)
     result_hosts: tuple[str, ...] = (".replicate.delivery", "replicate.delivery")
     can_cancel = True
     # Its own limits are 600 creates and 3,000 other calls a minute.

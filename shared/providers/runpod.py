@@ -82,7 +82,7 @@ class RunpodAdapter(ProviderAdapter):
     acks = Acks(accepted=frozenset({200}), tries=3, span_s=20)
     # An answer may hold the images themselves: 20 MB is what RunPod allows.
     access = Access(url="https://api.runpod.ai", prefix="/v2", max_reply_bytes=32 * 1024 * 1024)
-    patience = Patience(list_gap_s=None)
+    patience = Patience(list_gap_s=None, max_poll_s=600, result_life_s=30 * 60)
     result_hosts: tuple[str, ...] = ()
     can_cancel = True
     asks_by_tool = True

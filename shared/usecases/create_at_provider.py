@@ -31,6 +31,7 @@ from shared.usecases.dispatch_lane import (
     DispatchLane,
 )
 from shared.usecases.documents import fetch
+from shared.usecases.learn_pace import expected_ms
 from shared.usecases.tracker import Note
 
 BASE_S, CAP_S = 2.0, 120.0
@@ -62,7 +63,7 @@ def create_at_provider(lane: DispatchLane, job: Job, adapter: ProviderAdapter) -
         whole = fetch(lane.files, job)
     except DocumentsLostError as error:
         return _fail(lane, job, error, Advance.UNSENDABLE)
-    begun = _begin(lane, job)
+    begun = _begin(lane, job, expected_ms(lane, job))
     if begun is None:
         return Advanced(advance=Advance.NOTHING)
     request = _request(lane, whole, adapter, secret)
@@ -118,7 +119,7 @@ def _request(lane: DispatchLane, job: Job, adapter: ProviderAdapter, secret: str
     return adapter.create_request(job, callback)
 
 
-def _begin(lane: DispatchLane, seen: Job) -> Job | None:
+def _begin(lane: DispatchLane, seen: Job, expected: int | None) -> Job | None:
     """Write the intent; None when it is not ours to make (any more)."""
     is_ours = False
 
@@ -139,6 +140,7 @@ def _begin(lane: DispatchLane, seen: Job) -> Job | None:
             not_before=None,
             slot_at=None,
             tries=job.attempt.tries + 1,
+            expected_ms=expected,
         )
         return job.with_attempt(attempt), None
 

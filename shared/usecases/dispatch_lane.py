@@ -22,6 +22,7 @@ from shared.usecases.ports import (
     Downloads,
     Files,
     Limiter,
+    Paces,
     ProviderApi,
     Secrets,
     ShopStore,
@@ -87,6 +88,7 @@ class DispatchLane:
     """The collaborators of everything that is done towards providers.
 
     apis: by provider name. public_url: base of the callback URLs, without a final slash.
+    paces: how long tools take; None learns nothing.
     """
 
     tracker: Tracker
@@ -97,6 +99,7 @@ class DispatchLane:
     files: Files
     shops: ShopStore
     public_url: str
+    paces: Paces | None = None
 
     def has_share(self, adapter: ProviderAdapter, ceiling: int) -> bool:
         """Take one call of our share of the provider's limit, if there is one left."""

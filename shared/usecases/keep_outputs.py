@@ -20,6 +20,7 @@ from shared.domain.status import JobEvent, JobState, Outcome, PushStatus
 from shared.providers.base import ProviderAdapter, provider_job
 from shared.usecases.apply_event import apply_event
 from shared.usecases.dispatch_lane import Advance, Advanced, DispatchLane
+from shared.usecases.learn_pace import learn_pace
 from shared.usecases.ports import Download
 from shared.usecases.tracker import Note
 
@@ -218,6 +219,7 @@ def _record(lane: DispatchLane, seen: Job, harvest: _Harvest) -> Advanced:
     if harvest.is_cut_short:
         lane.remind(seen.ref, 0)
         return Advanced(advance=Advance.KEPT_PART)
+    learn_pace(lane, after)
     if harvest.reasons:
         return Advanced(advance=Advance.NOT_KEPT, reason=next(iter(harvest.reasons.values())))
     return Advanced(advance=Advance.KEPT)

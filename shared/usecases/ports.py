@@ -376,6 +376,21 @@ class Limiter(Protocol):
         ...
 
 
+class Paces(Protocol):
+    """How long each provider's tools take, learnt from jobs that ended."""
+
+    def learn(self, provider: str, tool_id: str, duration_ms: int, now: datetime) -> None:
+        """Count one duration, from the create call to the end. Raises StoreUnavailableError."""
+        ...
+
+    def expected_ms(self, provider: str, tool_id: str, now: datetime) -> int | None:
+        """Return how long it took of late (the median); None while too little is known.
+
+        Raises StoreUnavailableError.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchRequest:
     """Look at this job, in the dispatch lane. The job itself says what to do.

@@ -26,6 +26,7 @@ from moto import mock_aws
 
 import shared.gateways.downloads
 import shared.gateways.dynamo_limiter
+import shared.gateways.dynamo_paces
 import shared.gateways.provider_http
 import shared.gateways.shopify_http
 from local.pikcel_simulator.app import create_app
@@ -43,7 +44,12 @@ from shared.domain.job import Job
 from shared.domain.statistics import Scope, Tally, contribution, scopes
 from shared.gateways.aws import AwsClients
 from shared.gateways.dynamo_jobs import DynamoJobStore
-from shared.gateways.memory import InMemoryJobStore, InMemoryLimiter, InMemoryShopStore
+from shared.gateways.memory import (
+    InMemoryJobStore,
+    InMemoryLimiter,
+    InMemoryPaces,
+    InMemoryShopStore,
+)
 from shared.usecases.ports import JobStore
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.table import dynamo_client, make_table
@@ -279,6 +285,9 @@ class World:
         patch.setattr(wiring, "DynamoShopStore", lambda *_, **__: shops_port)
         limiters = shared.gateways.dynamo_limiter
         patch.setattr(limiters, "DynamoLimiter", lambda *_, **__: limiter_port)
+        paces_port = ProbedPort(self.probe, "paces", InMemoryPaces())
+        paces = shared.gateways.dynamo_paces
+        patch.setattr(paces, "DynamoPaces", lambda *_, **__: paces_port)
         return store
 
     def _wire(self, patch: pytest.MonkeyPatch, engine: Engine) -> None:

@@ -19,6 +19,7 @@ from shared.domain.errors import (
 )
 from shared.domain.events import Proof, ProviderEvent
 from shared.domain.job import Job
+from shared.domain.plan import EXPIRY_MARGIN_S
 from shared.domain.status import JobEvent
 from shared.providers.base import (
     Callback,
@@ -65,7 +66,8 @@ def test_an_adapter_declares_everything(name: str) -> None:
     assert adapter.name == name
     assert urlsplit(adapter.access.url).scheme == "https"
     assert not adapter.access.url.endswith("/")
-    assert adapter.patience.max_poll_s > 0
+    life_s = adapter.patience.result_life_s
+    assert life_s is None or adapter.patience.max_poll_s <= life_s - EXPIRY_MARGIN_S
     assert adapter.create_ceiling > 0
     assert adapter.poll_ceiling > 0
     assert (adapter.key_set_url is not None) is (adapter.key_source is KeySource.KEY_SET)
