@@ -74,7 +74,7 @@ def _body(event: dict[str, Any]) -> bytes:
 def _acknowledge(receipt: Receipt, provider: str) -> HttpResponse:
     logger.info("webhook", extra={"provider": provider, "outcome": receipt.outcome})
     count(_METRICS.get(receipt.outcome, "WebhookWithoutEffect"))
-    if receipt.outcome is Outcome.APPLIED and receipt.event is JobEvent.COMPLETED:
+    if receipt.outcome in _TOLD and receipt.event is JobEvent.COMPLETED:
         count("CompletedByWebhook")
     body: dict[str, Any] = {"success": True, "outcome": receipt.outcome}
     if receipt.cancel_requested:
@@ -91,6 +91,8 @@ def _refuse(error: JobTrackerError, provider: str, request_id: str) -> HttpRespo
     return error_response(error, request_id)
 
 
+# A hint that is confirmed by asking was told by webhook all the same.
+_TOLD = frozenset({Outcome.APPLIED, Outcome.NOTED})
 _METRICS = {
     Outcome.APPLIED: "WebhookApplied",
     Outcome.PROGRESSED: "WebhookApplied",

@@ -43,6 +43,7 @@ class ProviderEvent:
     output_urls: result links, in order; one of them may hold the image itself (`data:`).
     poll_url: where the provider said to ask on. credits: whole credits charged;
     cost_micros: cost in millionths; processing_ms: how long the provider worked.
+    is_thin: it says that the job ended, but not all that must be known of it: ask first.
     reference: our own reference as the provider echoed it, not yet verified; shop: the shop
     that the provider's job says it is for. Either can show that it is not this job's.
     """
@@ -64,6 +65,7 @@ class ProviderEvent:
     tool_name: str | None = None
     error_code: str | None = None
     error_message: str | None = None
+    is_thin: bool = False
     reference: str | None = None
     shop: str | None = None
 

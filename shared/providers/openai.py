@@ -71,10 +71,10 @@ _FORMATS = frozenset({"png", "jpeg", "webp", "gif"})
 class OpenaiAdapter(ProviderAdapter):
     """Everything that is particular to OpenAI.
 
-    Its deliveries are thin: they name a response, and the images are in the answer when it is
-    asked for. They are signed as Standard Webhooks say; the id in the header is the delivery's,
-    the one in the body is not. They are sent again for up to three days, also after a redirect.
-    What a response cost is not said.
+    Its deliveries are thin: they name a response, and the images, or the reason of a failure, are
+    in the answer when it is asked for. They are signed as Standard Webhooks say; the id in the
+    header is the delivery's, the one in the body is not. They are sent again for up to three days,
+    also after a redirect. What a response cost is not said.
     """
 
     name = "openai"
@@ -115,7 +115,6 @@ class OpenaiAdapter(ProviderAdapter):
             raise MalformedDeliveryError("The delivery does not name a response.")
         native = kind.removeprefix(_PREFIX)
         event = STATUSES.get(native, JobEvent.UNKNOWN)
-        has_failed = event is JobEvent.FAILED
         return ParsedDelivery(
             event=ProviderEvent(
                 provider=self.name,
@@ -125,8 +124,8 @@ class OpenaiAdapter(ProviderAdapter):
                 key=headers.get(ID_HEADER) or identifier(whole.get("id")) or f"{job_id}:{native}",
                 source=Source.WEBHOOK,
                 proof=proof,
-                error_code=_code(native, None) if has_failed else None,
-                error_message=f"OpenAI says that the response is {native}." if has_failed else None,
+                # Why, only the response itself says.
+                is_thin=event is JobEvent.FAILED,
             ),
             reference=None,
         )

@@ -114,5 +114,8 @@ def _apply(lane: DispatchLane, job: Job, event: ProviderEvent) -> Advanced:
     outcome = apply_event(lane.tracker, job.ref, event, polled=True)
     if outcome is Outcome.GONE:
         return Advanced(advance=Advance.GONE)
-    is_completed = outcome is Outcome.APPLIED and event.event is JobEvent.COMPLETED
+    # What somebody told us to ask about was not learnt by polling: only silence is.
+    is_completed = (
+        outcome is Outcome.APPLIED and event.event is JobEvent.COMPLETED and not job.poll_wanted
+    )
     return Advanced(advance=Advance.POLLED, completed=is_completed, reason=outcome)

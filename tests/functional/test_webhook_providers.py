@@ -166,6 +166,15 @@ def test_a_delivery_with_our_reference_costs_one_read_one_write_and_one_message(
     assert len(stack.pool.asked) == (1 if provider == "fal" else 0)
 
 
+def test_an_end_that_was_told_is_counted_as_told_also_where_it_must_be_confirmed(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for provider in ("replicate", "runpod"):
+        job = stack.has(provider)
+        stack.deliver(provider, job.ref)
+        assert '"CompletedByWebhook":[1.0]' in capsys.readouterr().out
+
+
 def test_a_delivery_that_is_found_by_its_providers_id_costs_one_read_more(stack: Stack) -> None:
     job = stack.has("openai")
     stack.deliver("openai", job.ref)

@@ -81,7 +81,9 @@ def test_the_provider_itself_confirms_a_hint(world: LaneWorld, weak: Weak) -> No
     ref = world.has(a_dispatched_job())
     deliver(world, ref, "completed")
     world.provider_has(ref, "pk_1", "completed", output_image_url=RESULT_URL)
-    assert world.advance(ref).completed
+    result = world.advance(ref)
+    # It was told by webhook: that share is what an alarm watches.
+    assert (result.advance, result.completed) == (Advance.POLLED, False)
     assert world.job(ref).status is JobStatus.COMPLETED
 
 
