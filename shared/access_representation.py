@@ -1,7 +1,8 @@
-"""Shops, keys, agents and parked deliveries as JSON."""
+"""Shops, keys, agents, parked deliveries and erasures as JSON."""
 
 from typing import Any
 
+from shared.domain.erasure import ErasureReport, remainders
 from shared.domain.events import ParkedEvent
 from shared.domain.keys import Agent, ShopKey
 from shared.representation import instant, safe
@@ -17,6 +18,7 @@ def shop_json(view: ShopView) -> dict[str, Any]:
         "shop": shop.shop,
         "installed": shop.installed_at is not None,
         "installedAt": instant(shop.installed_at),
+        "uninstalledAt": instant(shop.uninstalled_at),
         "scopes": [scope for scope in (shop.scopes or "").split(",") if scope],
         "token": view.token.value,
         "autoPush": shop.auto_push,
@@ -57,4 +59,20 @@ def parked_json(event: ParkedEvent) -> dict[str, Any]:
         "providerJobId": event.provider_job_id,
         "receivedAt": instant(event.received_at),
         "proof": event.proof.value,
+    }
+
+
+def erasure_json(report: ErasureReport) -> dict[str, Any]:
+    """Describe what was erased of a shop, and what remains of it where, and how long."""
+    return {
+        "id": report.erasure_id,
+        "status": "running" if report.ended_at is None else "completed",
+        "requestedAt": instant(report.requested_at),
+        "startedAt": instant(report.started_at),
+        "endedAt": instant(report.ended_at),
+        "deleted": dict(report.deleted),
+        "remains": [
+            {"where": each.where, "what": each.what, "days": each.days}
+            for each in remainders(report)
+        ],
     }

@@ -11,10 +11,12 @@ from datetime import datetime
 from typing import Any
 
 from shared.domain.batch import BatchView
+from shared.domain.bulk import file_key
 from shared.domain.events import LogEntry
+from shared.domain.ids import iso
 from shared.domain.job import PIKCEL, Job, Output
 from shared.domain.reports import duration_ms, eta_s, speed
-from shared.domain.status import PushStatus
+from shared.domain.status import JobStatus, PushStatus
 
 MAX_SAFE_INTEGER = 2**53
 
@@ -29,9 +31,7 @@ def instant(at: datetime | None) -> str | None:
     >>> instant(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
     '2026-11-22T12:00:00.000Z'
     """
-    if at is None:
-        return None
-    return at.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    return iso(at) if at is not None else None
 
 
 def safe(value: Any) -> Any:
@@ -53,8 +53,9 @@ def job_json(job: Job, link: LinkMaker, now: datetime | None = None) -> dict[str
     """Describe a job.
 
     Parameters
-        link: makes the presigned link of a kept output; no network is used for it.
-        now: for what changes with time alone, the ETA of a provider's job; None leaves it out.
+        link: makes the presigned link of a kept file; no network is used for it.
+        now: a file that a bulk job wrote and that is cleared away by then has no link any more;
+            and what changes with time alone, the ETA of a provider's job, is left out without it.
 
     Shape: the 26 columns of the tracker that this replaces under their own names
     (`pikcelJobId` is the provider's id when the provider is PikcelAI), and ours. `outputs` are
@@ -64,6 +65,7 @@ def job_json(job: Job, link: LinkMaker, now: datetime | None = None) -> dict[str
     first = outputs[0] if outputs else None
     return {
         **_what(job),
+        "result": _result(job, link, now),
         **_who_for(job),
         **_progress(job, now),
         "outputImageUrl": first["url"] if first else None,
@@ -124,7 +126,6 @@ def _what(job: Job) -> dict[str, Any]:
         "inputImageUrl": job.input_image_url,
         "parameters": safe(job.parameters),
         "metadata": safe(job.metadata),
-        "result": safe(job.result),
         "name": job.name,
         "description": job.description,
         "acceptanceCriteria": job.acceptance_criteria,
@@ -133,6 +134,16 @@ def _what(job: Job) -> dict[str, Any]:
         "exclusive": job.exclusive,
         "scheduledAt": instant(job.scheduled_at),
     }
+
+
+def _result(job: Job, link: LinkMaker, now: datetime | None) -> Any:
+    """Describe the result; of a bulk job that wrote a file, with a link to it."""
+    key = file_key(job) if job.status is JobStatus.COMPLETED else None
+    expires_at = (job.result or {}).get("expiresAt")
+    if key is None or not isinstance(expires_at, str):
+        return safe(job.result)
+    is_there = now is None or expires_at > iso(now)
+    return safe(job.result) | {"url": link(key) if is_there else None}
 
 
 def _who_for(job: Job) -> dict[str, Any]:
@@ -216,8 +227,7 @@ def batch_json(view: BatchView) -> dict[str, Any]:
         "shop": batch.shop,
         "name": batch.name,
         "toolId": batch.tool_id,
-        # Only the provider's list of tools knows it; each job has it once its tool answered.
-        "toolName": None,
+        "toolName": batch.tool_name,
         "totalJobs": view.total,
         "completedJobs": view.completed,
         "failedJobs": view.failed,

@@ -5,6 +5,7 @@ Error shape: `{"success": false, "error": "<sentence>", "code": "<snake_case>",
 """
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,8 +57,14 @@ def error_response(
 ) -> HttpResponse:
     """Answer with an error. What is wrong on our side is not told, only logged."""
     status = error_status(error)
-    told = {**_TOLD.get(status, {}), **(headers or {})}
+    told = {**_TOLD.get(status, {}), **_wait(error), **(headers or {})}
     return json_response(status, error_body(error, request_id), told)
+
+
+def _wait(error: JobTrackerError) -> dict[str, str]:
+    """Pass on the wait that somebody else asked us for, in whole seconds."""
+    wait_s = error.retry_after_s if isinstance(error, RetryableError) else None
+    return {} if wait_s is None else {"retry-after": str(max(1, math.ceil(wait_s)))}
 
 
 # Source: RFC 9110 sections 11.6.1 and 10.2.3.

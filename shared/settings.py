@@ -35,6 +35,7 @@ class WebhookSettings(_Settings):
     table_name: str
     dispatch_queue_url: str
     output_bucket: str
+    bulk_queue_url: str
     signing_secret_id: str
     app_secret_id: str
 
@@ -81,13 +82,14 @@ class SweepSettings(_Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkSettings(_Settings):
-    """functions/bulk."""
+    """functions/bulk. log_retention_days: for the report about an erasure."""
 
     table_name: str
     bulk_queue_url: str
     dispatch_queue_url: str
     push_queue_url: str
     output_bucket: str
+    log_retention_days: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

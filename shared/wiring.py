@@ -4,7 +4,7 @@ Each function asks for its own app, once per process. Nothing here runs at impor
 each app imports only the gateways it needs (the webhook never sees httpx).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -39,19 +39,26 @@ if TYPE_CHECKING:
     from shared.usecases.dispatch_lane import DispatchLane
     from shared.usecases.identify_caller import Doors
     from shared.usecases.install_shop import ShopInstaller
+    from shared.usecases.list_products import Storefront
     from shared.usecases.ports import (
         BulkRequest,
+        Erasures,
         Grant,
         KeyStore,
         PushRequest,
         Receipts,
         ReceivedMessages,
+        ShopAdmin,
+        ShopAdmins,
+        TemplateStore,
         TokenBox,
         TokenService,
         WorkStore,
     )
+    from shared.usecases.provider_catalog import Catalog
     from shared.usecases.push_lane import PushLane
     from shared.usecases.receive_report import Desk, WorkerReport
+    from shared.usecases.receive_shop_webhook import ShopDesk
     from shared.usecases.receive_webhook import Seals
     from shared.usecases.run_bulk import BulkLane
 
@@ -64,7 +71,8 @@ def clients() -> AwsClients:
 
 def reset() -> None:
     """Forget everything made so far (tests change the environment)."""
-    for made in (clients, webhook_app, api_app, dispatch_app, push_app, sweep_app, bulk_app):
+    apps = (webhook_app, shop_desk, api_app, dispatch_app, push_app, sweep_app, bulk_app)
+    for made in (clients, *apps):
         made.cache_clear()
 
 
@@ -90,6 +98,15 @@ def _tracker(
         secrets=secrets,
         shops=DynamoShopStore(clients().client("dynamodb"), table_name, clock=SystemClock()),
     )
+
+
+def _catalog(tracker: Tracker, table_name: str) -> "Catalog":
+    """Make what knows what the providers said of their tools and our account."""
+    from shared.gateways.dynamo_facts import DynamoFactStore
+    from shared.usecases.provider_catalog import Catalog
+
+    store = DynamoFactStore(clients().client("dynamodb"), table_name, clock=tracker.clock)
+    return Catalog(store=store, outbox=tracker.outbox, clock=tracker.clock)
 
 
 def _secrets(**secret_ids: str) -> SecretsManagerSecrets:
@@ -175,10 +192,39 @@ def webhook_app() -> WebhookApp:
 
     settings = WebhookSettings.load()
     secrets = _secrets(signing=settings.signing_secret_id, app=settings.app_secret_id)
-    tracker = _tracker(settings.table_name, settings.dispatch_queue_url, None, secrets)
+    tracker = _tracker(
+        settings.table_name,
+        settings.dispatch_queue_url,
+        None,
+        secrets,
+        bulk_url=settings.bulk_queue_url,
+    )
     seals = Seals(secrets=secrets, key_sets=_KeySetsOnDemand(tracker.clock), accounts=_accounts())
     desk = WorkerDesk(settings.output_bucket)
     return WebhookApp(tracker=tracker, seals=seals, desk=desk, clock=tracker.clock)
+
+
+@cache
+def shop_desk() -> "ShopDesk":
+    """Put together what functions/webhook needs for Shopify's own webhooks.
+
+    The secret that they are verified with lies among the signing ones, which are read anyway;
+    what this imports, the providers' webhooks do not wait for.
+    """
+    from shared.gateways.dynamo_erasures import DynamoErasures
+    from shared.providers.shopify import ShopifyWebhooks
+    from shared.usecases.receive_shop_webhook import ShopDesk
+
+    settings = WebhookSettings.load()
+    app = webhook_app()
+    dynamo = clients().client("dynamodb")
+    return ShopDesk(
+        tracker=app.tracker,
+        shops=DynamoShopStore(dynamo, settings.table_name, clock=app.clock),
+        erasures=DynamoErasures(dynamo, settings.table_name, clock=app.clock),
+        secrets=app.secrets,
+        sender=ShopifyWebhooks(),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +244,10 @@ class ApiApp:
     receipts: "Receipts"
     box: "TokenBox"
     works: "WorkStore"
+    erasures: "Erasures"
+    templates: "TemplateStore"
+    catalog: "Catalog"
+    storefront: "Storefront"
     files: Files
     secrets: Secrets
     clock: Clock
@@ -233,17 +283,41 @@ class _TokensOnDemand:
         return self._tokens.refresh(shop, refresh_token)
 
 
+class _AdminsOnDemand:
+    """The shops' Admin API. httpx is imported by the first who looks at products."""
+
+    def __init__(self, base_url: str, version: str, clock: Clock) -> None:
+        self._base_url = base_url
+        self._version = version
+        self._clock = clock
+
+    @cached_property
+    def _admins(self) -> "ShopAdmins":
+        from shared.gateways.shopify import ShopifyAdmins
+        from shared.gateways.shopify_http import make_client
+
+        return ShopifyAdmins(make_client(), self._base_url, self._version, self._clock)
+
+    def open(self, shop: str, token: str) -> "ShopAdmin":
+        """Return the shop's API (see ShopAdmins)."""
+        return self._admins.open(shop, token)
+
+
 @cache
 def api_app() -> ApiApp:
     """Put functions/api together. Raises SettingsError."""
+    from shared.gateways.dynamo_erasures import DynamoErasures
     from shared.gateways.dynamo_keys import DynamoKeyStore
     from shared.gateways.dynamo_receipts import DynamoReceipts
+    from shared.gateways.dynamo_templates import DynamoTemplateStore
     from shared.gateways.dynamo_works import DynamoWorkStore
     from shared.gateways.files import S3Files
     from shared.gateways.token_box import SecretTokenBox
     from shared.usecases.identify_caller import Doors
     from shared.usecases.install_shop import ShopInstaller
     from shared.usecases.key_ring import KeyRing
+    from shared.usecases.list_products import Storefront
+    from shared.usecases.shop_access import ShopAccess
 
     settings = ApiSettings.load()
     secrets = _secrets(
@@ -258,6 +332,8 @@ def api_app() -> ApiApp:
         secrets,
         bulk_url=settings.bulk_queue_url,
     )
+    catalog = _catalog(tracker, settings.table_name)
+    tracker = replace(tracker, catalog=catalog)
     shops = DynamoShopStore(clients().client("dynamodb"), settings.table_name, clock=tracker.clock)
     installer = ShopInstaller(
         shops=shops,
@@ -287,6 +363,21 @@ def api_app() -> ApiApp:
         receipts=DynamoReceipts(dynamo, settings.table_name, clock=tracker.clock),
         box=installer.box,
         works=DynamoWorkStore(dynamo, settings.table_name, clock=tracker.clock),
+        erasures=DynamoErasures(dynamo, settings.table_name, clock=tracker.clock),
+        templates=DynamoTemplateStore(dynamo, settings.table_name, clock=tracker.clock),
+        catalog=catalog,
+        storefront=Storefront(
+            access=ShopAccess(
+                shops=shops,
+                tokens=installer.tokens,
+                box=installer.box,
+                secrets=secrets,
+                clock=tracker.clock,
+            ),
+            admins=_AdminsOnDemand(
+                settings.shopify_base_url, settings.shopify_api_version, tracker.clock
+            ),
+        ),
         files=S3Files(clients().client("s3"), settings.output_bucket),
         secrets=secrets,
         clock=tracker.clock,
@@ -318,6 +409,7 @@ class DispatchApp:
 def dispatch_app() -> DispatchApp:
     """Put functions/dispatch together. Raises SettingsError."""
     from shared.gateways.downloads import GuardedDownloads
+    from shared.gateways.dynamo_facts import DynamoFactStore
     from shared.gateways.dynamo_limiter import DynamoLimiter
     from shared.gateways.dynamo_paces import DynamoPaces
     from shared.gateways.files import S3Files
@@ -354,6 +446,7 @@ def dispatch_app() -> DispatchApp:
         ),
         files=S3Files(clients().client("s3"), settings.output_bucket),
         shops=DynamoShopStore(dynamo, settings.table_name, clock=clock),
+        facts=DynamoFactStore(dynamo, settings.table_name, clock=clock),
         public_url=settings.public_url,
         paces=DynamoPaces(dynamo, settings.table_name, clock=clock),
     )
@@ -437,9 +530,12 @@ class BulkApp:
 @cache
 def bulk_app() -> BulkApp:
     """Put functions/bulk together. Raises SettingsError."""
+    from shared.gateways.dynamo_erasures import DynamoErasures
     from shared.gateways.dynamo_works import DynamoWorkStore
     from shared.gateways.files import S3Files
     from shared.gateways.queues import read_bulk
+    from shared.gateways.uploads import S3Uploads
+    from shared.usecases.duty_lane import DutyLane
     from shared.usecases.run_bulk import BulkLane
 
     settings = BulkSettings.load()
@@ -449,11 +545,25 @@ def bulk_app() -> BulkApp:
         settings.push_queue_url,
         bulk_url=settings.bulk_queue_url,
     )
+    tracker = replace(tracker, catalog=_catalog(tracker, settings.table_name))
     dynamo = clients().client("dynamodb")
+    shops = DynamoShopStore(dynamo, settings.table_name, clock=tracker.clock)
+    works = DynamoWorkStore(dynamo, settings.table_name, clock=tracker.clock)
+    files = S3Files(clients().client("s3"), settings.output_bucket)
+    duties = DutyLane(
+        tracker=tracker,
+        shops=shops,
+        works=works,
+        files=files,
+        erasures=DynamoErasures(dynamo, settings.table_name, clock=tracker.clock),
+        log_days=int(settings.log_retention_days),
+    )
     lane = BulkLane(
         tracker=tracker,
-        works=DynamoWorkStore(dynamo, settings.table_name, clock=tracker.clock),
-        shops=DynamoShopStore(dynamo, settings.table_name, clock=tracker.clock),
-        files=S3Files(clients().client("s3"), settings.output_bucket),
+        works=works,
+        shops=shops,
+        files=files,
+        uploads=S3Uploads(clients().client("s3"), settings.output_bucket),
+        duties=duties,
     )
     return BulkApp(lane=lane, read=read_bulk)

@@ -11,24 +11,35 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import httpx
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from openapi_schema_validator import OAS31Validator
 
 from functions.api.app import handler
 from functions.api.version import VERSION
+from local.shopify_simulator import Simulator
 from shared import wiring
 from shared.bodies.contract import ROUTES
 from shared.bodies.openapi import document
 from shared.bodies.route import Route
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
+from shared.domain.tools import Account, FactKind, Tool, account_value, tools_value
 from shared.gateways.memory import InMemoryJobStore, InMemoryShopStore, InMemoryWorkStore
+from shared.gateways.memory_erasures import InMemoryErasures
+from shared.gateways.memory_facts import InMemoryFactStore
 from shared.gateways.memory_keys import InMemoryKeyStore, InMemoryReceipts
+from shared.gateways.memory_templates import InMemoryTemplateStore
+from shared.gateways.shopify import ShopifyAdmins
 from shared.providers.registry import ADAPTERS
 from shared.usecases.identify_caller import Doors
 from shared.usecases.install_shop import ShopInstaller
 from shared.usecases.key_ring import KeyRing
+from shared.usecases.list_products import Storefront
+from shared.usecases.provider_catalog import Catalog
+from shared.usecases.run_bulk import BulkLane
+from shared.usecases.shop_access import ShopAccess
 from shared.usecases.tracker import Tracker
 from tests.builders import SHOP
 from tests.fakes.clock import FakeClock
@@ -37,10 +48,12 @@ from tests.fakes.outbox import FakeOutbox
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.secrets import FakeSecrets
 from tests.fakes.tokens import FakeBox, FakeTokens
+from tests.fakes.uploads import FakeUploads
 
 EVENTS = Path(__file__).parents[1] / "events"
 ADMIN = "admin-key-1"
 CLIENT_ID, CLIENT_SECRET = "client-id", "client-secret"
+SHOPIFY_URL = "http://127.0.0.1:8790"
 
 DOCUMENT = document(ROUTES, VERSION)
 
@@ -80,12 +93,16 @@ class World:
         self.store = InMemoryJobStore(self.clock)
         self.shops = InMemoryShopStore()
         self.works = InMemoryWorkStore()
+        self.templates = InMemoryTemplateStore()
         self.outbox = FakeOutbox()
         self.files = FakeFiles()
+        self.uploads = FakeUploads(self.files)
         self.secrets = FakeSecrets()
         self.tokens = FakeTokens()
         self.plain_hosts: set[str] = set()
         self.broken_queues: dict[str, Exception] = {}
+        self.facts = InMemoryFactStore()
+        self.catalog = Catalog(store=self.facts, outbox=self.outbox, clock=self.clock)
         self.tracker = Tracker(
             store=self.store,
             outbox=self.outbox,
@@ -94,8 +111,10 @@ class World:
             adapters=ADAPTERS,
             secrets=self.secrets,
             shops=self.shops,
+            catalog=self.catalog,
         )
         self.keys = InMemoryKeyStore()
+        self.erasures = InMemoryErasures(self.store, self.shops, self.works, self.keys)
         self.receipts = InMemoryReceipts(self.clock)
         self.doors = Doors(
             secrets=self.secrets,
@@ -111,6 +130,19 @@ class World:
             clock=self.clock,
         )
 
+        self.shopify = Simulator(SHOPIFY_URL, clock=lambda: self.clock.now().timestamp())
+        http = httpx.Client(transport=self.shopify.transport())
+        self.storefront = Storefront(
+            access=ShopAccess(
+                shops=self.shops,
+                tokens=self.tokens,
+                box=self.installer.box,
+                secrets=self.secrets,
+                clock=self.clock,
+            ),
+            admins=ShopifyAdmins(http, SHOPIFY_URL + "/{shop}", "2026-10", self.clock),
+        )
+
     def app(self) -> wiring.ApiApp:
         return wiring.ApiApp(
             tracker=self.tracker,
@@ -120,6 +152,10 @@ class World:
             receipts=self.receipts,
             box=self.installer.box,
             works=self.works,
+            erasures=self.erasures,
+            templates=self.templates,
+            catalog=self.catalog,
+            storefront=self.storefront,
             files=self.files,
             secrets=self.secrets,
             clock=self.clock,
@@ -127,6 +163,31 @@ class World:
             is_allowed_http=self.plain_hosts.__contains__,
             needed_secrets={"app": "APP_SECRET", "shopify": "SHOPIFY_API_SECRET"},
             queue_checks={"dispatch": lambda: self._check("dispatch")},
+        )
+
+    def provider_said(self, *, balance: float | None = None, **prices: float) -> None:
+        """Let PikcelAI have told just now what its tools cost (names with `_` for `-`), and what
+        is left of our account."""
+        now, named = self.clock.now(), {name.replace("_", "-"): n for name, n in prices.items()}
+        tools = {
+            name: Tool(tool_id=name, name=name.title(), credits=price)
+            for name, price in named.items()
+        }
+        if tools:
+            self.facts.put_fact("pikcel", FactKind.TOOLS, tools_value(tools), now)
+        if balance is not None:
+            value = account_value(Account(balance=balance, plan="professional"))
+            self.facts.put_fact("pikcel", FactKind.ACCOUNT, value, now)
+        self.catalog.remembered.clear()
+
+    def bulk_lane(self) -> BulkLane:
+        """What functions/bulk works with, around the same table and bucket."""
+        return BulkLane(
+            tracker=self.tracker,
+            works=self.works,
+            shops=self.shops,
+            files=self.files,
+            uploads=self.uploads,
         )
 
     def _check(self, queue: str) -> None:

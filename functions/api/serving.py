@@ -14,6 +14,7 @@ from shared.domain.errors import (
     JobTrackerError,
     NotFoundError,
     SecretUnavailableError,
+    ShopBusyError,
 )
 from shared.observability import count, logger
 from shared.responses import HttpResponse, error_response, error_status, json_response
@@ -60,6 +61,9 @@ def refuse(error: JobTrackerError, event: Mapping[str, Any], route: str) -> Http
     if status < 500:
         logger.info("refused", extra=extra)
         count("ApiRefused")
+    elif isinstance(error, ShopBusyError):
+        logger.info("shop busy", extra={**extra, "reason": error.message})
+        count("ShopBusy")
     elif status == 503:
         logger.error("unavailable", extra={**extra, "reason": error.message})
         is_secret = isinstance(error, SecretUnavailableError)

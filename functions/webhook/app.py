@@ -1,7 +1,7 @@
-"""Webhooks of providers, and of the user's own programs (`worker`).
+"""Webhooks of providers, of the user's own programs (`worker`), and Shopify's own (see `shopify`).
 
-Trigger: `POST /webhooks/{provider}` (API Gateway HTTP API, payload format 2.0).
-Sample: events/webhook_pikcel_completed.json.
+Trigger: `POST /webhooks/{provider}`, `POST /webhooks/shopify` (API Gateway HTTP API, payload
+format 2.0). Samples: events/webhook_pikcel_completed.json, events/webhook_shopify_uninstalled.json.
 
 | answer | when |
 | --- | --- |
@@ -30,18 +30,26 @@ from shared.providers.base import Delivery
 from shared.responses import HttpResponse, error_response, error_status, json_response
 from shared.usecases.receive_webhook import Receipt, SignatureError, receive_webhook
 
+SHOPIFY = "shopify"
+
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: object) -> HttpResponse:
     """Translate one delivery in, and its receipt out."""
-    provider = (event.get("pathParameters") or {}).get("provider", "")
+    # The route of Shopify's own webhooks has no parameter.
+    provider = (event.get("pathParameters") or {}).get("provider", SHOPIFY)
+    if provider == SHOPIFY:
+        # Not imported for anybody else: providers' webhooks are many, and waited for.
+        from functions.webhook import shopify
+
+        return shopify.receive(event)
     request_id = event["requestContext"]["requestId"]
     try:
         app = wiring.webhook_app()
         delivery = Delivery(
             provider=provider,
-            body=_body(event),
-            headers={name.lower(): value for name, value in event.get("headers", {}).items()},
+            body=body_of(event),
+            headers=headers_of(event),
             received_at=app.clock.now(),
             reference=(event.get("queryStringParameters") or {}).get("ref"),
         )
@@ -61,7 +69,13 @@ def _receive(app: wiring.WebhookApp, delivery: Delivery) -> Receipt:
     return receive_report(app.tracker, app.seals, desk, delivery)
 
 
-def _body(event: dict[str, Any]) -> bytes:
+def headers_of(event: dict[str, Any]) -> dict[str, str]:
+    """Return the headers, names in lower case."""
+    return {name.lower(): value for name, value in event.get("headers", {}).items()}
+
+
+def body_of(event: dict[str, Any]) -> bytes:
+    """Return the bytes as they were sent. Raises InvalidRequestError."""
     text: str = event.get("body") or ""
     if not event.get("isBase64Encoded"):
         return text.encode("utf-8", "surrogatepass")

@@ -45,6 +45,7 @@ def main() -> None:
         action="append",
         help=f"a custom app's token, good on every shop (repeatable; {DEFAULT_STATIC_TOKEN})",
     )
+    parser.add_argument("--webhook-url", help="where the app takes Shopify's webhooks")
     parser.add_argument("--config", type=Path, help="JSON as for PUT /_simulator/config")
     given = parser.parse_args()
     base_url = given.base_url or f"http://127.0.0.1:{given.port}"
@@ -57,6 +58,7 @@ def main() -> None:
         client_id=given.client_id,
         client_secret=given.client_secret,
         static_tokens=frozenset(given.access_token or [DEFAULT_STATIC_TOKEN]),
+        webhook_url=given.webhook_url,
     )
     warm_up()
     server = _Server(

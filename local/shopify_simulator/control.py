@@ -10,10 +10,17 @@
 | DELETE calls | forget them |
 | POST id-token ``{shop}`` (+ claims to override) | ``{idToken}`` |
 | PUT tokens ``{shop, state: live or dead, token?, scopes?}`` | one token, or all of the shop |
+| POST webhooks ``{shop, topic}`` | signs and sends one (below) |
 | POST products ``{shop, title, …}`` | create; a photo by ``imageUrl`` or ``imageBase64`` |
 | GET shops, shops/{shop}/products, shops/{shop}/files | inspection |
 | DELETE shops/{shop}/products/{n}, shops/{shop}/media/{n} | the merchant deletes |
 | POST shops/{shop}/files ``{filename}`` | a stranger's file takes that name |
+
+A webhook goes to the app's address (``--webhook-url``, or ``url``) and is answered with
+``{status, answer, headers, body}``. ``body`` and ``headers`` override fields of what is sent
+(null leaves one out); ``at`` is the instant of the trigger (epoch seconds); ``secret`` signs like
+somebody else. Sending ``headers`` and ``body`` of an earlier answer is Shopify's next try.
+``app/uninstalled`` also ends every token of the shop, as uninstalling does.
 """
 
 import base64
@@ -22,6 +29,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from . import webhooks
 from .config import ConfigError, parse_fault, to_json
 from .execution import Call
 from .files import create_stranger
@@ -78,6 +86,7 @@ class Control:
             "DELETE calls": self._forget_calls,
             "POST id-token": self._id_token,
             "PUT tokens": self._set_tokens,
+            "POST webhooks": self._send_webhook,
             "POST products": self._create_product,
             "GET shops": lambda _: Response.of_json({"shops": sorted(self._simulator.world.shops)}),
         }
@@ -157,6 +166,26 @@ class Control:
             None if scopes is None else frozenset(scopes),
         )
         return Response.of_json({"ok": True})
+
+    def _send_webhook(self, request: Request) -> Response:
+        told = _object(request)
+        simulator, office = self._simulator, self._simulator.tokens
+        domain, topic = _domain(told.get("shop")), told.get("topic")
+        url = told.get("url") or simulator.webhook_url
+        if not isinstance(topic, str) or not isinstance(url, str):
+            raise _RefusedError(400, "topic and url must be texts")
+        shop = simulator.world.shop(domain)
+        at = float(told.get("at", simulator.clock()))
+        said = webhooks.body_of(topic, shop, at, office.scopes) | told.get("body", {})
+        body = webhooks.encode({k: v for k, v in said.items() if v is not None})
+        signature = webhooks.sign(told.get("secret", office.client_secret), body)
+        headers = webhooks.headers_of(topic, shop, at, signature) | told.get("headers", {})
+        headers = {name: value for name, value in headers.items() if value is not None}
+        if topic == "app/uninstalled":
+            office.set_state(domain, "dead")
+        answer = simulator.deliver(url, headers, body)
+        shown = {"status": answer.status, "answer": answer.body, "headers": headers}
+        return Response.of_json(shown | {"body": said})
 
     def _create_product(self, request: Request) -> Response:
         body = _object(request)

@@ -31,6 +31,7 @@ from .sources import Download, download
 from .state import Shop, World
 from .tokens import SHOP_PATTERN, AccessToken, TokenOffice, TokenRefusedError
 from .uploads import receive_post, receive_put
+from .webhooks import Deliver, deliver
 
 SUPPORTED_VERSIONS = ("2026-01", "2026-04", "2026-07", "2026-10", "unstable")
 """2026-11; an older version falls forward to the oldest of these [D]."""
@@ -91,6 +92,7 @@ class Simulator:
         clock: epoch seconds; everything that takes time follows it.
         fetch: how foreign sources are downloaded.
         static_tokens: access tokens of a custom app, good on every shop.
+        webhook_url: where the app takes Shopify's webhooks. deliver: how they are sent.
     """
 
     def __init__(
@@ -103,10 +105,14 @@ class Simulator:
         client_secret: str = DEFAULT_CLIENT_SECRET,
         static_tokens: frozenset[str] = frozenset({DEFAULT_STATIC_TOKEN}),
         config: Config | None = None,
+        webhook_url: str | None = None,
+        deliver: Deliver = deliver,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.clock = clock
         self.fetch = fetch
+        self.webhook_url = webhook_url
+        self.deliver = deliver
         self._credentials = (client_id, client_secret, static_tokens)
         self.config = config or Config()
         self._initial_config = to_json(self.config)

@@ -317,7 +317,7 @@ def _start_simulators(
             "SHOPIFY_BASE_URL",
             ports.shopify,
             "local.shopify_simulator",
-            _shopify_arguments(wanted),
+            _shopify_arguments(wanted, ports),
         ),
     ):
         if variable in given:
@@ -336,9 +336,11 @@ def _pikcel_arguments(wanted: Mapping[str, str], photos: Path | None) -> list[st
     ]
 
 
-def _shopify_arguments(wanted: Mapping[str, str]) -> list[str]:
-    """Return what the simulator must know to accept our tokens and to sign its own."""
+def _shopify_arguments(wanted: Mapping[str, str], ports: _Ports) -> list[str]:
+    """Return what the simulator must know to accept our tokens, to sign its own, and to tell us
+    of shops."""
     return [
+        *("--webhook-url", f"http://{LOOPBACK}:{ports.gateway}/webhooks/shopify"),
         *("--client-id", wanted["SHOPIFY_API_KEY"]),
         *("--client-secret", wanted["SHOPIFY_API_SECRET"].split(",")[0]),
         *_repeated("--access-token", wanted.get("SHOPIFY_ACCESS_TOKEN", "")),

@@ -45,7 +45,7 @@ class AgentBody(_Body):
     """What to change of an agent; what is left out stays."""
 
     name: Title | None = None
-    description: Prose | None = None
+    description: Prose | None = Field(None, description="null takes it away.")
     is_active: bool | None = None
 
 

@@ -3,6 +3,8 @@
 Imported for the OpenAPI document only.
 """
 
+from typing import Literal
+
 from pydantic import Field
 
 from shared.bodies.answers import BigInteger, Instant, JobJson, _Answer, _Success
@@ -80,11 +82,13 @@ class SpentJson(_Answer):
 
 
 class ShopJson(_Answer):
-    """A shop. token: what we have to call Shopify with; dead: the app must be opened once."""
+    """A shop. token: what we have to call Shopify with; dead: the app must be opened once.
+    uninstalledAt: when the app was uninstalled, while it is not installed again."""
 
     shop: str
     installed: bool
     installed_at: Instant | None
+    uninstalled_at: Instant | None
     scopes: list[str]
     token: TokenState
     auto_push: bool
@@ -120,3 +124,29 @@ class ParkedAnswer(_Success):
     """Deliveries without a job, the newest first."""
 
     parked: list[ParkedJson]
+
+
+class RemainderJson(_Answer):
+    """What an erasure cannot reach. days: how long after its end it is there; null: not ours."""
+
+    where: str
+    what: str
+    days: int | None
+
+
+class ErasureJson(_Answer):
+    """One erasure of the shop. deleted: kind → how many; of jobs, timelines and links go along."""
+
+    id: str
+    status: Literal["running", "completed"]
+    requested_at: Instant
+    started_at: Instant
+    ended_at: Instant | None
+    deleted: dict[str, int]
+    remains: list[RemainderJson]
+
+
+class ErasuresAnswer(_Success):
+    """Reports about the shop, the newest first. They are kept under a digest of its domain."""
+
+    erasures: list[ErasureJson]

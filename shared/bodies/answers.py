@@ -71,7 +71,10 @@ class JobJson(_Answer):
     input_image_url: str | None
     parameters: dict[str, Any]
     metadata: dict[str, Any]
-    result: dict[str, Any] | None
+    result: dict[str, Any] | None = Field(
+        description="Of an export or an archive: fileName, bytes, rows or files, expiresAt, and "
+        "url (signed, for two hours), null once the file is gone."
+    )
     name: str | None
     description: str | None
     acceptance_criteria: str | None

@@ -43,6 +43,16 @@ class ActionBody(Input):
     )
 
 
+class ExportBody(Input):
+    """Which jobs: at most one of jobIds and filter; without either, all of the shop."""
+
+    model_config = ConfigDict(strict=True)
+
+    job_ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_IDS)] | None = None
+    filter: JobConditions | None = Field(None, description="As in the query of the list.")
+    format: Literal["csv"] = "csv"
+
+
 class BatchImage(Input):
     """One image of a batch."""
 
@@ -63,13 +73,17 @@ class BatchBody(Input):
 
     model_config = ConfigDict(strict=True)
 
-    tool_id: Id
+    tool_id: Id | None = Field(None, description="Required, here or in the template.")
     images: Annotated[list[BatchImage], Field(min_length=1, max_length=MAX_IMAGES)]
     name: Title | None = None
     parameters: Object | None = Field(None, description="At most 64 KB of JSON.")
     priority: Literal["low", "normal", "high", "urgent"] | None = None
     provider: Id | None = None
     project_id: Id | None = None
+    template_id: Id | None = Field(
+        None,
+        description="A template of the shop's, for what is not given here; or of the provider's.",
+    )
     auto_push: bool | None = Field(None, description="Else the shop's setting, else false.")
     push_outputs: PushOutputs | None = Field(None, description="Of each job, as of a single one.")
 

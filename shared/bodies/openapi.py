@@ -6,10 +6,10 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from shared.bodies import access_answers, answers
+from shared.bodies import access_answers, answers, catalogue_answers
 from shared.bodies.route import Route
 
-_ANSWERS = (answers, access_answers)
+_ANSWERS = (answers, access_answers, catalogue_answers)
 # Instead of a model: the answer is such a file.
 CSV = "text/csv"
 _REFERENCE = "#/components/schemas/{model}"
@@ -18,11 +18,13 @@ _REFERENCE = "#/components/schemas/{model}"
 ERRORS = {
     400: "`invalid_request`: what is wrong is in `details`",
     401: "`unauthorized`: no credential, or a wrong one",
-    402: "`budget_exceeded`: the shop's budget of the month does not allow it",
+    402: "`budget_exceeded`: the shop's budget of the month does not allow it; or "
+    "`insufficient_credits`: nor does what is left of the account at the provider",
     403: "`forbidden`: another shop's login, or nobody who may do this",
     404: "`not_found`: no such thing, or another shop's",
-    409: "`wrong_status`, `job_active`, `provider_job_taken`, `already_running` or "
-    "`not_a_worker_job`",
+    409: "`wrong_status`, `job_active`, `provider_job_taken`, `already_running`, "
+    "`not_a_worker_job`; of products: `shop_not_installed`, `token_dead`, `missing_scope` or "
+    "`shop_…`",
     413: "`too_large`",
     422: "`idempotency_key_reused`: the key came with another body before",
     500: "`internal_error`: our fault",

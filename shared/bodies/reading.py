@@ -196,10 +196,25 @@ def _detail(found: Any) -> dict[str, str]:
         message = "is not a field of this request"
     elif found["type"] == "missing":
         message = "is required"
+    elif found["type"] in _JSON_WORDS:
+        message = _JSON_WORDS[found["type"]]
     else:
         message = found["msg"].removeprefix("Value error, ")
         message = message.replace("Input should be", "must be").replace("String should", "must")
     return {"field": _short(field), "message": message[:300]}
+
+
+# Who sends JSON knows no dictionaries, nor the names of our models.
+_JSON_WORDS = {
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "list_type": "must be a list",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "string_type": "must be a text",
+    "bool_type": "must be true or false",
+}
 
 
 def _short(name: str) -> str:

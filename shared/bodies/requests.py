@@ -6,6 +6,7 @@ is not listed is refused by name.
 
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -88,12 +89,17 @@ def _global_id(kind: str) -> BeforeValidator:
     return BeforeValidator(read)
 
 
-def _small_object(value: dict[str, Any]) -> dict[str, Any]:
-    if _depth(value) > MAX_OBJECT_DEPTH:
-        raise ValueError(f"must not be nested more than {MAX_OBJECT_DEPTH} levels deep")
-    if len(json.dumps(value, ensure_ascii=False).encode()) > MAX_OBJECT_BYTES:
-        raise ValueError(f"must not be larger than {MAX_OBJECT_BYTES} bytes of JSON")
-    return value
+def small_object(most: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Make the check of an object that may have so many bytes of JSON."""
+
+    def check(value: dict[str, Any]) -> dict[str, Any]:
+        if _depth(value) > MAX_OBJECT_DEPTH:
+            raise ValueError(f"must not be nested more than {MAX_OBJECT_DEPTH} levels deep")
+        if len(json.dumps(value, ensure_ascii=False).encode()) > most:
+            raise ValueError(f"must not be larger than {most} bytes of JSON")
+        return value
+
+    return check
 
 
 def _depth(value: object) -> int:
@@ -164,7 +170,7 @@ Title = Annotated[str, _short(300), AfterValidator(_one_line)]
 Prose = Annotated[str, _short(5000), AfterValidator(_lines)]
 AltText = Annotated[str, _short(512), AfterValidator(_lines)]
 Url = Annotated[str, _short(2048), AfterValidator(_one_line)]
-Object = Annotated[dict[str, Any], AfterValidator(_small_object)]
+Object = Annotated[dict[str, Any], AfterValidator(small_object(MAX_OBJECT_BYTES))]
 Instant = Annotated[datetime, BeforeValidator(read_instant), _INSTANT_SCHEMA]
 _INDEX_SCHEMA = {"type": "integer", "minimum": 0, "maximum": MAX_OUTPUTS - 1}
 PushOutputs = Annotated[
@@ -330,7 +336,10 @@ class CreateBody(_Input):
     cost_micros: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
         None, description="What a success costs, in millionths, where the provider does not say."
     )
-    template_id: Id | None = None
+    template_id: Id | None = Field(
+        None,
+        description="A template of the shop's, for what is not given here; or of the provider's.",
+    )
     batch_id: Id | None = None
     agent_id: Id | None = None
     auto_push: bool | None = Field(None, description="Else the shop's setting, else false.")

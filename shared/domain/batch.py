@@ -19,7 +19,7 @@ MAX_IMAGES = 1_000
 class Batch:
     """What was asked for. batch_id is also the id of the bulk job that makes the jobs.
 
-    total: how many images.
+    total: how many images. tool_name: as the provider called the tool then, if that was known.
     """
 
     shop: str
@@ -28,6 +28,7 @@ class Batch:
     tool_id: str
     total: int
     name: str | None = None
+    tool_name: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -1,7 +1,7 @@
 """Bulk jobs: one job of ours that does something to many."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -10,16 +10,21 @@ from shared.domain.filters import JobFilter
 from shared.domain.job import Counts, Job
 from shared.domain.statistics import BULK_TYPE_PREFIX
 from shared.domain.status import JobStatus, PushStatus
+from shared.domain.storage import export_folder
 
 # Marks of so many bulk jobs stay on a job. Only one whose chunk is under way can come again.
 MARKS_KEPT = 5
 
 NOTHING_DONE = "nothing_done"
 WORK_GONE = "work_gone"
+FILE_STUCK = "file_stuck"
 
 
 class BulkAction(StrEnum):
-    """What a bulk job does to each job (`expand`: makes the jobs of a batch)."""
+    """What a bulk job does to each job.
+
+    `expand` makes the jobs of a batch; `export` and `archive` change none: they write a file.
+    """
 
     RETRY = "retry"
     SYNC = "sync"
@@ -28,11 +33,21 @@ class BulkAction(StrEnum):
     CANCEL = "cancel"
     DELETE = "delete"
     EXPAND = "expand"
+    EXPORT = "export"
+    ARCHIVE = "archive"
 
     @property
     def job_type(self) -> str:
         """The type of such a job."""
         return BULK_TYPE_PREFIX + self.value
+
+    @property
+    def writes_file(self) -> bool:
+        """Whether it writes a file for people to download."""
+        return self in _FILE_NAMES
+
+
+_FILE_NAMES = {BulkAction.EXPORT: "jobs.csv", BulkAction.ARCHIVE: "results.zip"}
 
 
 def action_of(job: Job) -> BulkAction | None:
@@ -45,6 +60,15 @@ def action_of(job: Job) -> BulkAction | None:
     return BulkAction(name) if job.type != name and name in list(BulkAction) else None
 
 
+def file_key(job: Job) -> str | None:
+    """Return where the file is that a bulk job writes; None for a job that writes none.
+
+    It follows from the job alone: nothing that anybody can write into a job names a file.
+    """
+    action = action_of(job)
+    return export_folder(job.ref) + _FILE_NAMES[action] if action in _FILE_NAMES else None
+
+
 def marked(job: Job, bulk_id: str) -> Job:
     """Return the job with the bulk job's mark."""
     return replace(job, bulk_marks=(*job.bulk_marks, bulk_id)[-MARKS_KEPT:])
@@ -54,13 +78,14 @@ def marked(job: Job, bulk_id: str) -> Job:
 class ChunkResult:
     """What one chunk did. refused: code → how many. position: where the next one begins.
 
-    paid: how many attempts at a provider it began.
+    paid: how many attempts at a provider it began. result: what else the bulk job tells then.
     """
 
     successful: int
     refused: Mapping[str, int]
     position: str | None
     paid: int = 0
+    result: Mapping[str, Any] = field(default_factory=dict)
 
 
 def begin(job: Job, now: datetime) -> Job:
@@ -80,7 +105,8 @@ def book(job: Job, chunk: ChunkResult, now: datetime) -> Job:
     if not job.status.is_active:
         return done
     if chunk.position is not None:
-        return replace(begin(done, now), progress=_progress(done.counts), due_tries=0)
+        progress = max(job.progress, _progress(done.counts))
+        return replace(begin(done, now), progress=progress, due_tries=0)
     counts = replace(done.counts, total=done.counts.processed)
     ended = replace(begin(done, now), counts=counts, completed_at=now, due_tries=0)
     if counts.processed and not counts.successful:
@@ -107,9 +133,8 @@ def _counted(job: Job, chunk: ChunkResult, now: datetime) -> Job:
     known = {entry["code"]: entry["count"] for entry in told}
     for code, count in chunk.refused.items():
         known[code] = known.get(code, 0) + count
-    result = dict(job.result or {}) | {
-        "refused": [{"code": code, "count": known[code]} for code in sorted(known)]
-    }
+    refusals = {"refused": [{"code": code, "count": known[code]} for code in sorted(known)]}
+    result = dict(job.result or {}) | refusals | dict(chunk.result)
     return replace(
         job,
         counts=counts,
@@ -155,12 +180,21 @@ def read_filter(shop: str, data: Mapping[str, Any]) -> JobFilter:
     return JobFilter(shop=shop, **values)
 
 
-def give_up(job: Job, sentence: str, now: datetime) -> Job:
+def begin_again(job: Job, position: str, now: datetime) -> Job:
+    """Return a bulk job that must do everything anew, with nothing counted yet."""
+    counts = replace(job.counts, processed=0, successful=0, failed=0)
+    result = dict(job.result or {}) | {"refused": []}
+    return replace(
+        job, counts=counts, result=result, bulk_cursor=position, updated_at=now, due_tries=0
+    )
+
+
+def give_up(job: Job, sentence: str, now: datetime, code: str = WORK_GONE) -> Job:
     """Return a bulk job that cannot go on."""
     return replace(
         job,
         status=JobStatus.FAILED,
-        error_code=WORK_GONE,
+        error_code=code,
         error_message=sentence,
         completed_at=now,
         updated_at=now,

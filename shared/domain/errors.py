@@ -2,7 +2,8 @@
 
     JobTrackerError
     ├── RejectedError      the caller's fault; answered with `status` and `code`
-    │   ├── InvalidRequestError 400 · UnauthorizedError 401 · BudgetExceededError 402
+    │   ├── InvalidRequestError 400 · UnauthorizedError 401
+    │   ├── BudgetExceededError · InsufficientCreditsError 402
     │   ├── ForbiddenError 403
     │   ├── NotFoundError 404 · TooLargeError 413
     │   ├── ConflictError 409      wrong_status, job_active, provider_job_taken, already_running, …
@@ -12,10 +13,10 @@
     │   ├── VersionConflictError   somebody else changed the item first: read again
     │   ├── StoreUnavailableError · QueueUnavailableError · SecretUnavailableError
     │   ├── ProviderBusyError · ProviderUnreachableError · ProviderUnknownOutcomeError
-    │   └── ShopBusyError · ShopUnknownOutcomeError
+    │   └── ShopBusyError · ShopUnknownOutcomeError · ShopClosedError
     ├── PermanentError     never will; `code` says why, the message is for people
     │   ├── ProviderRefusedError · OutputExpiredError · OutputRefusedError · DocumentsLostError
-    │   └── ShopRefusedError
+    │   └── ShopRefusedError · UploadLostError
     └── InvariantError     our bug
 
 Messages are sentences for people. They never carry a secret, a header or a body.
@@ -70,6 +71,13 @@ class BudgetExceededError(RejectedError):
 
     status = 402
     code = "budget_exceeded"
+
+
+class InsufficientCreditsError(RejectedError):
+    """The account at the provider cannot pay for it."""
+
+    status = 402
+    code = "insufficient_credits"
 
 
 class ForbiddenError(RejectedError):
@@ -185,6 +193,12 @@ class ShopUnknownOutcomeError(RetryableError):
     code = "shop_unknown_outcome"
 
 
+class ShopClosedError(RetryableError):
+    """Everything of the shop is being erased: nothing new begins before that has ended."""
+
+    code = "shop_closed"
+
+
 class PermanentError(JobTrackerError):
     """It will never work as it stands."""
 
@@ -219,6 +233,12 @@ class ShopRefusedError(PermanentError):
     """Shopify will not take it (product gone, media limit, dead token, …)."""
 
     code = "shop_refused"
+
+
+class UploadLostError(PermanentError):
+    """A file that is written part by part cannot be finished: it must be begun anew."""
+
+    code = "upload_lost"
 
 
 class InvariantError(JobTrackerError):

@@ -59,6 +59,15 @@ def first_id_at(at: datetime) -> str:
     return f"{text[:8]}-{text[8:]}"
 
 
+def iso(at: datetime) -> str:
+    """Write an instant as we do everywhere: ISO 8601 UTC with milliseconds and `Z`.
+
+    >>> iso(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
+    '2026-11-22T12:00:00.000Z'
+    """
+    return at.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
 def milliseconds(at: datetime) -> int:
     """Return whole milliseconds since 1970, exactly (no float on the way).
 

@@ -138,6 +138,8 @@ def _look_at_attempt(job: Job, now: datetime, patience: Patience) -> tuple[Step,
             return Step.STOP, now + timedelta(seconds=keep_wait_s(job.due_tries, patience))
         return Step.NOTHING, None
     if is_uncounted(job):
+        if job.scheduled_at is not None and now < job.scheduled_at:
+            return Step.WAIT, job.scheduled_at
         # Ours, and without a heartbeat: a lost message is sent again until it is done.
         return Step.BULK, now + timedelta(seconds=keep_wait_s(job.due_tries, patience))
     if job.is_worker_job:

@@ -66,6 +66,20 @@ SHOP_SENTENCES = {
     SHOP_INACTIVE: "This store is not active. Once it is, push the image again.",
 }
 
+# The same for somebody who looks at the store's products.
+CATALOGUE_SENTENCES = {
+    SHOP_NOT_INSTALLED: "The app is not installed in this store yet. Open it once in the Shopify "
+    "admin.",
+    TOKEN_DEAD: "Shopify no longer accepts the app's access to this store. Open the app in the "
+    "Shopify admin.",
+    MISSING_SCOPE: "The app may not read products in this store. Open the app and accept its "
+    "permissions.",
+    SHOP_FROZEN: "This store is frozen because of its bill with Shopify.",
+    SHOP_GONE: "Shopify does not know this store (any more).",
+    SHOP_LOCKED: "Shopify has locked this store.",
+    SHOP_INACTIVE: "This store is not active.",
+}
+
 # Every code a push can fail with.
 PUSH_SENTENCES = SHOP_SENTENCES | {
     PRODUCT_GONE: "The product no longer exists in the store, so the image cannot be put on it.",

@@ -118,6 +118,11 @@ def parked_day_pk(day: str) -> str:
     return f"PARKED#{day}"
 
 
+def tombstones_pk(shop: str) -> str:
+    """Return the partition, on the index of types, of the links of a shop's deleted jobs."""
+    return f"SHOP#{shop}#TOMBSTONES"
+
+
 def running_key(shop: str, job_type: str) -> Item:
     """Return the key of the marker that an exclusive job of a type puts up."""
     return key(shop_pk(shop), f"RUNNING#{bounded(job_type)}")
@@ -478,7 +483,10 @@ _ENTRY_KINDS: Mapping[str, _Kind] = {
 _SHOP_KINDS: Mapping[str, _Kind] = {
     "version": _NUMBER,
     "installed_at": _INSTANT,
+    "exchanged_at": _INSTANT,
+    "uninstalled_at": _INSTANT,
     "scopes": _TEXT,
+    "scopes_at": _INSTANT,
     "token": _TEXT,
     "token_expires_at": _INSTANT,
     "refresh_token": _TEXT,
@@ -490,6 +498,8 @@ _SHOP_KINDS: Mapping[str, _Kind] = {
     "budget_credits": _NUMBER,
     "budget_cost_micros": _NUMBER,
     "retention_days": _NUMBER,
+    "retention_job": _TEXT,
+    "erasing": _TEXT,
 }
 
 
@@ -524,6 +534,8 @@ def link_item(link: Link) -> Item:
     item["attempt"] = number(link.attempt)
     if link.is_tombstone:
         item["is_tombstone"] = flag(True)
+        # Nothing else leads to it any more: erasing the shop finds it on this index.
+        item["type_pk"] = text(tombstones_pk(link.ref.shop))
     return item
 
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import batched
 from typing import TYPE_CHECKING
 
 from shared.domain.batch import BatchSums
 from shared.domain.budget import Budget, Spending, learnt_price, spending_changes
 from shared.domain.errors import (
+    InvariantError,
     LinkTakenError,
     NotFoundError,
     StoreUnavailableError,
@@ -45,6 +48,7 @@ from shared.gateways.dynamo_errors import (
 )
 from shared.gateways.dynamo_listing import Listing
 from shared.gateways.dynamo_table import (
+    MAX_BATCH_GET,
     Item,
     Request,
     Role,
@@ -88,6 +92,8 @@ from shared.usecases.ports import (
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
+
+log = logging.getLogger(__name__)
 
 # A counter that others are writing is tried on another shard, this often in all.
 WRITE_TRIES = 6
@@ -230,11 +236,46 @@ class DynamoJobStore:
         tombstones = [_tombstone_row(link) for link in links(job) if self._is_held(link)]
         for row in tombstones[:-_LINKS_TOGETHER]:
             self._table.put(row.request)
-        last = tombstones[-_LINKS_TOGETHER:]
+        self._remove(job, tombstones[-_LINKS_TOGETHER:])
+        # Deleted it is, whatever becomes of this: nobody could repeat it.
+        with contextlib.suppress(StoreUnavailableError):
+            self._delete_log(job.ref)
+
+    def erase(self, ref: JobRef) -> None:
+        """Delete a job in whatever state, and everything that names it; see `JobStore.erase`."""
+        item = self._table.get(items.job_key(ref))
+        if item is not None:
+            self._erase_item(ref, item)
+        self._delete_log(ref)
+
+    def _erase_item(self, ref: JobRef, item: Mapping[str, Value]) -> None:
+        try:
+            job = items.read_job(item)
+        except InvariantError:
+            # Of another version of ours: nobody can say what it links or counts.
+            log.exception("unreadable job erased", extra={"job_id": ref.job_id})
+            self._table.delete(items.job_key(ref))
+            return
+        held = [link for link in links(job) if self._is_held(link)]
+        for link in held:
+            self._delete_all(items.link_pk(link.provider, link.provider_job_id), but=items.LINK_SK)
+        gone = [_drop_row(link, anyway=True) for link in held]
+        for start in range(0, max(len(gone) - _LINKS_TOGETHER, 0), _LINKS_TOGETHER):
+            self._drop_links(gone[start : start + _LINKS_TOGETHER])
+        self._remove(job, gone[-_LINKS_TOGETHER:])
+
+    def _drop_links(self, rows: Sequence[Row]) -> None:
+        try:
+            self._table.transact(rows)
+        except TransactionCancelledError:
+            raise VersionConflictError("A link was taken over meanwhile.") from None
+
+    def _remove(self, job: Job, link_rows: Sequence[Row]) -> None:
+        """Delete the job's item, with what must go in the same transaction."""
         write = _Write(job, job)
         changes = counter_changes(job, None)
         for _ in range(WRITE_TRIES):
-            rows = [_delete_row(job), *last, *self._counter_rows(changes, write)]
+            rows = [_delete_row(job), *link_rows, *self._counter_rows(changes, write)]
             try:
                 self._table.transact(rows)
             except TransactionCancelledError as cancelled:
@@ -243,9 +284,6 @@ class DynamoJobStore:
                 except LinkTakenError:
                     raise VersionConflictError("A link was taken over meanwhile.") from None
             else:
-                # Deleted it is, whatever becomes of this: nobody could repeat it.
-                with contextlib.suppress(StoreUnavailableError):
-                    self._delete_log(job.ref)
                 return
         raise StoreUnavailableError("The table is too busy at the moment.")
 
@@ -325,17 +363,26 @@ class DynamoJobStore:
         self._judge(write, rows, reasons)
         return None
 
+    def made_before(self, shop: str, idempotency: Idempotency) -> Job | None:
+        """Return the job that was made with this key; see `JobStore.made_before`."""
+        return self._made_as(shop, idempotency, None)
+
     def _made_before(self, write: _Write, item: Mapping[str, Value] | None) -> Job | None:
         if write.idempotency is None:
             return None
+        return self._made_as(write.after.shop, write.idempotency, item)
+
+    def _made_as(
+        self, shop: str, idempotency: Idempotency, item: Mapping[str, Value] | None
+    ) -> Job | None:
         if item is None:
-            item = self._table.get(items.idempotency_key(write.after.shop, write.idempotency.key))
+            item = self._table.get(items.idempotency_key(shop, idempotency.key))
         if item is None or items.has_expired(item, self._clock.now()):
             return None
-        if item["body_sha256"]["S"] != write.idempotency.body_sha256:
+        if item["body_sha256"]["S"] != idempotency.body_sha256:
             raise key_reused()
         try:
-            return self.get(JobRef(write.after.shop, item["job_id"]["S"]))
+            return self.get(JobRef(shop, item["job_id"]["S"]))
         except NotFoundError:
             raise made_and_deleted() from None
 
@@ -486,11 +533,20 @@ class DynamoJobStore:
         return gzip.decompress(item["body"]["B"])
 
     def _delete_log(self, ref: JobRef) -> None:
+        self._delete_all(items.log_pk(ref))
+
+    def _delete_all(self, partition: str, but: str | None = None) -> None:
+        """Delete a whole partition, except for one item of it."""
         terms = Terms()
-        condition = terms.equals("pk", text(items.log_pk(ref)))
+        condition = terms.equals("pk", text(partition))
         names = f"{terms.name('pk')}, {terms.name('sk')}"
-        request = {"KeyConditionExpression": condition, "ProjectionExpression": names}
-        self._table.batch_delete(list(self._table.query(terms.attach(request))))
+        request = {
+            "KeyConditionExpression": condition,
+            "ProjectionExpression": names,
+            "ConsistentRead": True,
+        }
+        found = self._table.query(terms.attach(request))
+        self._table.batch_delete([item for item in found if item["sk"]["S"] != but])
 
     # --- links and parked events -----------------------------------------------------
 
@@ -553,6 +609,12 @@ class DynamoJobStore:
         """Read a page: the most selective index is walked, every filter applied again."""
         return self._listing.page(wanted, limit=limit, position=position)
 
+    def refs(
+        self, shop: str, *, limit: int, after: str | None = None, until: datetime | None = None
+    ) -> list[JobRef]:
+        """Name the shop's jobs, our own bulk jobs too, the oldest first."""
+        return self._listing.refs(shop, limit=limit, after=after, until=until)
+
     def due(self, now: datetime, *, limit: int) -> list[DueJob]:
         """Read what is due at `now`, the oldest first within each shard."""
         return self._listing.due(now, limit=limit)
@@ -602,17 +664,22 @@ class DynamoJobStore:
         return self._listing.day(day, limit=limit, position=position)
 
     def parked_on(self, day: str, *, limit: int) -> list[ParkedEvent]:
-        """Read up to `limit` parked events of all providers that came on a UTC day."""
-        keys = self._listing.parked_keys(day, limit)
+        """Read the newest `limit` parked events of all providers that came on a UTC day."""
+        keys = self._listing.parked_keys(day)
+        stored = [
+            item
+            for some in batched(keys, MAX_BATCH_GET, strict=False)
+            for item in self._table.batch_get(some, consistent=True)
+        ]
         now = self._clock.now()
         found = [
             items.read_parked(
                 item["provider"]["S"], item["provider_job_id"]["S"], item, gzip.decompress
             )
-            for item in self._table.batch_get(keys, consistent=True)
+            for item in stored
             if not items.has_expired(item, now)
         ]
-        return sorted(found, key=lambda event: (event.received_at, event.key))
+        return sorted(found, key=lambda event: (event.received_at, event.key))[-limit:]
 
     # --- statistics ------------------------------------------------------------------
 
@@ -733,13 +800,18 @@ def _link_row(link: Link, take: bool = False) -> Row:
     return Row(Role.LINK, "Put", terms.attach(request))
 
 
-def _drop_row(link: Link) -> Row:
-    """Return the deletion of a link, which must still be this job's."""
+def _drop_row(link: Link, *, anyway: bool = False) -> Row:
+    """Return the deletion of a link, which must still be this job's.
+
+    anyway: with the job itself; then the link may be gone already, and of any attempt.
+    """
     terms = Terms()
     item = items.link_item(link)
     link_key = key(items.link_pk(link.provider, link.provider_job_id), items.LINK_SK)
-    request = {"Key": link_key, "ConditionExpression": _same(terms, item)}
-    return Row(Role.DROPPED_LINK, "Delete", terms.attach(request))
+    condition = _own(terms, item) if anyway else _same(terms, item)
+    request = {"Key": link_key, "ConditionExpression": condition}
+    role = Role.LINK if anyway else Role.DROPPED_LINK
+    return Row(role, "Delete", terms.attach(request))
 
 
 def _same(terms: Terms, item: Item) -> str:
@@ -753,9 +825,14 @@ def _tombstone_row(link: Link) -> Row:
     """Return the write of a deleted job's link, which may have gone to nobody else."""
     terms = Terms()
     item: Item = items.link_item(replace(link, is_tombstone=True))
-    own = " AND ".join(terms.equals(name, item[name]) for name in ("shop", "job_id"))
-    request = {"Item": item, "ConditionExpression": f"{terms.absent()} OR ({own})"}
+    request = {"Item": item, "ConditionExpression": _own(terms, item)}
     return Row(Role.LINK, "Put", terms.attach(request))
+
+
+def _own(terms: Terms, item: Item) -> str:
+    """Write the condition that there is no link, or one of this job."""
+    own = " AND ".join(terms.equals(name, item[name]) for name in ("shop", "job_id"))
+    return f"{terms.absent()} OR ({own})"
 
 
 def _running_row(job: Job, ended_holder: str | None) -> Row:

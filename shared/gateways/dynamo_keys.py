@@ -5,18 +5,17 @@
 | whom a key belongs to | `KEY#{key id}` | `KEY` |
 | that a shop has it | `SHOP#{shop}` | `KEY#{key id}` |
 | agent | `SHOP#{shop}` | `AGENT#{agent id}` |
-| how many a shop has | `SHOP#{shop}` | `KEYS`, `AGENTS` |
+| how many a shop has (active ones) | `SHOP#{shop}` | `KEYS`, `AGENTS` |
 
 The first is all that a call reads; it exists only while the key opens something.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from shared.domain.errors import StoreUnavailableError, VersionConflictError
+from shared.domain.errors import VersionConflictError
 from shared.domain.keys import MAX_AGENTS, MAX_SHOP_KEYS, Agent, KeyHolder, ShopKey
 from shared.gateways.dynamo_errors import (
     CONDITION_FAILED,
@@ -24,6 +23,7 @@ from shared.gateways.dynamo_errors import (
     TransactionCancelledError,
 )
 from shared.gateways.dynamo_items import from_microseconds, microseconds, shop_pk
+from shared.gateways.dynamo_quotas import add_within_quota, quota_row, write_counted
 from shared.gateways.dynamo_table import (
     Item,
     Request,
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from shared.gateways.dynamo_table import Value
     from shared.usecases.ports import Clock
 
-_TRIES = 6
 _KEY_PREFIX, _AGENT_PREFIX = "KEY#", "AGENT#"
 
 
@@ -88,11 +87,11 @@ class DynamoKeyStore:
     def add_key(self, key: ShopKey) -> None:
         """Store a shop's key. Raises ConflictError when it has 20 of them."""
         rows = [
-            _quota_row(key.shop, "KEYS", MAX_SHOP_KEYS),
+            quota_row(key.shop, "KEYS", MAX_SHOP_KEYS),
             Row(Role.KEY, "Put", {"Item": _key_item(key)}),
             Row(Role.KEY, "Put", {"Item": _pointer_key(key.shop, key.key_id)}),
         ]
-        self._add(rows, "keys", MAX_SHOP_KEYS)
+        add_within_quota(self._table, self._clock, rows, "keys", MAX_SHOP_KEYS)
 
     def shop_keys(self, shop: str) -> list[ShopKey]:
         """Read the shop's keys, the oldest first."""
@@ -107,27 +106,18 @@ class DynamoKeyStore:
         rows = [
             Row(Role.KEY, "Delete", terms.attach(pointer)),
             Row(Role.KEY, "Delete", {"Key": _holder_key(key_id)}),
-            _quota_row(shop, "KEYS", None),
+            quota_row(shop, "KEYS", None),
         ]
-        for _ in range(_TRIES):
-            try:
-                self._table.transact(rows)
-            except TransactionCancelledError as cancelled:
-                if cancelled.reasons[0].code == CONDITION_FAILED:
-                    return False
-                self._clock.sleep(0.02)
-            else:
-                return True
-        raise StoreUnavailableError("The table is too busy at the moment.")
+        return write_counted(self._table, self._clock, rows)
 
     def add_agent(self, agent: Agent) -> None:
-        """Store an agent with its key. Raises ConflictError when the shop has 100 of them."""
+        """Store an agent with its key. Raises ConflictError when the shop has 100 active ones."""
         rows = [
-            _quota_row(agent.shop, "AGENTS", MAX_AGENTS),
+            quota_row(agent.shop, "AGENTS", MAX_AGENTS),
             Row(Role.KEY, "Put", {"Item": _agent_item(agent)}),
             Row(Role.KEY, "Put", {"Item": _agents_key_item(agent)}),
         ]
-        self._add(rows, "agents", MAX_AGENTS)
+        add_within_quota(self._table, self._clock, rows, "active agents", MAX_AGENTS)
 
     def agents(self, shop: str) -> list[Agent]:
         """Read the shop's agents, the oldest first (their ids are time-ordered)."""
@@ -139,7 +129,7 @@ class DynamoKeyStore:
         return _read_agent(shop, item) if item is not None else None
 
     def save_agent(self, before: Agent, after: Agent) -> Agent:
-        """Write on condition of the version. Raises VersionConflictError."""
+        """Write on condition of the version; see `KeyStore.save_agent`."""
         saved = replace(after, version=before.version + 1)
         terms = Terms()
         condition = terms.equals("version", number(before.version))
@@ -147,25 +137,18 @@ class DynamoKeyStore:
         rows = [Row(Role.KEY, "Put", terms.attach(item))]
         if saved.is_active and not before.is_active:
             rows.append(Row(Role.KEY, "Put", {"Item": _agents_key_item(saved)}))
-        elif not saved.is_active:
+            rows.append(quota_row(saved.shop, "AGENTS", MAX_AGENTS))
+        elif before.is_active and not saved.is_active:
             rows.append(Row(Role.KEY, "Delete", {"Key": _holder_key(saved.key_id)}))
+            rows.append(quota_row(saved.shop, "AGENTS", None))
         try:
             self._table.transact(rows)
-        except TransactionCancelledError:
+        except TransactionCancelledError as cancelled:
+            refused = [reason.code == CONDITION_FAILED for reason in cancelled.reasons]
+            if refused[-1] and not refused[0]:
+                raise too_many("active agents", MAX_AGENTS) from None
             raise VersionConflictError("The agent was changed meanwhile.") from None
         return saved
-
-    def _add(self, rows: Sequence[Row], what: str, most: int) -> None:
-        for _ in range(_TRIES):
-            try:
-                self._table.transact(rows)
-            except TransactionCancelledError as cancelled:
-                if cancelled.reasons[0].code == CONDITION_FAILED:
-                    raise too_many(what, most) from None
-                self._clock.sleep(0.02)
-            else:
-                return
-        raise StoreUnavailableError("The table is too busy at the moment.")
 
     def _of(self, shop: str, prefix: str) -> list[Item]:
         terms = Terms()
@@ -252,18 +235,3 @@ def _read_agent(shop: str, item: Mapping[str, Value]) -> Agent:
 
 def _at(item: Mapping[str, Value], name: str) -> datetime | None:
     return from_microseconds(int(item[name]["N"])) if name in item else None
-
-
-def _quota_row(shop: str, what: str, most: int | None) -> Row:
-    """Return the count of one more (up to `most`), or of one less (most is None)."""
-    terms = Terms()
-    request: Request = {
-        "Key": key(shop_pk(shop), what),
-        "UpdateExpression": update_expression(
-            terms, add={"amount": number(-1 if most is None else 1)}
-        ),
-    }
-    if most is not None:
-        has_room = f"{terms.name('amount')} < {terms.value(number(most))}"
-        request["ConditionExpression"] = f"{terms.absent('amount')} OR {has_room}"
-    return Row(Role.QUOTA, "Update", terms.attach(request))

@@ -118,6 +118,26 @@ class Listing:
             jobs = self.get_many(refs, consistent=False)
         return refs, jobs, "LastEvaluatedKey" in answer
 
+    def refs(
+        self, shop: str, *, limit: int, after: str | None, until: datetime | None
+    ) -> list[JobRef]:
+        """Name the shop's jobs, the oldest first, consistently."""
+        terms = Terms()
+        # No job id is longer than another: this is the next key after that one's.
+        low = text(JOB_PREFIX if after is None else f"{JOB_PREFIX}{after}!")
+        high = text(JOB_PREFIX + ("~" if until is None else first_id_at(until)))
+        partition = terms.equals("pk", text(shop_pk(shop)))
+        between = f"{terms.value(low)} AND {terms.value(high)}"
+        request = {
+            "KeyConditionExpression": f"{partition} AND {terms.name('sk')} BETWEEN {between}",
+            "ProjectionExpression": f"{terms.name('pk')}, {terms.name('sk')}",
+            "ConsistentRead": True,
+            "Limit": limit,
+        }
+        if low["S"] > high["S"]:
+            return []
+        return [job_ref(item) for item in self._table.query_page(terms.attach(request))["Items"]]
+
     def find(self, job_id: str) -> JobRef | None:
         """Find whose job an id is: it tells the day, and with it the partition of the index."""
         try:
@@ -144,13 +164,13 @@ class Listing:
             is_complete=position is None and not more,
         )
 
-    def parked_keys(self, day: str, limit: int) -> list[Item]:
-        """Read the keys of what was parked on a day."""
+    def parked_keys(self, day: str) -> list[Item]:
+        """Read the keys of what was parked on a day (they do not tell when): 1,000 at most."""
         terms = Terms()
         request = {
             "IndexName": "by_day",
             "KeyConditionExpression": terms.equals("day_pk", text(parked_day_pk(day))),
-            "Limit": min(limit, MAX_BATCH_GET),
+            "Limit": MAX_JOBS_READ,
         }
         answer = self._table.query_page(terms.attach(request))
         return [{"pk": item["pk"], "sk": item["sk"]} for item in answer["Items"]]

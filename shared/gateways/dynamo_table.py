@@ -127,6 +127,9 @@ class Role(StrEnum):
     PRICE = "price"
     KEY = "key"
     QUOTA = "quota"
+    SHOP = "shop"
+    REPORT = "report"
+    TEMPLATE = "template"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +212,13 @@ class Table:
         with domain_errors():
             self._client.update_item(TableName=self._name, **request)
 
-    def delete(self, item_key: Item) -> None:
-        """Delete one item, whether it exists or not."""
+    def delete(self, item_key: Item, request: Request | None = None) -> None:
+        """Delete one item, whether it exists or not.
+
+        request: a condition, with its names and values. Raises ConditionFailedError.
+        """
         with domain_errors():
-            self._client.delete_item(TableName=self._name, Key=item_key)
+            self._client.delete_item(TableName=self._name, Key=item_key, **(request or {}))
 
     def transact(self, rows: Sequence[Row]) -> None:
         """Write all rows or none. Raises TransactionCancelledError."""

@@ -1,7 +1,8 @@
 """The `WorkStore` on DynamoDB: pk `SHOP#{shop}`, sk `BULK#{job_id}` and `BATCH#{batch_id}`.
 
 Shape of work: `work` is the JSON text; `expires_at` clears away what nobody will ask for any
-more. Shape of a batch: `batch` is the JSON text of its fields; the jobs are not in it.
+more. The pages that it finds are `BULK#{job_id}#{place}`, with `page` likewise. Shape of a
+batch: `batch` is the JSON text of its fields; the jobs are not in it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.domain.batch import Batch
 from shared.domain.ids import JobRef
+from shared.gateways.dynamo_errors import ConditionFailedError
 from shared.gateways.dynamo_items import (
     expiry,
     from_microseconds,
@@ -47,6 +49,26 @@ class DynamoWorkStore:
         work: dict[str, Any] = json.loads(item["work"]["S"])
         return work
 
+    def keep_page(
+        self, ref: JobRef, place: str, page: Mapping[str, Any], until: datetime
+    ) -> Mapping[str, Any]:
+        """Keep a page, unless one is kept; see `WorkStore.keep_page`."""
+        page_key = key(shop_pk(ref.shop), f"BULK#{ref.job_id}#{place}")
+        terms = Terms()
+        request = {
+            "Item": page_key | {"page": text(to_json(page)), "expires_at": expiry(until)},
+            "ConditionExpression": terms.absent(),
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        try:
+            self._table.put(terms.attach(request))
+        except ConditionFailedError as failed:
+            item = failed.item or self._table.get(page_key)
+            if item is not None:
+                kept: dict[str, Any] = json.loads(item["page"]["S"])
+                return kept
+        return page
+
     def put_batch(self, batch: Batch) -> None:
         """Keep what a batch was asked for."""
         values = {name: getattr(batch, name) for name in _BATCH_FIELDS}
@@ -59,6 +81,10 @@ class DynamoWorkStore:
         """Read it consistently; None when the shop has no such batch."""
         item = self._table.get(_batch_key(shop, batch_id))
         return _read_batch(shop, item) if item is not None else None
+
+    def delete_batch(self, shop: str, batch_id: str) -> None:
+        """Forget a batch; nothing happens when there is none."""
+        self._table.delete(_batch_key(shop, batch_id))
 
     def list_batches(
         self, shop: str, *, limit: int, position: str | None = None
@@ -85,7 +111,7 @@ class DynamoWorkStore:
 
 
 _BATCH = "BATCH#"
-_BATCH_FIELDS = ("created_at", "tool_id", "total", "name", "parameters")
+_BATCH_FIELDS = ("created_at", "tool_id", "tool_name", "total", "name", "parameters")
 
 
 def _batch_key(shop: str, batch_id: str) -> Item:

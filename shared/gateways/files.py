@@ -13,9 +13,12 @@ from shared.domain.errors import NotFoundError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 _ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 _DELETED_AT_ONCE = 1000  # S3's own limit
+_LISTED_AT_ONCE = 1000  # and this one too
+_UPLOAD = "upload-"
 
 
 class S3Files:
@@ -40,25 +43,66 @@ class S3Files:
                 ChecksumSHA256=checksum,
             )
         except (ClientError, BotoCoreError) as error:
-            raise _map(error) from None
+            raise map_error(error) from None
 
     def get(self, key: str) -> bytes:
         """Read bytes. Raises NotFoundError, StoreUnavailableError."""
         try:
             return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         except (ClientError, BotoCoreError) as error:
-            raise _map(error) from None
+            raise map_error(error) from None
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete; keys that do not exist are no error. Raises StoreUnavailableError."""
-        for chunk in batched(keys, _DELETED_AT_ONCE, strict=False):
+        self._delete([{"Key": key} for key in keys])
+
+    def find(self, prefix: str, *, limit: int) -> list[str]:
+        """Return `{version}/{key}` of some files under a prefix.
+
+        Of a bucket without versions each file has one, "null"; of one with versions, what was
+        deleted has a marker, which is found too. Where there is nothing of either, uploads that
+        were begun and not finished are found, `upload-{id}/{key}`. Raises StoreUnavailableError.
+        """
+        most = min(limit, _LISTED_AT_ONCE)
+        try:
+            reply = self._client.list_object_versions(
+                Bucket=self._bucket, Prefix=prefix, MaxKeys=most
+            )
+            found = [*reply.get("Versions", ()), *reply.get("DeleteMarkers", ())]
+            if found:
+                return [f"{each['VersionId']}/{each['Key']}" for each in found]
+            begun = self._client.list_multipart_uploads(
+                Bucket=self._bucket, Prefix=prefix, MaxUploads=most
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise map_error(error) from None
+        uploads = begun.get("Uploads", ())
+        return [f"{_UPLOAD}{each['UploadId']}/{each['Key']}" for each in uploads]
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Delete what was found for good. Raises StoreUnavailableError."""
+        pairs = [name.split("/", 1) for name in names]
+        files = [pair for pair in pairs if not pair[0].startswith(_UPLOAD)]
+        self._delete([{"Key": key, "VersionId": version} for version, key in files])
+        for upload, key in pairs:
+            if upload.startswith(_UPLOAD):
+                self._abort(key, upload.removeprefix(_UPLOAD))
+
+    def _abort(self, key: str, upload_id: str) -> None:
+        try:
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
+        except (ClientError, BotoCoreError) as error:
+            if not (isinstance(error, ClientError) and error_code(error) == "NoSuchUpload"):
+                raise map_error(error) from None
+
+    def _delete(self, objects: "Sequence[ObjectIdentifierTypeDef]") -> None:
+        for chunk in batched(objects, _DELETED_AT_ONCE, strict=False):
             try:
                 reply = self._client.delete_objects(
-                    Bucket=self._bucket,
-                    Delete={"Objects": [{"Key": key} for key in chunk], "Quiet": True},
+                    Bucket=self._bucket, Delete={"Objects": list(chunk), "Quiet": True}
                 )
             except (ClientError, BotoCoreError) as error:
-                raise _map(error) from None
+                raise map_error(error) from None
             if reply.get("Errors"):
                 codes = ", ".join(sorted({str(item.get("Code")) for item in reply["Errors"]}))
                 raise StoreUnavailableError(f"Files could not be deleted ({codes}).")
@@ -72,20 +116,26 @@ class S3Files:
         """
         params: dict[str, Any] = {"Bucket": self._bucket, "Key": key}
         if download_name is not None:
-            params["ResponseContentDisposition"] = _attachment(download_name)
+            params["ResponseContentDisposition"] = attachment(download_name)
         return self._client.generate_presigned_url("get_object", Params=params, ExpiresIn=valid_s)
 
 
-def _attachment(name: str) -> str:
+def attachment(name: str) -> str:
     """Name a download in both forms of RFC 6266: ASCII for all, the true name for most."""
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
-def _map(error: ClientError | BotoCoreError) -> NotFoundError | StoreUnavailableError:
+def error_code(error: ClientError) -> str:
+    """Return S3's word for an error."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def map_error(error: ClientError | BotoCoreError) -> NotFoundError | StoreUnavailableError:
+    """Return what an error of S3's means to us."""
     if not isinstance(error, ClientError):
         return StoreUnavailableError(f"The bucket does not answer ({type(error).__name__}).")
-    code = str(error.response.get("Error", {}).get("Code", ""))
+    code = error_code(error)
     if code in _ABSENT:
         return NotFoundError("There is no such file.")
     return StoreUnavailableError(f"The bucket does not answer ({code or 'no code'}).")

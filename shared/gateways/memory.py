@@ -13,10 +13,11 @@ from typing import Any
 
 from shared.domain.batch import Batch, BatchSums
 from shared.domain.budget import Budget, Spending, learnt_price, spending_changes
+from shared.domain.erasure import shop_digest
 from shared.domain.errors import NotFoundError, VersionConflictError
 from shared.domain.events import Link, LogEntry, ParkedEvent
 from shared.domain.filters import JobFilter
-from shared.domain.ids import JobRef
+from shared.domain.ids import JobRef, first_id_at
 from shared.domain.job import Job
 from shared.domain.pace import bucket_of, expected_ms
 from shared.domain.shop import Shop
@@ -97,7 +98,7 @@ class InMemoryJobStore:
     ) -> Job:
         """Write a new job; see `JobStore.create`."""
         if idempotency is not None:
-            earlier = self._made_before(job.shop, idempotency)
+            earlier = self.made_before(job.shop, idempotency)
             if earlier is not None:
                 return earlier
         if job.ref in self._jobs:
@@ -146,6 +147,15 @@ class InMemoryJobStore:
             if self._links.get(_link_key(link), link).ref == job.ref:
                 self._links[_link_key(link)] = replace(link, is_tombstone=True)
 
+    def erase(self, ref: JobRef) -> None:
+        """Delete a job in whatever state, and everything that names it."""
+        job = self._jobs.pop(ref, None)
+        for link in links(job) if job is not None else ():
+            if self._links.get(_link_key(link), link).ref == ref:
+                self._links.pop(_link_key(link), None)
+                self._parked.pop(_link_key(link), None)
+        self._timelines.pop(ref, None)
+
     def _put(self, before: Job | None, after: Job) -> None:
         for link in new_links(before, after):
             self._links[_link_key(link)] = link
@@ -182,7 +192,8 @@ class InMemoryJobStore:
             if is_alike and other.status.is_active and other.ref != job.ref:
                 raise already_running(other.job_id)
 
-    def _made_before(self, shop: str, idempotency: Idempotency) -> Job | None:
+    def made_before(self, shop: str, idempotency: Idempotency) -> Job | None:
+        """Return the job that was made with this key; see `JobStore.made_before`."""
         until, digest, ref = self._made.get((shop, idempotency.key), (None, "", None))
         if until is None or ref is None or until <= self._clock.now():
             return None
@@ -275,6 +286,14 @@ class InMemoryJobStore:
             is_complete=position is None and not more,
         )
 
+    def refs(
+        self, shop: str, *, limit: int, after: str | None = None, until: datetime | None = None
+    ) -> list[JobRef]:
+        """Name the shop's jobs, our own bulk jobs too, the oldest first."""
+        end = first_id_at(until) if until is not None else "~"
+        names = sorted(ref.job_id for ref in self._jobs if ref.shop == shop)
+        return [JobRef(shop, name) for name in names if (after or "") < name < end][:limit]
+
     def due(self, now: datetime, *, limit: int) -> list[DueJob]:
         """Read what is due at `now`, the oldest first."""
         due = [
@@ -349,7 +368,7 @@ class InMemoryJobStore:
         )
 
     def parked_on(self, day: str, *, limit: int) -> list[ParkedEvent]:
-        """Read up to `limit` parked events of all providers that came on a UTC day."""
+        """Read the newest `limit` parked events of all providers that came on a UTC day."""
         oldest = self._clock.now() - PARKED_FOR
         found = [
             event
@@ -357,7 +376,7 @@ class InMemoryJobStore:
             for event in events.values()
             if f"{event.received_at:%Y-%m-%d}" == day and event.received_at > oldest
         ]
-        return sorted(found, key=lambda event: (event.received_at, event.key))[:limit]
+        return sorted(found, key=lambda event: (event.received_at, event.key))[-limit:]
 
     # --- statistics ------------------------------------------------------------------
 
@@ -416,6 +435,7 @@ class InMemoryShopStore:
 
     def __init__(self) -> None:
         self._shops: dict[str, Shop] = {}
+        self._bound: dict[str, tuple[datetime, str]] = {}
 
     def get_shop(self, shop: str) -> Shop | None:
         """Read what is known of a shop; None when it was never installed."""
@@ -430,6 +450,10 @@ class InMemoryShopStore:
         saved = replace(after, version=(expected or 0) + 1)
         self._shops[after.shop] = saved
         return saved
+
+    def bind_delivery(self, digest: str, shop: str, until: datetime) -> bool:
+        """Remember which shop a signed body came for first; False when that was another."""
+        return self._bound.setdefault(digest, (until, shop_digest(shop)))[1] == shop_digest(shop)
 
 
 class InMemoryLimiter:
@@ -482,6 +506,7 @@ class InMemoryWorkStore:
 
     def __init__(self) -> None:
         self._works: dict[JobRef, str] = {}
+        self._pages: dict[tuple[JobRef, str], str] = {}
         self._batches: dict[JobRef, Batch] = {}
 
     def put_batch(self, batch: Batch) -> None:
@@ -491,6 +516,10 @@ class InMemoryWorkStore:
     def get_batch(self, shop: str, batch_id: str) -> Batch | None:
         """Read a batch; None when the shop has no such."""
         return self._batches.get(JobRef(shop, batch_id))
+
+    def delete_batch(self, shop: str, batch_id: str) -> None:
+        """Forget a batch."""
+        self._batches.pop(JobRef(shop, batch_id), None)
 
     def list_batches(
         self, shop: str, *, limit: int, position: str | None = None
@@ -505,6 +534,13 @@ class InMemoryWorkStore:
     def put_work(self, ref: JobRef, work: Mapping[str, Any], until: datetime) -> None:
         """Keep a document for a bulk job (as text: nobody changes it afterwards)."""
         self._works[ref] = json.dumps(work)
+
+    def keep_page(
+        self, ref: JobRef, place: str, page: Mapping[str, Any], until: datetime
+    ) -> Mapping[str, Any]:
+        """Keep a page, unless one is kept; returns what is."""
+        kept: dict[str, Any] = json.loads(self._pages.setdefault((ref, place), json.dumps(page)))
+        return kept
 
     def get_work(self, ref: JobRef) -> Mapping[str, Any] | None:
         """Read it; None when there is none."""

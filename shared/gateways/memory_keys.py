@@ -57,9 +57,8 @@ class InMemoryKeyStore:
         return True
 
     def add_agent(self, agent: Agent) -> None:
-        """Store an agent with its key. Raises ConflictError when the shop has 100 of them."""
-        if len(self.agents(agent.shop)) >= MAX_AGENTS:
-            raise too_many("agents", MAX_AGENTS)
+        """Store an agent with its key. Raises ConflictError when the shop has 100 active ones."""
+        self._check_room(agent.shop)
         self._agents[agent.shop, agent.agent_id] = agent
         self._admit(agent)
 
@@ -73,10 +72,12 @@ class InMemoryKeyStore:
         return self._agents.get((shop, agent_id))
 
     def save_agent(self, before: Agent, after: Agent) -> Agent:
-        """Write on condition of the version. Raises VersionConflictError."""
+        """Write on condition of the version; see `KeyStore.save_agent`."""
         stored = self._agents.get((before.shop, before.agent_id))
         if stored is None or stored.version != before.version:
             raise VersionConflictError("The agent was changed meanwhile.")
+        if after.is_active and not before.is_active:
+            self._check_room(after.shop)
         saved = replace(after, version=before.version + 1)
         self._agents[saved.shop, saved.agent_id] = saved
         if not saved.is_active:
@@ -84,6 +85,10 @@ class InMemoryKeyStore:
         elif not before.is_active:
             self._admit(saved)
         return saved
+
+    def _check_room(self, shop: str) -> None:
+        if sum(agent.is_active for agent in self.agents(shop)) >= MAX_AGENTS:
+            raise too_many("active agents", MAX_AGENTS)
 
     def _admit(self, agent: Agent) -> None:
         holder = KeyHolder(shop=agent.shop, digest=agent.digest, agent_id=agent.agent_id)

@@ -3,6 +3,7 @@
 Messages, JSON:
     dispatch  {"shop", "jobId", "poll"?: true}  or  {"resumePushes": shop, "position"?}
               or  {"pollMany": provider, "jobs": [[shop, jobId], …]}
+              or  {"refresh": provider, "kind", "ageS"}
     push      {"shop", "jobId", "n"}
     bulk      {"shop", "jobId"}
 """
@@ -16,12 +17,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.domain.errors import QueueUnavailableError
 from shared.domain.ids import JobRef
+from shared.domain.tools import FactKind
 from shared.usecases.ports import (
     BulkRequest,
     DispatchMessage,
     DispatchRequest,
     PollManyRequest,
     PushRequest,
+    RefreshRequest,
     ResumePushesRequest,
 )
 
@@ -61,7 +64,7 @@ class SqsOutbox:
                 {
                     "Id": str(number),
                     "MessageBody": write_dispatch(request),
-                    "MessageGroupId": _shop_of(request),
+                    "MessageGroupId": _group_of(request),
                     "DelaySeconds": min(max(delay_s, 0), MAX_DELAY_S),
                 }
                 for number, request in enumerate(requests)
@@ -130,7 +133,9 @@ def check_queue(client: "SQSClient", url: str) -> None:
         ) from error
 
 
-def _shop_of(request: DispatchMessage) -> str:
+def _group_of(request: DispatchMessage) -> str:
+    if isinstance(request, RefreshRequest):
+        return f"provider-{request.provider}"  # all shops'
     if isinstance(request, PollManyRequest):
         return request.refs[0].shop
     return request.shop if isinstance(request, ResumePushesRequest) else request.ref.shop
@@ -139,7 +144,9 @@ def _shop_of(request: DispatchMessage) -> str:
 def write_dispatch(request: DispatchMessage) -> str:
     """Write a dispatch message."""
     body: dict[str, Any]
-    if isinstance(request, PollManyRequest):
+    if isinstance(request, RefreshRequest):
+        body = {"refresh": request.provider, "kind": request.kind, "ageS": request.age_s}
+    elif isinstance(request, PollManyRequest):
         jobs = [[ref.shop, ref.job_id] for ref in request.refs]
         body = {"pollMany": request.provider, "jobs": jobs}
     elif isinstance(request, ResumePushesRequest):
@@ -158,6 +165,8 @@ def read_dispatch(text: str) -> DispatchMessage:
     match _object(text):
         case {"pollMany": str(provider), "jobs": [*jobs]}:
             return PollManyRequest(provider=provider, refs=tuple(map(_ref, jobs)))
+        case {"refresh": str(provider), "kind": "tools" | "account" as kind, "ageS": int(age_s)}:
+            return RefreshRequest(provider=provider, kind=FactKind(kind), age_s=age_s)
         case {"resumePushes": str(shop), **rest}:
             position = rest.get("position")
             return ResumePushesRequest(

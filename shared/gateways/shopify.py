@@ -34,6 +34,9 @@ from shared.domain.push_errors import (
 )
 from shared.gateways.shopify_http import NOT_SENT, busy, shop_address
 from shared.usecases.ports import (
+    INVALID_CURSOR,
+    CatalogueImage,
+    CatalogueProduct,
     Clock,
     FileChange,
     FileRefusal,
@@ -43,6 +46,7 @@ from shared.usecases.ports import (
     MediaFile,
     ProductMedia,
     ProductOutline,
+    ProductPage,
     ShopLook,
     StagedAnswer,
     StagedTarget,
@@ -70,6 +74,7 @@ def _load(name: str, cost: float) -> Document:
 
 # Read at import, that is in Lambda's init: the first invocation opens no file.
 OUTLINE_PRODUCTS = _load("outline_products", 2)
+LIST_PRODUCTS = _load("list_products", 86)
 STAGE_FILES = _load("stage_files", 11)
 CREATE_FILES = _load("create_files", 20)
 LOOK = _load("look", 20)
@@ -78,6 +83,7 @@ UPDATE_FILES = _load("update_files", 10)
 DELETE_FILES = _load("delete_files", 10)
 DOCUMENTS = (
     OUTLINE_PRODUCTS,
+    LIST_PRODUCTS,
     STAGE_FILES,
     CREATE_FILES,
     LOOK,
@@ -196,6 +202,18 @@ class ShopifyAdmin:
         data = self._execute(OUTLINE_PRODUCTS, {"products": list(product_ids)})
         read = [_read_outline(node) for node in _objects(data, "products")]
         return {product.product_id: product for product in read if product is not None}
+
+    def list_products(self, search: str | None, *, first: int, after: str | None) -> ProductPage:
+        """Read a page of the catalogue (see ShopAdmin)."""
+        variables = {"first": first, "after": after, "search": search}
+        found = _object(self._execute(LIST_PRODUCTS, variables), "products")
+        products = [_read_catalogue_product(node) for node in _objects(found, "nodes")]
+        page = _object(found, "pageInfo")
+        position = page.get("endCursor") if page.get("hasNextPage") is True else None
+        return ProductPage(
+            products=tuple(product for product in products if product is not None),
+            position=position if isinstance(position, str) else None,
+        )
 
     def stage(self, files: Sequence[FileToStage]) -> StagedAnswer:
         """Open upload targets (see ShopAdmin). A target is recognised by its file's name."""
@@ -392,6 +410,8 @@ class ShopifyAdmin:
         for code in codes:
             if code in _ERROR_CODES:
                 _refuse(_ERROR_CODES[code])
+        if "INVALID_CURSOR" in codes:
+            raise ShopRefusedError("Shopify does not know this page.", code=INVALID_CURSOR)
         if not codes or "INTERNAL_SERVER_ERROR" in codes or "TIMEOUT" in codes:
             raise _lost(document, "Shopify had an internal error.")
         raise InvariantError(f"Shopify refused {document.name} ({', '.join(sorted(codes))}).")
@@ -488,6 +508,41 @@ def _read_outline(node: Mapping[str, Any]) -> ProductOutline | None:
         return None  # an id of something else
     count = _integer(_object(node, "mediaCount"), "count")
     return ProductOutline(product_id=product_id, title=title, media_count=count or 0)
+
+
+def _read_catalogue_product(node: Mapping[str, Any]) -> CatalogueProduct | None:
+    outline = _read_outline(node)
+    if outline is None:
+        return None
+    images = [_read_image(media) for media in _objects(_object(node, "media"), "nodes")]
+    return CatalogueProduct(
+        product_id=outline.product_id,
+        title=outline.title,
+        handle=_text(node, "handle"),
+        status=_text(node, "status"),
+        media_count=outline.media_count,
+        images=tuple(image for image in images if image is not None),
+    )
+
+
+def _read_image(node: Mapping[str, Any]) -> CatalogueImage | None:
+    """Read an image; None for one that Shopify has not finished."""
+    image = _object(node, "image")
+    media_id, url = _text(node, "id"), _text(image, "url")
+    if media_id is None or url is None:
+        return None
+    return CatalogueImage(
+        media_id=media_id,
+        url=url,
+        alt=_text(node, "alt"),
+        width=_integer(image, "width"),
+        height=_integer(image, "height"),
+    )
+
+
+def _text(value: Mapping[str, Any], name: str) -> str | None:
+    member = value.get(name)
+    return member if isinstance(member, str) and member else None
 
 
 def _basename(url: str) -> str:

@@ -13,6 +13,7 @@ from shared.domain.errors import ProviderUnknownOutcomeError
 from shared.domain.events import Proof, ProviderEvent
 from shared.domain.job import Attempt, Job
 from shared.domain.plan import Patience
+from shared.domain.tools import Account, FactKind, Tool
 
 
 class Check(StrEnum):
@@ -214,6 +215,51 @@ class UnrelatedDeliveryError(Exception):
     """A genuine delivery that is about no job at all: it is acknowledged, nothing else."""
 
 
+class ShopTopic(StrEnum):
+    """What Shopify tells of a shop that we act on."""
+
+    UNINSTALLED = "app/uninstalled"
+    SCOPES_UPDATE = "app/scopes_update"
+    DATA_REQUEST = "customers/data_request"
+    CUSTOMER_REDACT = "customers/redact"
+    SHOP_REDACT = "shop/redact"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShopNotice:
+    """What a genuine delivery of Shopify's says.
+
+    shop: whom it is about. webhook_id: the same for every delivery of the same notice.
+    triggered_at: when it happened, as far as can be believed. scopes, updated_at: of
+    `app/scopes_update` only; the latter is signed.
+    """
+
+    topic: ShopTopic
+    shop: str
+    webhook_id: str
+    triggered_at: datetime
+    scopes: tuple[str, ...] = ()
+    updated_at: datetime | None = None
+
+
+class ShopSender(Protocol):
+    """Whoever tells of shops: Shopify."""
+
+    def verify(self, body: bytes, headers: Mapping[str, str], secrets: Sequence[str]) -> Verdict:
+        """Check a delivery: total (never raises), constant time, any of the secrets."""
+        ...
+
+    def topic(self, headers: Mapping[str, str]) -> ShopTopic | None:
+        """Return the topic; None for one that means nothing to us."""
+        ...
+
+    def read(
+        self, topic: ShopTopic, body: bytes, headers: Mapping[str, str], received_at: datetime
+    ) -> ShopNotice:
+        """Read a genuine delivery. Raises MalformedDeliveryError."""
+        ...
+
+
 class Receiver(Protocol):
     """What must be known of a sender to take its deliveries."""
 
@@ -305,3 +351,15 @@ class ProviderAdapter(Receiver, Protocol):
     def read_listed(self, reply: Reply, offset: int) -> Listing:
         """Read one page of the listing. Raises as `read_polled`."""
         raise ProviderUnknownOutcomeError(f"{self.name} cannot list its jobs.")
+
+    def fact_request(self, kind: FactKind) -> Request | None:
+        """Describe the call that asks for the tools, or for our account; None if it cannot be."""
+        return None
+
+    def read_tools(self, reply: Reply) -> Mapping[str, Tool]:
+        """Read the tools, by id. Raises as `read_polled`."""
+        raise ProviderUnknownOutcomeError(f"{self.name} does not tell its tools.")
+
+    def read_account(self, reply: Reply) -> Account:
+        """Read our account. Raises as `read_polled`."""
+        raise ProviderUnknownOutcomeError(f"{self.name} does not tell of our account.")

@@ -7,6 +7,7 @@ then the aliases; only id and status are certain, so no missing field is an erro
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +18,8 @@ from shared.domain.events import Proof, ProviderEvent, Source
 from shared.domain.job import Job
 from shared.domain.plan import Patience
 from shared.domain.status import JobEvent, JobStatus, read_status
+from shared.domain.templates import is_template_id
+from shared.domain.tools import Account, FactKind, Tool
 from shared.providers.answers import (
     body_of,
     create_failure,
@@ -47,6 +50,7 @@ from shared.providers.reading import (
     instant,
     links,
     mapping,
+    number,
     read_object,
     text,
 )
@@ -57,6 +61,10 @@ WHO = "PikcelAI"
 SIGNATURE_HEADERS = ("x-pikcel-signature", "x-pikcelai-signature")
 WINDOW = timedelta(seconds=300)
 PAGE = 100
+# Of the list of tools, which is one item of our table: characters, and bytes of JSON.
+MAX_NAME = 200
+MAX_DESCRIPTION = 300
+MAX_DEFAULTS = 500
 # Of a refusal's details: so many, each so long.
 MAX_FAULTS = 3
 MAX_FAULT = 200
@@ -156,7 +164,7 @@ class PikcelAdapter(ProviderAdapter):
             "webhook_url": callback.url,
             "metadata": metadata,
         }
-        if job.template_id is not None:
+        if job.template_id is not None and not is_template_id(job.template_id):
             body["template_id"] = job.template_id
         return Request(method="POST", path="/api/jobs/dispatch", body=body)
 
@@ -221,6 +229,37 @@ class PikcelAdapter(ProviderAdapter):
         next_offset = offset + len(jobs) if goes_on and jobs else None
         return Listing(found=found, by_id=by_id, next_offset=next_offset)
 
+    def fact_request(self, kind: FactKind) -> Request | None:
+        """Describe `GET /api/ai-models`, or `GET /api/profiles/me`."""
+        paths = {FactKind.TOOLS: "/api/ai-models", FactKind.ACCOUNT: "/api/profiles/me"}
+        return Request(method="GET", path=paths[kind])
+
+    def read_tools(self, reply: Reply) -> Mapping[str, Tool]:
+        """Read the list of AI models. One without an id is left out; an answer without a list
+        says nothing."""
+        body = _readable_answer(reply)
+        models = first(body, "data", "models", "tools")
+        if not isinstance(models, list):
+            raise ProviderUnknownOutcomeError("PikcelAI's answer holds no tools.")
+        tools = [tool for tool in map(_tool, map(mapping, models)) if tool is not None]
+        return {tool.tool_id: tool for tool in tools}
+
+    def read_account(self, reply: Reply) -> Account:
+        """Read the profile of our key's owner. Without a balance it says nothing."""
+        body = _readable_answer(reply)
+        profile = mapping(body.get("data")) or mapping(body.get("profile")) or body
+        balance = number(first(profile, "credits_balance", "creditsBalance", "credits", "balance"))
+        if balance is None:
+            raise ProviderUnknownOutcomeError("PikcelAI's answer names no balance.")
+        plan = mapping(profile.get("subscription"))
+        return Account(
+            balance=balance,
+            plan=text(plan.get("plan")),
+            plan_status=text(plan.get("status")),
+            credits_included=number(first(plan, "credits_included", "creditsIncluded")),
+            renews_at=instant(first(plan, "renewal_date", "renewalDate")),
+        )
+
     def _read_job(self, reply: Reply, provider_job_id: str | None, source: Source) -> ProviderEvent:
         body = body_of(reply)
         job = mapping(body.get("data")) or mapping(body.get("job")) or body
@@ -262,6 +301,45 @@ def _event(
         reference=_reference(job),
         shop=_shop(job),
     )
+
+
+def _readable_answer(reply: Reply) -> Mapping[str, Any]:
+    """Return the body of a success."""
+    body = body_of(reply)
+    if not is_success(reply) or body.get("success") is False:
+        raise failure(WHO, reply)
+    return body
+
+
+def _tool(model: Mapping[str, Any]) -> Tool | None:
+    tool_id = identifier(first(model, "id", "tool_id", "model_id", "operationId"))
+    if tool_id is None:
+        return None
+    price = first(model, "base_price", "basePrice")
+    is_active = first(model, "is_active", "isActive", "active")
+    return Tool(
+        tool_id=tool_id,
+        name=(text(first(model, "name", "tool_name", "title")) or tool_id)[:MAX_NAME],
+        description=(text(model.get("description")) or "")[:MAX_DESCRIPTION] or None,
+        category=text(model.get("category")),
+        credits=number(first(model, "credits_required", "creditsRequired", "credits")),
+        # A text in one place, a number in another.
+        base_price=text(price) or (None if number(price) is None else str(price)),
+        default_parameters=_small(first(model, "default_parameters", "defaultParameters")),
+        is_active=is_active is not False,
+    )
+
+
+def _small(value: Any) -> Mapping[str, Any]:
+    """Return an object that can be stored, {} for anything else and for a large one."""
+    try:
+        # Fractions were read exactly; here they are a presetting of somebody's form.
+        text_of_it = json.dumps(mapping(value), ensure_ascii=False, default=float)
+        written = text_of_it.encode("utf-8", "replace")
+    except RecursionError:
+        return {}
+    found: dict[str, Any] = json.loads(written) if len(written) <= MAX_DEFAULTS else {}
+    return found
 
 
 def _one_id(*places: Mapping[str, Any]) -> str:

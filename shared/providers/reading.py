@@ -17,6 +17,7 @@ _MAX_LINK = 4096
 _MAX_INLINE = 28 * 1024 * 1024
 _MAX_DEPTH = 8
 _LARGEST_AMOUNT = 10**12
+_NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,12})?", re.ASCII)
 _FRACTION = re.compile(r"(\.\d{1,6})\d*")
 _LINK_BEGINS = ("https://", "http://")
 # A link that holds the image itself (RFC 2397).
@@ -109,6 +110,21 @@ def milliseconds(seconds: Any) -> int | None:
     if amount(seconds) is None:
         return None
     return math.ceil(Decimal(str(seconds)) * 1000)
+
+
+def number(value: Any) -> float | None:
+    """Return a number as it is (of a text, the number that it is), else None.
+
+    >>> number(2), number(-0.5), number("1.50"), number(True), number("x"), number(float("nan"))
+    (2, -0.5, 1.5, None, None, None)
+    """
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = float(value)
+    if isinstance(value, Decimal):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if math.isfinite(value) and abs(value) <= _LARGEST_AMOUNT else None
 
 
 def links(value: Any) -> tuple[str, ...]:

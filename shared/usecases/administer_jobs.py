@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.domain import lifecycle
 from shared.domain.cursors import make_cursor, read_cursor
+from shared.domain.duties import check_can_be_stopped
 from shared.domain.errors import ConflictError, NotFoundError
 from shared.domain.events import ParkedEvent
 from shared.domain.ids import JobRef
@@ -65,6 +66,7 @@ def complete_job(
     """
 
     def decide(job: Job, now: datetime) -> tuple[Job, Note]:
+        check_can_be_stopped(job)
         return lifecycle.force_complete(job, result, now), _note(caller, "Completed by hand.")
 
     return change_documents(tracker, files, ref, decide)

@@ -1,7 +1,9 @@
 """Do the one thing that a job needs from its provider now."""
 
-from shared.domain.errors import NotFoundError
+from shared.domain.errors import InsufficientCreditsError, NotFoundError
+from shared.domain.job import Job
 from shared.domain.plan import DISPATCH_STEPS, Step, owed_results, owed_stops
+from shared.providers.base import ProviderAdapter
 from shared.usecases.create_at_provider import create_at_provider
 from shared.usecases.dispatch_lane import Advance, Advanced, DispatchLane
 from shared.usecases.keep_outputs import keep_outputs
@@ -11,8 +13,10 @@ from shared.usecases.ports import (
     DispatchMessage,
     DispatchRequest,
     PollManyRequest,
+    RefreshRequest,
     ResumePushesRequest,
 )
+from shared.usecases.refresh_provider import note_created, note_spent, refresh_provider
 from shared.usecases.resume_pushes import resume_pushes
 from shared.usecases.stop_at_provider import stop_at_provider
 
@@ -28,6 +32,8 @@ def advance(lane: DispatchLane, message: DispatchMessage) -> list[Advanced]:
             return [advance_job(lane, message)]
         case PollManyRequest():
             return poll_many(lane, message.provider, message.refs)
+        case RefreshRequest():
+            return [refresh_provider(lane, message)]
         case ResumePushesRequest():
             resume_pushes(lane.tracker, lane.shops, message)
             return [Advanced(advance=Advance.RESUMED)]
@@ -59,7 +65,16 @@ def advance_job(lane: DispatchLane, request: DispatchRequest) -> Advanced:
     if adapter is None:
         return Advanced(advance=Advance.NOTHING)
     if step is Step.CREATE:
-        return create_at_provider(lane, job, adapter)
+        return _create(lane, job, adapter)
     if step is Step.LOOK_UP:
         return look_up_job(lane, job, adapter)
     return Advanced(advance=Advance.NOTHING)
+
+
+def _create(lane: DispatchLane, job: Job, adapter: ProviderAdapter) -> Advanced:
+    result = create_at_provider(lane, job, adapter)
+    if result.advance is Advance.CREATED:
+        note_created(lane, adapter.name)
+    elif result.reason == InsufficientCreditsError.code:
+        note_spent(lane, adapter.name)
+    return result

@@ -6,18 +6,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.domain.batch import Batch, BatchView
-from shared.domain.bulk import BulkAction
+from shared.domain.bulk import BulkAction, filter_json
 from shared.domain.cursors import make_cursor, read_cursor
-from shared.domain.errors import ConflictError, InvalidRequestError, NotFoundError
+from shared.domain.errors import (
+    ConflictError,
+    InsufficientCreditsError,
+    InvalidRequestError,
+    NotFoundError,
+)
 from shared.domain.filters import JobFilter
 from shared.domain.ids import JobRef
-from shared.domain.job import Job
+from shared.domain.job import PIKCEL, Job, Priority
 from shared.domain.status import JobStatus
 from shared.usecases.cancel_job import cancel_job
+from shared.usecases.check_credits import tool_name
 from shared.usecases.create_job import NewJob, check_wish, is_fetchable
 from shared.usecases.expand_batch import keep_batch
 from shared.usecases.identify_caller import Caller
 from shared.usecases.ports import Idempotency, WorkStore
+from shared.usecases.provider_catalog import Plan
 from shared.usecases.retry_job import retry_job
 from shared.usecases.start_bulk import Selection, create_bulk_job, start_bulk
 from shared.usecases.tracker import Tracker
@@ -64,7 +71,8 @@ def create_batch(
     Parameters
         idempotency: the same key with the same body gives the batch taken then.
 
-    Raises InvalidRequestError naming every image, or the field, at fault.
+    Raises InvalidRequestError naming every image, or the field, at fault; and
+    InsufficientCreditsError when the account at the provider cannot pay for all of them.
     """
     faults = [
         {"field": f"images.{index}.inputImageUrl", "message": "must be an https address"}
@@ -76,8 +84,12 @@ def create_batch(
             f"{len(faults)} of these images have no https address.", details=faults[:20]
         )
     check_wish(tracker, NewJob(**{**wish.common, **wish.images[0]}), is_allowed_http)
-    work = {"common": dict(wish.common), "images": [dict(image) for image in wish.images]}
-    job = create_bulk_job(
+    work = {
+        "common": dict(wish.common),
+        "images": [dict(image) for image in wish.images],
+        "tool_name": tool_name(tracker, _provider(wish), wish.common["tool_id"]),
+    }
+    job = _made_before(tracker, caller, wish, idempotency) or create_bulk_job(
         tracker,
         works,
         caller,
@@ -90,6 +102,35 @@ def create_batch(
     # If we die here, the bulk job keeps it.
     keep_batch(works, job, work)
     return read_batch(tracker, works, job.shop, job.job_id)
+
+
+def _made_before(
+    tracker: Tracker, caller: Caller, wish: NewBatch, idempotency: Idempotency | None
+) -> Job | None:
+    """Check the credits for all images. Returns what an earlier try made, if now there are too
+    few: what is lacking may be what it took."""
+    if tracker.catalog is None or _provider(wish) not in tracker.adapters:
+        return None
+    plan = Plan(
+        provider=_provider(wish),
+        tool_id=wish.common["tool_id"],
+        priority=Priority(wish.common.get("priority", Priority.NORMAL)),
+        count=len(wish.images),
+    )
+    try:
+        tracker.catalog.check_credits(plan)
+    except InsufficientCreditsError:
+        shop = caller.require_shop()
+        made = tracker.store.made_before(shop, idempotency) if idempotency else None
+        if made is None:
+            raise
+        return made
+    return None
+
+
+def _provider(wish: NewBatch) -> str:
+    name: str = wish.common.get("provider", PIKCEL)
+    return name
 
 
 def read_batch(tracker: Tracker, works: WorkStore, shop: str, batch_id: str) -> BatchView:
@@ -166,3 +207,32 @@ def retry_batch(
     failed = JobFilter(shop=shop, batch_id=batch_id, status=JobStatus.FAILED)
     selection = Selection(wanted=failed)
     return start_bulk(tracker, works, caller, BulkAction.RETRY, selection, idempotency=idempotency)
+
+
+def archive_batch(
+    tracker: Tracker,
+    works: WorkStore,
+    caller: Caller,
+    batch_id: str,
+    *,
+    idempotency: Idempotency | None = None,
+) -> Job:
+    """Put the kept results of a batch into one file, by the bulk job that is returned.
+
+    Raises NotFoundError; ConflictError `wrong_status` when no job of it is completed (yet).
+    """
+    shop = caller.require_shop()
+    view = read_batch(tracker, works, shop, batch_id)
+    if not view.completed:
+        raise ConflictError("No job of this batch is completed, so there are no results.")
+    work = {"filter": filter_json(JobFilter(shop=shop, batch_id=batch_id))}
+    return create_bulk_job(
+        tracker,
+        works,
+        caller,
+        BulkAction.ARCHIVE,
+        work,
+        total=view.sums.jobs,
+        name=view.batch.name,
+        idempotency=idempotency,
+    )

@@ -133,7 +133,13 @@ def rehearsing(tracker: Tracker, jobs: Mapping[JobRef, Job]) -> RehearsingTracke
     return RehearsingTracker(**parts, jobs=jobs)
 
 
+def planning(tracker: Tracker) -> Tracker:
+    """Return a tracker for many jobs: the credits that one of them takes, the next one lacks."""
+    return replace(tracker, catalog=tracker.catalog.planning() if tracker.catalog else None)
+
+
 def _parts(tracker: Tracker) -> dict[str, Any]:
+    tracker = planning(tracker)
     return {part.name: getattr(tracker, part.name) for part in fields(Tracker)}
 
 

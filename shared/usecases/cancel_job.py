@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain import lifecycle
+from shared.domain.duties import check_can_be_stopped
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.status import Outcome
@@ -33,12 +34,10 @@ def cancel_job(tracker: Tracker, caller: Caller, ref: JobRef) -> Cancelled:
     """
 
     def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
-        after = lifecycle.cancel(job, now)
+        check_can_be_stopped(job)
+        after = cancelled(tracker, job, now)
         if after is job:
             return job, None
-        if _may_be_there(job) and _can_be_stopped(tracker, job):
-            # Where its id is not known yet, the provider is asked as soon as it is.
-            after = after.with_attempt(replace(after.attempt, stop_wanted=True))
         return after, Note(
             source=caller.source,
             actor=caller.actor,
@@ -48,6 +47,18 @@ def cancel_job(tracker: Tracker, caller: Caller, ref: JobRef) -> Cancelled:
 
     job = tracker.change(ref, decide)
     return Cancelled(job, STILL_CHARGED if _may_be_charged(tracker, job) else None)
+
+
+def cancelled(tracker: Tracker, job: Job, now: datetime) -> Job:
+    """Return the job as cancelled, its provider to be asked to stop if it can be.
+
+    Where the provider's id is not known yet, it is asked as soon as that is learnt. Raises
+    ConflictError `wrong_status`.
+    """
+    after = lifecycle.cancel(job, now)
+    if after is job or not _may_be_there(job) or not _can_be_stopped(tracker, job):
+        return after
+    return after.with_attempt(replace(after.attempt, stop_wanted=True))
 
 
 def _may_be_charged(tracker: Tracker, job: Job) -> bool:

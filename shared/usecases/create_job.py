@@ -10,19 +10,22 @@ from urllib.parse import urlsplit
 from shared.domain.errors import (
     ConflictError,
     ForbiddenError,
+    InsufficientCreditsError,
     InvalidRequestError,
     RejectedError,
     StoreUnavailableError,
+    VersionConflictError,
 )
 from shared.domain.ids import JobRef
 from shared.domain.job import PIKCEL, WORKER, Attempt, Counts, Job, Priority
 from shared.domain.plan import schedule
 from shared.domain.reports import Report, apply_report
-from shared.domain.shop import Shop
+from shared.domain.shop import Shop, check_is_open
 from shared.domain.statistics import BULK_TYPE_PREFIX
 from shared.domain.status import JobStatus, Outcome
 from shared.providers.base import ProviderAdapter
 from shared.usecases.apply_event import adopt_parked
+from shared.usecases.check_credits import check_credits, promise_credits, tool_name
 from shared.usecases.documents import shelve, with_documents_of
 from shared.usecases.identify_caller import Caller
 from shared.usecases.ports import Files, Idempotency, ShopStore
@@ -104,8 +107,8 @@ def create_job(
 
     Raises InvalidRequestError; LinkTakenError when the provider's id belongs to a job already
     (whose, is not said); IdempotencyKeyReusedError; ConflictError `already_running`;
-    BudgetExceededError; ForbiddenError for an agent that asks for more than its own work;
-    StoreUnavailableError (table or bucket).
+    BudgetExceededError, InsufficientCreditsError; ForbiddenError for an agent that asks for
+    more than its own work; ShopClosedError; StoreUnavailableError (table or bucket).
 
     Guarantees
         Job, link and timeline are one transaction. Events that came before the job are applied
@@ -117,6 +120,7 @@ def create_job(
     check_wish(tracker, wish, is_allowed_http)
     shop = caller.require_shop()
     settings = shops.get_shop(shop)
+    check_is_open(settings)
     budget = budget_of(settings)
     whole = Job(
         shop=shop,
@@ -127,6 +131,7 @@ def create_job(
         type=wish.type or (TASK_TYPE if provider == WORKER else IMAGE_TYPE),
         priority=wish.priority,
         tool_id=wish.tool_id,
+        tool_name=tool_name(tracker, provider, wish.tool_id),
         template_id=wish.template_id,
         input_image_url=wish.input_image_url,
         parameters=wish.parameters,
@@ -161,6 +166,13 @@ def create_job(
             ),
         ),
     )
+    try:
+        check_credits(tracker, whole, now)
+    except InsufficientCreditsError:
+        made = _made_before(tracker, whole, idempotency, identity)
+        if made is None:
+            raise
+        return made
     whole = set_aside(tracker, whole, budget)
     if wish.starts_as is not None:
         start = Report(status=JobStatus.PROCESSING, native=wish.starts_as)
@@ -179,6 +191,7 @@ def create_job(
             raise _for_caller(tracker, caller, error) from None
         raise
     if created.job_id == job.job_id:
+        promise_credits(tracker, created)
         tracker.send_owed(None, created, now)
     else:
         _take_back(files, job)
@@ -188,6 +201,20 @@ def create_job(
     # Also when it was made by an earlier call that died before it came this far.
     adopt_parked(tracker, created)
     return tracker.store.get(created.ref)
+
+
+def _made_before(
+    tracker: Tracker, job: Job, idempotency: Idempotency | None, identity: Identity | None
+) -> Job | None:
+    """Return the job that an earlier try made: what is lacking now may be what it took.
+
+    Raises VersionConflictError as `create_job` does for a second try.
+    """
+    if identity is not None:
+        if tracker.store.get_many([job.ref]):
+            raise VersionConflictError("This job was made by an earlier try.")
+        return None
+    return tracker.store.made_before(job.shop, idempotency) if idempotency else None
 
 
 def _take_back(files: Files, job: Job) -> None:
@@ -209,6 +236,9 @@ def _own_wish(caller: Caller, wish: NewJob) -> NewJob:
         return wish
     if wish.agent_id not in (None, caller.agent_id):
         raise ForbiddenError("An agent creates jobs for itself only.")
+    if wish.batch_id is not None:
+        # It would change the counts of what is not its own.
+        raise ForbiddenError("An agent's jobs are in no batch.")
     wish = replace(wish, agent_id=caller.agent_id)
     if _provider(wish) != WORKER:
         raise ForbiddenError("An agent creates worker jobs only.")

@@ -1,5 +1,6 @@
 """Remove a job and everything kept for it."""
 
+from shared.domain.bulk import file_key
 from shared.domain.errors import ConflictError, StoreUnavailableError, VersionConflictError
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
@@ -18,7 +19,7 @@ def delete_job(tracker: Tracker, files: Files, ref: JobRef) -> None:
     for _ in range(CONFLICT_TRIES):
         job = tracker.store.get(ref)
         check_deletable(job)
-        files_of_it = [job.documents_key, *(output.key for output in job.outputs)]
+        files_of_it = [job.documents_key, file_key(job), *(output.key for output in job.outputs)]
         keys = [key for key in files_of_it if key is not None]
         if keys:
             files.delete(keys)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -20,6 +20,7 @@ from shared.providers.base import ProviderAdapter, ProviderJob, Reply, Request
 from shared.usecases.ports import (
     DispatchRequest,
     Downloads,
+    FactStore,
     Files,
     Limiter,
     Paces,
@@ -68,6 +69,7 @@ class Advance(StrEnum):
     KEPT_PART = "kept_part"  # some of it is, the rest has its own message
     NOT_KEPT = "not_kept"  # a result can never be kept
     STOPPED = "stopped"  # the provider was asked to stop what was cancelled here
+    REFRESHED = "refreshed"  # the provider said what it offers, or what is left of our account
     RESUMED = "resumed"  # pushes that waited for a token are queued again
 
 
@@ -89,6 +91,7 @@ class DispatchLane:
 
     apis: by provider name. public_url: base of the callback URLs, without a final slash.
     paces: how long tools take; None learns nothing.
+    asked_at: by provider, when this process last had it asked for our account.
     """
 
     tracker: Tracker
@@ -98,8 +101,10 @@ class DispatchLane:
     downloads: Downloads
     files: Files
     shops: ShopStore
+    facts: FactStore
     public_url: str
     paces: Paces | None = None
+    asked_at: dict[str, datetime] = field(default_factory=dict)
 
     def has_share(self, adapter: ProviderAdapter, ceiling: int) -> bool:
         """Take one call of our share of the provider's limit, if there is one left."""

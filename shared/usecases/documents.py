@@ -23,6 +23,7 @@ from typing import Any
 from shared.domain.errors import DocumentsLostError, NotFoundError
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
+from shared.domain.storage import job_folder
 from shared.usecases.ports import Files
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def shelve(files: Files, job: Job) -> Job:
         return job
     digest = hashlib.sha256(b"%d\n%b" % (job.version, body)).hexdigest()
     name = f"documents-{digest[:16]}.json"
-    key = f"shops/{job.shop}/jobs/{job.job_id}/{name}"
+    key = job_folder(job.ref) + name
     files.put(key, body, "application/json")
     # That there is a result must be seen on the item too: an empty one says so, None denies it.
     result: dict[str, Any] | None = None if job.result is None else {}

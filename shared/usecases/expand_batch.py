@@ -28,6 +28,7 @@ def keep_batch(works: WorkStore, job: Job, work: Mapping[str, Any]) -> None:
                 batch_id=job.job_id,
                 created_at=job.created_at,
                 tool_id=work["common"]["tool_id"],
+                tool_name=work.get("tool_name"),
                 total=len(work["images"]),
                 name=job.name,
                 parameters=work["common"].get("parameters", {}),

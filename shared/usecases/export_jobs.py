@@ -10,6 +10,7 @@ from datetime import datetime
 
 from shared.domain.cursors import jobs_scope, make_cursor, read_cursor
 from shared.domain.filters import JobFilter
+from shared.domain.ids import iso
 from shared.domain.job import Job
 from shared.domain.status import PushStatus
 from shared.usecases.ports import JobStore
@@ -82,10 +83,10 @@ def export_jobs(
     """
     scope = "csv\n" + jobs_scope(wanted)
     position = read_cursor(scope, cursor, cursor_secrets) if cursor is not None else None
-    parts, size, count = [BOM + row(name for name, _ in COLUMNS)], 0, 0
+    parts, size, count = [head()], 0, 0
     while count < MAX_ROWS and size < MAX_BYTES:
         page = store.list_jobs(wanted, limit=min(_PAGE, MAX_ROWS - count), position=position)
-        rows = [row(cell(job) for _, cell in COLUMNS) for job in page.jobs]
+        rows = list(map(line, page.jobs))
         parts += rows
         count += len(rows)
         size += sum(map(_json_bytes, rows))
@@ -99,6 +100,16 @@ def export_jobs(
 def _json_bytes(text: str) -> int:
     """Return what a text takes of Lambda's answer, in which it is a JSON string."""
     return len(json.dumps(text, ensure_ascii=False).encode())
+
+
+def head() -> str:
+    """Return what a file of jobs begins with."""
+    return BOM + row(name for name, _ in COLUMNS)
+
+
+def line(job: Job) -> str:
+    """Return a job's line in it."""
+    return row(cell(job) for _, cell in COLUMNS)
 
 
 def row(cells: Iterable[Cell]) -> str:
@@ -117,7 +128,7 @@ def _safe(cell: Cell) -> str | int:
     if cell is None:
         return ""
     if isinstance(cell, datetime):
-        return cell.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+        return iso(cell)
     if isinstance(cell, int):
         return cell
     return f"'{cell}" if _FORMULA.match(cell) else cell

@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import partial
 
 from shared.domain.errors import JobTrackerError, QueueUnavailableError, VersionConflictError
-from shared.domain.shop import Shop
+from shared.domain.shop import Shop, check_is_open
 from shared.usecases.ports import (
     Clock,
     Grant,
@@ -71,7 +71,8 @@ class ShopInstaller:
 
         Returns at once for a shop in good order. A failure of Shopify's is a result, not an
         error: the caller's own request can go on.
-        Raises StoreUnavailableError, SecretUnavailableError.
+        Raises ShopClosedError: what is left of an earlier installation goes first;
+        StoreUnavailableError, SecretUnavailableError.
         """
         now = self.clock.now()
         if self.remembered.get(name, now) > now:
@@ -81,6 +82,7 @@ class ShopInstaller:
             self._remember(name, now)
             return Installed(Installation.KNOWN)
         shop = self.shops.get_shop(name)
+        check_is_open(shop)
         if shop is not None and has_working_token(shop, now):
             self._resume(shop, now)
             return Installed(Installation.KNOWN)
@@ -104,7 +106,11 @@ class ShopInstaller:
 
     def _owing(self, grant: Grant, now: datetime, shop: Shop) -> Shop:
         """Return the shop with its new token, and the pushes owed that waited for one."""
-        return replace(with_grant(shop, grant, self.box, now), resume_owed=True)
+        check_is_open(shop)
+        granted = with_grant(shop, grant, self.box, now)
+        return replace(
+            granted, resume_owed=True, exchanged_at=now, uninstalled_at=None, scopes_at=None
+        )
 
     def _store(self, claimed: Shop, granted: Shop, change: Callable[[Shop], Shop]) -> Shop:
         """Write the token beside whatever else changes at the shop meanwhile."""

@@ -1,5 +1,6 @@
 """Issue and revoke the keys of a shop, and look after its agents."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from shared.domain.errors import NotFoundError, VersionConflictError
@@ -50,7 +51,7 @@ def revoke_shop_key(keys: KeyStore, caller: Caller, key_id: str) -> None:
 def add_agent(
     tracker: Tracker, keys: KeyStore, shop: str, name: str, description: str | None
 ) -> Issued[Agent]:
-    """Make an agent of a shop, with its key. Raises ConflictError when it has 100 of them."""
+    """Make an agent of a shop, with its key. Raises ConflictError when it has 100 active ones."""
     now = tracker.now()
     key_id, key = _new_key(tracker, AGENT_PREFIX)
     agent = Agent(
@@ -80,23 +81,15 @@ def change_agent(
     keys: KeyStore,
     shop: str,
     agent_id: str,
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    is_active: bool | None = None,
+    changes: Mapping[str, object],
 ) -> Agent:
-    """Change what is given of an agent; its key works only while it is active.
+    """Change what is given of an agent (fields of `Agent`); its key works only while it is active.
 
-    Raises NotFoundError, VersionConflictError.
+    Raises NotFoundError, VersionConflictError; ConflictError when it would be one too many.
     """
     for _ in range(CONFLICT_TRIES):
         before = find_agent(keys, shop, agent_id)
-        after = replace(
-            before,
-            name=before.name if name is None else name,
-            description=before.description if description is None else description,
-            is_active=before.is_active if is_active is None else is_active,
-        )
+        after = replace(before, **changes)  # type: ignore[arg-type]  # the API's model names them
         if after == before:
             return before
         try:

@@ -17,6 +17,7 @@ from shared.domain.errors import (
 from shared.domain.events import Source
 from shared.domain.job import NO_OUTPUT, OUTPUT_EXPIRED, Job, Output
 from shared.domain.status import JobEvent, JobState, Outcome, PushStatus
+from shared.domain.storage import job_folder
 from shared.providers.base import ProviderAdapter, provider_job
 from shared.usecases.apply_event import apply_event
 from shared.usecases.dispatch_lane import Advance, Advanced, DispatchLane
@@ -170,7 +171,7 @@ def _fresh_link(
 
 
 def _store(lane: DispatchLane, job: Job, output: Output, download: Download) -> Output:
-    key = f"shops/{job.shop}/jobs/{job.job_id}/{output.attempt}-{output.index}.{download.extension}"
+    key = f"{job_folder(job.ref)}{output.attempt}-{output.index}.{download.extension}"
     lane.files.put(key, download.body, download.content_type)
     return replace(
         output,

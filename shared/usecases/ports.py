@@ -7,10 +7,12 @@ same contract suite. Implementations raise errors of `shared.domain.errors` only
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Protocol
 
 from shared.domain.batch import Batch, BatchSums
 from shared.domain.budget import Budget, Spending
+from shared.domain.erasure import ErasureReport
 from shared.domain.events import Link, LogEntry, ParkedEvent
 from shared.domain.filters import JobFilter
 from shared.domain.ids import JobRef
@@ -18,6 +20,8 @@ from shared.domain.job import Job
 from shared.domain.keys import Agent, KeyHolder, ShopKey
 from shared.domain.shop import Shop
 from shared.domain.statistics import Tally
+from shared.domain.templates import Template
+from shared.domain.tools import Fact, FactKind
 from shared.providers.base import Reply, Request
 
 
@@ -129,6 +133,14 @@ class JobStore(Protocol):
         """
         ...
 
+    def made_before(self, shop: str, idempotency: Idempotency) -> Job | None:
+        """Return the job that was made with this key and body within 24 hours, None if none was.
+
+        For callers that would refuse what `create` would answer. Raises
+        IdempotencyKeyReusedError.
+        """
+        ...
+
     def save(
         self,
         before: Job,
@@ -160,6 +172,15 @@ class JobStore(Protocol):
         tombstones. Raises VersionConflictError."""
         ...
 
+    def erase(self, ref: JobRef) -> None:
+        """Delete a job in whatever state, and everything that names it: its timeline, its links
+        and what is parked for them, its share of the statistics. No tombstones stay.
+
+        Again finishes what broke off, also when the job itself is gone already.
+        Raises VersionConflictError.
+        """
+        ...
+
     def log(self, ref: JobRef, *, limit: int, position: str | None = None) -> LogPage:
         """Read the timeline, newest first (without the raw deliveries, see `body`)."""
         ...
@@ -189,6 +210,16 @@ class JobStore(Protocol):
         """Read a page: the most selective index is walked, every filter applied again.
 
         Reads at most 1,000 jobs; a page may be shorter than `limit`, even empty.
+        """
+        ...
+
+    def refs(
+        self, shop: str, *, limit: int, after: str | None = None, until: datetime | None = None
+    ) -> list[JobRef]:
+        """Name the shop's jobs, our own bulk jobs too, the oldest first, consistently.
+
+        after: the id of the job after which to begin. until: only jobs whose id was made before
+        it (to the millisecond). limit: fewer may be named though there are more, but not none.
         """
         ...
 
@@ -240,7 +271,10 @@ class JobStore(Protocol):
         ...
 
     def parked_on(self, day: str, *, limit: int) -> list[ParkedEvent]:
-        """Read up to `limit` parked events of all providers that came on a UTC day."""
+        """Read the newest `limit` parked events of all providers of a UTC day, the oldest first.
+
+        Of a day with more than 1,000 of them, so many are looked at.
+        """
         ...
 
     def batch_sums(self, shop: str, batch_id: str) -> BatchSums:
@@ -261,6 +295,51 @@ class ShopStore(Protocol):
 
     def save_shop(self, before: Shop | None, after: Shop) -> Shop:
         """Write on condition of the version (or of absence). Raises VersionConflictError."""
+        ...
+
+    def bind_delivery(self, digest: str, shop: str, until: datetime) -> bool:
+        """Remember, until then, which shop a signed body came for first.
+
+        digest: of the body, in hex. False when that was another shop.
+        """
+        ...
+
+
+class Belongings(StrEnum):
+    """What the table has of a shop besides its jobs and the shop's own item: a closed set."""
+
+    KEYS = "keys"  # of programs and agents: nobody may act for the shop any more
+    TOMBSTONES = "tombstones"  # of links of jobs that were deleted
+    ITEMS = "items"  # everything else in the shop's own partition
+    COUNTERS = "counters"  # statistics and budgets
+
+
+class Erasures(Protocol):
+    """What the table has of a shop besides its jobs, and the reports about what was erased.
+
+    All methods may raise StoreUnavailableError.
+    """
+
+    def find(self, shop: str, part: Belongings, *, limit: int) -> Sequence[str]:
+        """Name some of what is left of a part: consistently, except for the tombstones (of
+        which none is named wrongly)."""
+        ...
+
+    def erase(self, shop: str, part: Belongings, names: Sequence[str]) -> None:
+        """Delete what was found; what is gone already is no error."""
+        ...
+
+    def finish(self, job: Job, report: ErasureReport) -> None:
+        """Delete the last two items, the shop's own and the erasing job, and keep the report
+        about it, all at once. Raises VersionConflictError."""
+        ...
+
+    def put_report(self, shop: str, report: ErasureReport) -> None:
+        """Keep a report, filed under a digest of the shop."""
+        ...
+
+    def reports(self, shop: str) -> list[ErasureReport]:
+        """Read the reports about a shop, the newest first."""
         ...
 
 
@@ -288,7 +367,7 @@ class KeyStore(Protocol):
         ...
 
     def add_agent(self, agent: Agent) -> None:
-        """Store an agent with its key. Raises ConflictError when the shop has 100 of them."""
+        """Store an agent with its key. Raises ConflictError when the shop has 100 active ones."""
         ...
 
     def agents(self, shop: str) -> list[Agent]:
@@ -302,7 +381,7 @@ class KeyStore(Protocol):
     def save_agent(self, before: Agent, after: Agent) -> Agent:
         """Write on condition of the version; its key works only while it is active.
 
-        Raises VersionConflictError.
+        Raises VersionConflictError; ConflictError when it becomes active beside 100 others.
         """
         ...
 
@@ -341,12 +420,25 @@ class WorkStore(Protocol):
         """Read it consistently; None when there is none (any more)."""
         ...
 
+    def keep_page(
+        self, ref: JobRef, place: str, page: Mapping[str, Any], until: datetime
+    ) -> Mapping[str, Any]:
+        """Keep which jobs a bulk job acts on from a place of its walk on; returns what is kept.
+
+        Whoever says so first is right: what one delivery began, the next one goes on with.
+        """
+        ...
+
     def put_batch(self, batch: Batch) -> None:
         """Keep what a batch was asked for."""
         ...
 
     def get_batch(self, shop: str, batch_id: str) -> Batch | None:
         """Read it consistently; None when the shop has no such batch."""
+        ...
+
+    def delete_batch(self, shop: str, batch_id: str) -> None:
+        """Forget a batch; nothing happens when there is none."""
         ...
 
     def list_batches(
@@ -356,6 +448,53 @@ class WorkStore(Protocol):
 
         The page may be shorter than `limit`.
         """
+        ...
+
+
+class TemplateStore(Protocol):
+    """What shops preset. All methods may raise StoreUnavailableError."""
+
+    def add_template(self, template: Template) -> None:
+        """Store a template. Raises ConflictError when the shop has 100 of them."""
+        ...
+
+    def templates(self, shop: str) -> list[Template]:
+        """Read the shop's templates, the oldest first."""
+        ...
+
+    def get_template(self, shop: str, template_id: str) -> Template | None:
+        """Read a template consistently; None when the shop has no such (any more)."""
+        ...
+
+    def save_template(self, before: Template, after: Template) -> Template:
+        """Write on condition of the version. Raises VersionConflictError."""
+        ...
+
+    def remove_template(self, shop: str, template_id: str) -> bool:
+        """Delete a template; False when the shop has no such."""
+        ...
+
+
+class FactStore(Protocol):
+    """What providers said last beside jobs. All methods may raise StoreUnavailableError."""
+
+    def facts(self, provider: str) -> Mapping[FactKind, Fact]:
+        """Read what is known of a provider, with one call."""
+        ...
+
+    def claim_fact(self, provider: str, kind: FactKind, now: datetime, *, for_s: float) -> bool:
+        """Note that somebody has the provider asked now.
+
+        False when somebody else did within the last `for_s`: then it is being asked.
+        """
+        ...
+
+    def put_fact(self, provider: str, kind: FactKind, value: Any, at: datetime) -> None:
+        """Store what a provider said; nothing happens when something newer is there."""
+        ...
+
+    def fail_fact(self, provider: str, kind: FactKind, at: datetime) -> None:
+        """Note that asking came to nothing; what was said before stays."""
         ...
 
 
@@ -430,13 +569,22 @@ class PollManyRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshRequest:
+    """Ask a provider for its tools, or for our account, unless it was asked within `age_s`."""
+
+    provider: str
+    kind: FactKind
+    age_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BulkRequest:
     """Do the next chunk of this bulk job. A hint: the job's own cursor says where it is."""
 
     ref: JobRef
 
 
-type DispatchMessage = DispatchRequest | ResumePushesRequest | PollManyRequest
+type DispatchMessage = DispatchRequest | ResumePushesRequest | PollManyRequest | RefreshRequest
 
 
 class Outbox(Protocol):
@@ -538,8 +686,55 @@ class Files(Protocol):
         """Delete; keys that do not exist are no error."""
         ...
 
+    def find(self, prefix: str, *, limit: int) -> list[str]:
+        """Return what `remove` takes: some of the files under a prefix, in every version, and
+        what was uploaded of those that are not finished."""
+        ...
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Delete what was found for good; what is gone already is no error."""
+        ...
+
     def link(self, key: str, *, valid_s: int, download_name: str | None = None) -> str:
         """Return a presigned link, without asking the bucket."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One part of a file that is being written, as the bucket must find it in the end."""
+
+    etag: str
+    sha256: str
+
+
+class Uploads(Protocol):
+    """Writes files into the output bucket that are too large to be held, part by part.
+
+    All calls may raise StoreUnavailableError; those about an upload UploadLostError, when it
+    is not there (any more) or its parts are not what was recorded of them.
+    """
+
+    def begin(self, key: str, content_type: str, *, download_name: str) -> str:
+        """Begin a file; returns the upload's id. What is never finished clears itself away.
+
+        download_name: the name under which a browser saves it.
+        """
+        ...
+
+    def put_part(self, key: str, upload_id: str, number: int, body: bytes) -> Part:
+        """Store part `number` (1 to 10,000), of 5 MiB at least unless it is the last one.
+
+        Put again it takes the place of the first.
+        """
+        ...
+
+    def finish(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
+        """Make the file of its parts (again: no change)."""
+        ...
+
+    def abort(self, key: str, upload_id: str) -> None:
+        """Clear away what was uploaded; an upload that is not there is no error."""
         ...
 
 
@@ -715,11 +910,49 @@ class ProductOutline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogueImage:
+    """One image of a product: its public address, and its size in pixels."""
+
+    media_id: str
+    url: str
+    alt: str | None
+    width: int | None
+    height: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogueProduct:
+    """One product as the catalogue shows it.
+
+    status: Shopify's word. images: the first ten that are ready. media_count: of all.
+    """
+
+    product_id: str
+    title: str
+    handle: str | None
+    status: str | None
+    media_count: int
+    images: tuple[CatalogueImage, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductPage:
+    """A page of the catalogue. position: where the next one starts, None at the end."""
+
+    products: tuple[CatalogueProduct, ...]
+    position: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShopLook:
     """What exists of the ids asked for; those that do not exist are left out."""
 
     media: Mapping[str, MediaFile]
     products: Mapping[str, ProductMedia]
+
+
+# What `ShopAdmin.list_products` refuses a position with.
+INVALID_CURSOR = "invalid_cursor"
 
 
 class ShopAdmin(Protocol):
@@ -745,6 +978,16 @@ class ShopAdmin(Protocol):
 
     def outline(self, product_ids: Sequence[str]) -> Mapping[str, ProductOutline]:
         """Read products by id, cheaply; those that do not exist are left out."""
+        ...
+
+    def list_products(self, search: str | None, *, first: int, after: str | None) -> ProductPage:
+        """Read a page of the catalogue, by title.
+
+        Parameters
+            search: in Shopify's syntax; None: all. after: a page's `position`.
+
+        ShopRefusedError INVALID_CURSOR for a position that Shopify does not know (any more).
+        """
         ...
 
     def stage(self, files: Sequence[FileToStage]) -> StagedAnswer:

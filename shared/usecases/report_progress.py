@@ -90,7 +90,10 @@ def take_report(
         if decision.job.metadata is not job.metadata:
             _check_size(decision.job)
         told = _reported(caller, report, decision.job, decision.outcome)
-        return decision.job, replace(told, proof=proof) if told else note
+        if told is not None:
+            message = f"{note.message} {told.message}" if note is not None else told.message
+            told = replace(told, message=message, proof=proof)
+        return decision.job, told or note
 
     if report is not None and (report.metadata or report.result is not None):
         return Reported(change_documents(tracker, files, ref, decide), outcome)

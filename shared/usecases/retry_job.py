@@ -7,6 +7,7 @@ from shared.domain.errors import ConflictError
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.status import Outcome
+from shared.usecases.check_credits import check_credits, promise_credits
 from shared.usecases.identify_caller import Caller
 from shared.usecases.reserve_budget import read_budget, set_aside
 from shared.usecases.tracker import Note, Tracker
@@ -15,8 +16,9 @@ from shared.usecases.tracker import Note, Tracker
 def retry_job(tracker: Tracker, caller: Caller, ref: JobRef) -> Job:
     """Retry a failed or cancelled job; returns it, pending again.
 
-    Raises NotFoundError; BudgetExceededError; ConflictError `wrong_status` when it did not end
-    without success, or was made elsewhere and lacks what a provider needs to be asked again.
+    Raises NotFoundError; BudgetExceededError, InsufficientCreditsError; ConflictError
+    `wrong_status` when it did not end without success, or was made elsewhere and lacks what a
+    provider needs to be asked again.
     """
 
     budget = read_budget(tracker, ref.shop)
@@ -28,6 +30,7 @@ def retry_job(tracker: Tracker, caller: Caller, ref: JobRef) -> Job:
                 "This job was made elsewhere, without its tool or its input image here: "
                 "it cannot be sent again."
             )
+        check_credits(tracker, after, now)
         number = after.attempt.number
         return after, Note(
             source=caller.source,
@@ -36,7 +39,9 @@ def retry_job(tracker: Tracker, caller: Caller, ref: JobRef) -> Job:
             message=f"Retried: attempt {number} begins.",
         )
 
-    return tracker.change(ref, decide, ceiling=budget)
+    retried = tracker.change(ref, decide, ceiling=budget)
+    promise_credits(tracker, retried)
+    return retried
 
 
 def _lacks_input(tracker: Tracker, job: Job) -> bool:

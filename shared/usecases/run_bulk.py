@@ -1,8 +1,9 @@
 """Do one chunk of a bulk job, and ask for the next one.
 
 Exactly once per job, whatever crashes: the cursor is on the bulk job and moves in one write
-with the counts, and every job that was acted on carries the bulk job's mark, put there by the
-write that acted.
+with the counts, every job that was acted on carries the bulk job's mark, put there by the write
+that acted, and which jobs a filter finds is kept before any of them is acted on. A file that is
+written has a draft, booked together with the cursor.
 """
 
 import logging
@@ -17,18 +18,21 @@ from typing import Any
 
 from shared.domain import bulk
 from shared.domain.bulk import BulkAction, ChunkResult, action_of, read_filter
+from shared.domain.duties import duty_of
 from shared.domain.errors import (
     InvariantError,
     JobTrackerError,
     NotFoundError,
     QueueUnavailableError,
     RetryableError,
+    UploadLostError,
 )
 from shared.domain.events import Source
 from shared.domain.ids import JobRef, is_job_id
 from shared.domain.job import Job
 from shared.domain.status import Outcome
-from shared.usecases.bulk_actions import AlreadyActedError, act, marking
+from shared.usecases.bulk_actions import AlreadyActedError, act, marking, planning
+from shared.usecases.duty_lane import DutyLane
 from shared.usecases.expand_batch import cancel_made, expand, keep_batch
 from shared.usecases.identify_caller import Caller, CallerKind
 from shared.usecases.ports import (
@@ -36,10 +40,13 @@ from shared.usecases.ports import (
     Files,
     PollManyRequest,
     ShopStore,
+    Uploads,
     WorkStore,
 )
-from shared.usecases.start_bulk import until
+from shared.usecases.run_duty import run_duty
+from shared.usecases.start_bulk import WORK_KEPT_FOR, until
 from shared.usecases.tracker import Note, Tracker
+from shared.usecases.write_files import Place, forget_draft, write_chunk
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +58,8 @@ POLLED_TOGETHER = 50
 # A chunk of paid attempts takes as long as the providers' limit does (90 a minute), or those
 # at the end would be given up before their turn.
 PAID_A_MINUTE = 80
+# A file that still cannot be finished then has trouble that will not pass.
+MAX_RESTARTS = 3
 
 
 class Bulk(StrEnum):
@@ -64,12 +73,14 @@ class Bulk(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkLane:
-    """The collaborators of bulk work."""
+    """The collaborators of bulk work. duties: of those that nobody starts by hand."""
 
     tracker: Tracker
     works: WorkStore
     shops: ShopStore
     files: Files
+    uploads: Uploads
+    duties: DutyLane | None = None
 
 
 @dataclass(slots=True)
@@ -89,8 +100,16 @@ def run_bulk(lane: BulkLane, request: BulkRequest) -> Bulk:
     """
     try:
         job = lane.tracker.store.get(request.ref)
+        duty = duty_of(job)
+        if duty is not None and lane.duties is not None:
+            return Bulk(run_duty(lane.duties, job, duty).value)
+        return _run(lane, job)
     except NotFoundError:
+        # Deleted with its shop, perhaps while this chunk was under way.
         return Bulk.GONE
+
+
+def _run(lane: BulkLane, job: Job) -> Bulk:
     action = action_of(job)
     if action is None:
         return Bulk.NOTHING
@@ -100,16 +119,50 @@ def run_bulk(lane: BulkLane, request: BulkRequest) -> Bulk:
             cancel_made(lane.tracker, _caller(job, work), job, work)
         return Bulk.NOTHING
     if work is None:
-        _fail(lane.tracker, job)
+        _fail(lane.tracker, job, "What this bulk job was to do is no longer kept.", bulk.WORK_GONE)
         return Bulk.DONE
+    if action.writes_file:
+        return _write_file(lane, job, action, work)
     if action is BulkAction.EXPAND:
         caller = _caller(job, work)
         if job.bulk_cursor is None:
             keep_batch(lane.works, job, work)
-        chunk = expand(lane.tracker, lane.shops, lane.files, caller, job, work)
+        chunk = expand(planning(lane.tracker), lane.shops, lane.files, caller, job, work)
     else:
         chunk = _act_on_chunk(lane, job, action, work)
     return _book(lane, job, work, chunk)
+
+
+def _write_file(lane: BulkLane, job: Job, action: BulkAction, work: Mapping[str, Any]) -> Bulk:
+    try:
+        chunk = write_chunk(lane.tracker, lane.files, lane.uploads, job, action, work)
+    except UploadLostError:
+        return _begin_again(lane, job)
+    outcome = _book(lane, job, work, chunk)
+    if outcome is not Bulk.NOTHING:
+        forget_draft(lane.files, job)
+    return outcome
+
+
+def _begin_again(lane: BulkLane, job: Job) -> Bulk:
+    """Have a file begun anew: what was uploaded is cleared away after a day."""
+    restarts = Place.read(job.bulk_cursor).restarts + 1
+    if restarts > MAX_RESTARTS:
+        _fail(lane.tracker, job, "The file could not be finished, several times.", bulk.FILE_STUCK)
+        return Bulk.DONE
+
+    def decide(found: Job, now: datetime) -> tuple[Job, Note | None]:
+        if _place(found) != _place(job) or not found.status.is_active:
+            return found, None
+        note = Note(
+            source=Source.BULK,
+            outcome=Outcome.NOTED,
+            message="What was written of the file is lost: it is begun anew.",
+        )
+        return bulk.begin_again(found, Place(restarts=restarts).write(), now), note
+
+    lane.tracker.change(job.ref, decide)
+    return _send_next(lane, job, 0)
 
 
 def _book(lane: BulkLane, job: Job, work: Mapping[str, Any], chunk: ChunkResult) -> Bulk:
@@ -129,7 +182,10 @@ def _book(lane: BulkLane, job: Job, work: Mapping[str, Any], chunk: ChunkResult)
         cancel_made(lane.tracker, _caller(job, work), job, work)
     if not is_ours or not after.status.is_active:
         return Bulk.DONE if is_ours else Bulk.NOTHING
-    wait_s = math.ceil(chunk.paid * 60 / PAID_A_MINUTE)
+    return _send_next(lane, job, math.ceil(chunk.paid * 60 / PAID_A_MINUTE))
+
+
+def _send_next(lane: BulkLane, job: Job, wait_s: int) -> Bulk:
     try:
         lane.tracker.outbox.send_bulk([BulkRequest(ref=job.ref)], delay_s=wait_s)
     except QueueUnavailableError as error:
@@ -147,14 +203,12 @@ def _ended(after: Job) -> Note:
     return Note(source=Source.BULK, outcome=Outcome.APPLIED, message=message)
 
 
-def _fail(tracker: Tracker, job: Job) -> None:
-    sentence = "What this bulk job was to do is no longer kept."
-
+def _fail(tracker: Tracker, job: Job, sentence: str, code: str) -> None:
     def decide(found: Job, now: datetime) -> tuple[Job, Note | None]:
         if not found.status.is_active:
             return found, None
         note = Note(source=Source.BULK, outcome=Outcome.APPLIED, message=sentence)
-        return bulk.give_up(found, sentence, now), note
+        return bulk.give_up(found, sentence, now, code), note
 
     tracker.change(job.ref, decide)
 
@@ -213,10 +267,16 @@ class _Doing:
     def _found(self) -> Iterator[tuple[Sequence[str], str | None]]:
         wanted = until(self._job.created_at, read_filter(self._job.shop, self._work["filter"]))
         position = self._job.bulk_cursor
+        tracker, works = self._lane.tracker, self._lane.works
         for _ in range(MAX_PAGES):
-            page = self._lane.tracker.store.list_jobs(wanted, limit=PAGE, position=position)
-            yield [job.job_id for job in page.jobs], page.position
-            position = page.position
+            page = tracker.store.list_jobs(wanted, limit=PAGE, position=position)
+            found = {"ids": [job.job_id for job in page.jobs], "after": page.position}
+            # What is acted on may fit the filter no more: a delivery that comes again must see
+            # what the one before it saw, or it would not count what that one did.
+            kept_until = tracker.now() + WORK_KEPT_FOR
+            kept = works.keep_page(self._job.ref, position or "", found, kept_until)
+            position = kept["after"]
+            yield kept["ids"], position
 
     def do(self, name: str, tally: _Tally) -> None:
         """Act on one job, or count why not. Raises RetryableError."""

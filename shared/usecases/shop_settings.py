@@ -6,9 +6,10 @@ from enum import StrEnum
 
 from shared.domain.budget import Spending, month_of
 from shared.domain.errors import VersionConflictError
-from shared.domain.shop import Shop
+from shared.domain.shop import Shop, check_is_open
 from shared.usecases.install_shop import has_working_token
 from shared.usecases.ports import ShopStore
+from shared.usecases.retain_jobs import owe_retention
 from shared.usecases.tracker import CONFLICT_TRIES, Tracker
 
 
@@ -45,12 +46,27 @@ def read_shop(tracker: Tracker, shops: ShopStore, name: str, *, has_own_token: b
     )
 
 
-def change_shop(shops: ShopStore, name: str, changes: Mapping[str, object]) -> Shop:
-    """Change settings (fields of `Shop`). Raises VersionConflictError after many tries."""
+def change_shop(
+    tracker: Tracker, shops: ShopStore, name: str, changes: Mapping[str, object]
+) -> Shop:
+    """Change settings (fields of `Shop`).
+
+    Whoever sets a retention gets the job that sees to it first: it is written before the
+    setting that names it, so a setting that is kept is always seen to.
+
+    Raises ShopClosedError; VersionConflictError after many tries.
+    """
+    job_id: str | None = None
     for _ in range(CONFLICT_TRIES):
         before = shops.get_shop(name)
+        check_is_open(before)
         shop = before or Shop(shop=name)
         after = replace(shop, **changes)  # type: ignore[arg-type]  # the API's model names them
+        if after.retention_days is None:
+            after = replace(after, retention_job=None)
+        elif after.retention_job is None:
+            job_id = job_id or owe_retention(tracker, name)
+            after = replace(after, retention_job=job_id)
         if after == shop:
             return shop
         try:

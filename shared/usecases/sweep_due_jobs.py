@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from itertools import batched
 
 from shared.domain import lifecycle
+from shared.domain.duties import is_standing
 from shared.domain.errors import (
     InvariantError,
     JobTrackerError,
@@ -248,7 +249,7 @@ def _is_hopeless(job: Job, step: Step, now: datetime) -> bool:
     if step is Step.PUSH:
         return job.due_tries >= MAX_PUSH_LOOKS
     if step is Step.BULK:
-        return job.due_tries >= MAX_BULK_LOOKS
+        return job.due_tries >= MAX_BULK_LOOKS and not is_standing(job)
     if step in (Step.POLL, Step.STOP):
         return job.due_tries >= MAX_ENDED_POLLS
     return job.due_tries >= MAX_KEEP_LOOKS and is_overdue(job, now)

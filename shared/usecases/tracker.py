@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from shared.domain.budget import Budget
 from shared.domain.errors import QueueUnavailableError, StoreUnavailableError, VersionConflictError
@@ -30,6 +31,9 @@ from shared.usecases.ports import (
     Secrets,
     ShopStore,
 )
+
+if TYPE_CHECKING:
+    from shared.usecases.provider_catalog import Catalog
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +62,7 @@ class Tracker:
 
     adapters: by provider name (the worker has none). secrets: needed only where providers'
     events are applied, to verify the references that they echo. shops: needed only where
-    attempts are begun, for the shop's budget.
+    attempts are begun, for the shop's budget; and catalog, for what the provider's account holds.
     """
 
     store: JobStore
@@ -68,6 +72,7 @@ class Tracker:
     adapters: Mapping[str, ProviderAdapter]
     secrets: Secrets | None = None
     shops: ShopStore | None = None
+    catalog: "Catalog | None" = None
 
     def now(self) -> datetime:
         """Return the present instant."""

@@ -31,7 +31,7 @@ def test_a_provider_is_shown_at_its_true_strength(name: str) -> None:
     receiver: Receiver = RECEIVERS[name]
     _, _, _, proof, again, content, *_ = rows()[name]
     assert proof == receiver.proof.value
-    assert content == ("200" if receiver.acks.accepted == {200} else "2xx")
+    assert content == ("200" if receiver.acks.accepted == frozenset({200}) else "2xx")
     if receiver.acks.tries is not None and name in ADAPTERS:
         assert again.startswith(f"{receiver.acks.tries} times")
 

@@ -34,6 +34,7 @@ FUNCTIONS_MAY_IMPORT = (
     "shared.providers.base",
     "shared.representation",
     "shared.access_representation",
+    "shared.catalogue_representation",
     "shared.sync_representation",
     "shared.responses",
     "shared.observability",
@@ -97,6 +98,7 @@ def test_only_wiring_and_settings_stand_outside_the_rooms() -> None:
     assert outside <= {
         "__init__.py",
         "access_representation.py",
+        "catalogue_representation.py",
         "client.py",
         "observability.py",
         "representation.py",

@@ -420,3 +420,14 @@ def test_push_states_are_kept_apart_from_the_jobs_own(store: JobStore) -> None:
     saved = store.save(job, lifecycle.request_push(job, START + timedelta(microseconds=7)))
     assert store.get(job.ref) == saved
     assert saved.push.status is PushStatus.QUEUED
+
+
+def test_what_was_made_with_a_key_can_be_asked_for(store: JobStore, clock: FakeClock) -> None:
+    assert store.made_before(SHOP, idempotency()) is None
+    job = store.create(a_job(), idempotency=idempotency())
+    assert store.made_before(SHOP, idempotency()) == job
+    assert store.made_before(OTHER_SHOP, idempotency()) is None
+    with pytest.raises(IdempotencyKeyReusedError):
+        store.made_before(SHOP, idempotency(body="another"))
+    clock.advance(24 * 3600)
+    assert store.made_before(SHOP, idempotency()) is None

@@ -119,6 +119,22 @@ def test_a_shop_has_no_more_agents_than_it_may(doors: Doors) -> None:
         doors.keys.add_agent(an_agent(MAX_AGENTS))
 
 
+def test_an_agent_that_is_retired_makes_room_for_another(doors: Doors) -> None:
+    for number in range(MAX_AGENTS):
+        doors.keys.add_agent(an_agent(number))
+    first = doors.keys.get_agent(SHOP, an_agent(0).agent_id)
+    assert first is not None
+    retired = doors.keys.save_agent(first, replace(first, is_active=False))
+    renamed = doors.keys.save_agent(retired, replace(retired, name="Emeritus"))
+    doors.keys.add_agent(an_agent(MAX_AGENTS))
+    with pytest.raises(ConflictError):
+        doors.keys.add_agent(an_agent(MAX_AGENTS + 1))
+    with pytest.raises(ConflictError):
+        doors.keys.save_agent(renamed, replace(renamed, is_active=True))
+    assert doors.keys.get_agent(SHOP, first.agent_id) == renamed
+    assert doors.keys.find_key(first.key_id) is None
+
+
 def test_an_agents_key_works_only_while_it_is_active(doors: Doors) -> None:
     agent = an_agent()
     doors.keys.add_agent(agent)

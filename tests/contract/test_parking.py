@@ -86,3 +86,17 @@ def test_a_large_delivery_is_parked_whole(store: JobStore) -> None:
     event = a_parked_event(body=bytes(range(256)) * 1024)
     assert store.park(event)
     assert store.parked("pikcel", "pk_1") == [event]
+
+
+def test_of_a_days_parked_events_the_newest_are_read(store: JobStore) -> None:
+    # Their keys say nothing of when they came.
+    events = [
+        a_parked_event(key=f"{number * 7 % 120:03}", received_at=later(number))
+        for number in range(120)
+    ]
+    for event in events:
+        store.park(event)
+    day = f"{events[0].received_at:%Y-%m-%d}"
+    assert store.parked_on(day, limit=3) == events[-3:]
+    assert store.parked_on(day, limit=500) == events
+    assert store.parked_on("2001-01-01", limit=3) == []

@@ -34,6 +34,17 @@ def works(request: pytest.FixtureRequest) -> Iterator[WorkStore]:
         yield DynamoWorkStore(client, "jobs", clock=FakeClock())
 
 
+def test_a_page_is_what_the_first_said(works: WorkStore) -> None:
+    ref = JobRef(SHOP, a_job_id())
+    first: dict[str, Any] = {"ids": ["a"], "after": "a"}
+    second: dict[str, Any] = {"ids": [], "after": None}
+    assert works.keep_page(ref, "", first, later(60)) == first
+    assert works.keep_page(ref, "", second, later(60)) == first
+    assert works.keep_page(ref, "a", second, later(60)) == second
+    assert works.keep_page(JobRef(OTHER_SHOP, ref.job_id), "", second, later(60)) == second
+    assert works.get_work(ref) is None
+
+
 def a_batch(number: int = 1, **changes: Any) -> Batch:
     values: dict[str, Any] = {
         "shop": SHOP,

@@ -8,12 +8,14 @@ from shared.domain.errors import NotFoundError, StoreUnavailableError
 class FakeFiles:
     """Implements Files.
 
-    stored: key → (bytes, content type). links: counts presigned links, so that no two are
-    equal. broken: nothing works but making links, which asks nobody.
+    stored: key → (bytes, content type). uploads: id → key of what is written part by part.
+    links: counts presigned links, so that no two are equal. broken: nothing works but making
+    links, which asks nobody.
     """
 
     def __init__(self) -> None:
         self.stored: dict[str, tuple[bytes, str]] = {}
+        self.uploads: dict[str, str] = {}
         self.links = 0
         self.broken = False
 
@@ -34,6 +36,20 @@ class FakeFiles:
         self._check()
         for key in keys:
             self.stored.pop(key, None)
+
+    def find(self, prefix: str, *, limit: int) -> list[str]:
+        """Name some of the files under a prefix."""
+        self._check()
+        found = [f"null/{key}" for key in sorted(self.stored) if key.startswith(prefix)]
+        begun = [f"upload-{name}/{k}" for name, k in self.uploads.items() if k.startswith(prefix)]
+        return (found or begun)[:limit]
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Delete what was found."""
+        pairs = [name.split("/", 1) for name in names]
+        self.delete([key for version, key in pairs if version == "null"])
+        for version, _key in pairs:
+            self.uploads.pop(version.removeprefix("upload-"), None)
 
     def link(self, key: str, *, valid_s: int, download_name: str | None = None) -> str:
         """Return a link that differs from every other."""

@@ -39,7 +39,7 @@ class FakeProviderApi:
 
     jobs: what it has, by id. calls: every request, in order. faults: what befalls the next
     calls, in order (None: nothing). during: called once, in the middle of the next call.
-    page: how many jobs a page of the listing has.
+    page: how many jobs a page of the listing has. models: its tools. balance: credits left.
     """
 
     def __init__(self) -> None:
@@ -48,6 +48,10 @@ class FakeProviderApi:
         self.faults: deque[Fault | None] = deque()
         self.during: Callable[[], object] | None = None
         self.page = 100
+        self.models: list[dict[str, Any]] = [
+            {"id": "background-removal", "name": "Background Removal", "credits_required": 1}
+        ]
+        self.balance: float = 100
 
     @property
     def created(self) -> list[Request]:
@@ -82,6 +86,10 @@ class FakeProviderApi:
     def _execute(self, request: Request) -> Reply:
         if request.method == "POST":
             return self._create(request)
+        if request.path == "/api/ai-models":
+            return a_reply(200, {"success": True, "data": self.models, "count": len(self.models)})
+        if request.path == "/api/profiles/me":
+            return a_reply(200, {"success": True, "data": {"credits_balance": self.balance}})
         if request.path == "/api/jobs":
             return self._list(int(request.query["offset"]))
         job = self.jobs.get(request.path.rpartition("/")[2])

@@ -13,6 +13,7 @@ class FakeSecrets:
     def __init__(self, **values: str) -> None:
         self.values = {
             ("signing", "PIKCEL_WEBHOOK_SECRET"): "test-secret",
+            ("signing", "SHOPIFY_API_SECRET"): "test-secret",
             ("app", "APP_SECRET"): "test-app-secret",
             ("providers", "PIKCEL_API_KEY"): "sk_test_1",
             ("shopify", "SHOPIFY_API_KEY"): "client-id",

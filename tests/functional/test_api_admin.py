@@ -51,6 +51,7 @@ def test_an_agent_cannot_spend_or_act_for_others(world: World) -> None:
     image = {"toolId": "t", "inputImageUrl": "https://a.example/x.png"}
     assert world.post("/api/jobs", image, **mine).status == 403
     assert world.post("/api/jobs", {"agentId": two["agent"]["id"]}, **mine).status == 403
+    assert world.post("/api/jobs", {"batchId": "b"}, **mine).status == 403
     assert world.get("/api/jobs/stats", **mine).status == 403
     assert world.get("/api/shop", **mine).status == 403
     assert world.post("/api/shop/keys", {"name": "x"}, **mine).status == 403
@@ -95,6 +96,17 @@ def test_an_inactive_agents_key_opens_nothing_until_it_is_active_again(world: Wo
     assert world.call("PATCH", path, json_body={"name": "x"}, shop=OTHER_SHOP).status == 404
     assert [a["name"] for a in world.get("/api/admin/agents").json["agents"]] == ["Other"]
     assert made["secret"] not in world.get("/api/admin/agents").text
+
+
+def test_an_agents_description_may_be_taken_away_its_name_may_not(world: World) -> None:
+    body = {"name": "Writer", "description": "Writes"}
+    made = world.post("/api/admin/agents", body).json["agent"]
+    path = f"/api/admin/agents/{made['id']}"
+    changed = world.call("PATCH", path, json_body={"description": None, "name": None})
+    assert changed.json["agent"]["description"] is None
+    assert changed.json["agent"]["name"] == "Writer"
+    again = world.call("PATCH", path, json_body={"isActive": True}).json["agent"]
+    assert again == changed.json["agent"]
 
 
 def test_nobody_but_administrators_gets_into_the_administration(world: World) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import zipfile
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +16,17 @@ from shared.domain.job import Job
 from shared.domain.shop import Shop
 from shared.domain.status import JobStatus
 from shared.usecases.ports import BulkRequest
-from shared.usecases.run_bulk import Bulk, BulkLane, run_bulk
+from shared.usecases.run_bulk import Bulk, run_bulk
 from tests.api_world import World, world
-from tests.builders import OTHER_SHOP, SHOP, a_dispatched_job, a_job, a_kept_job, a_worker_job
+from tests.builders import (
+    OTHER_SHOP,
+    SHOP,
+    a_dispatched_job,
+    a_job,
+    a_kept_job,
+    a_kept_output,
+    a_worker_job,
+)
 from tests.fakes.clock import START
 
 __all__ = ["world"]  # a fixture
@@ -28,7 +37,7 @@ ACTIONS = ("sync", "retry", "cancel", "push-to-shopify", "undo-push", "delete")
 
 def run(world: World, limit: int = 100) -> None:
     """Do what is in the bulk queue, as functions/bulk does."""
-    lane = BulkLane(tracker=world.tracker, works=world.works, shops=world.shops, files=world.files)
+    lane = world.bulk_lane()
     for _ in range(limit):
         if not world.outbox.bulks:
             return
@@ -179,6 +188,16 @@ def test_what_is_not_one_clear_choice_of_jobs_is_refused_by_name(
     reply = world.post("/api/jobs/retry", body)
     assert (reply.status, reply.code) == (400, "invalid_request")
     assert [detail["field"] for detail in reply.json["details"]] == [field]
+
+
+def test_what_is_wrong_is_said_in_words_of_json(world: World) -> None:
+    reply = world.post("/api/jobs/retry", {"jobId": 5, "jobIds": "x", "filter": 5})
+    told = {detail["field"]: detail["message"] for detail in reply.json["details"]}
+    assert told == {
+        "jobId": "must be a text",
+        "jobIds": "must be a list",
+        "filter": "must be an object",  # not "an instance of JobConditions"
+    }
 
 
 def test_the_same_key_makes_one_bulk_job(world: World) -> None:
@@ -353,7 +372,7 @@ def test_a_batch_stays_what_it_was_when_the_bulk_job_that_made_it_is_deleted(
 
 def test_a_chunk_delivered_again_makes_no_job_twice(world: World) -> None:
     batch = make(world, 120)
-    lane = BulkLane(tracker=world.tracker, works=world.works, shops=world.shops, files=world.files)
+    lane = world.bulk_lane()
     request = BulkRequest(ref=JobRef(SHOP, batch["id"]))
     before = world.job(batch["id"])
     assert run_bulk(lane, request) is Bulk.GOES_ON
@@ -570,3 +589,151 @@ def test_the_big_parameters_of_a_batch_lie_in_the_bucket_until_its_jobs_are_dele
     run(world)
     assert jobs_of(world, batch) == []
     assert world.files.stored == {}
+
+
+# --- files ------------------------------------------------------------------------------
+
+
+def file_of(world: World, url: str) -> bytes:
+    """Follow a link of the bucket in memory."""
+    key = url.removeprefix("https://bucket.example/").partition("?")[0]
+    return world.files.get(key)
+
+
+def test_an_export_is_a_bulk_job_whose_result_is_a_link(world: World) -> None:
+    jobs = [world.has(failed(n)) for n in range(3)]
+    world.has(a_job())
+    world.has(failed(8, shop=OTHER_SHOP))
+    reply = world.post("/api/jobs/export", {"filter": {"status": "failed"}, "format": "csv"})
+    assert (reply.status, reply.job["type"], reply.job["total"]) == (202, "bulk.export", 3)
+    assert reply.job["result"] is None
+    run(world)
+    done = world.get(f"/api/jobs/{reply.job['id']}").job
+    assert (done["status"], done["progress"], done["outputImageUrl"]) == ("completed", 100, None)
+    assert done["result"]["rows"] == 3
+    assert "expires=7200" in done["result"]["url"]
+    text = file_of(world, done["result"]["url"]).decode("utf-8-sig")
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    assert {row["id"] for row in rows} == {job.job_id for job in jobs}
+
+
+def test_without_a_choice_every_job_is_exported(world: World) -> None:
+    world.has(a_job())
+    world.has(a_kept_job())
+    bulk = world.post("/api/jobs/export", {}).job
+    run(world)
+    assert world.get(f"/api/jobs/{bulk['id']}").job["result"]["rows"] == 2
+
+
+def test_named_jobs_are_exported(world: World) -> None:
+    job = world.has(a_job())
+    body = {"jobIds": [job.job_id.upper(), job.job_id, "nonsense"]}
+    bulk = world.post("/api/jobs/export", body).job
+    run(world)
+    done = world.get(f"/api/jobs/{bulk['id']}").job
+    assert (done["successful"], done["failed"], done["result"]["rows"]) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"jobIds": ["x"], "filter": {}}, "filter"),
+        ({"format": "xlsx"}, "format"),
+        ({"jobIds": []}, "jobIds"),
+        ({"jobId": "x"}, "jobId"),
+        ({"filter": {"colour": "red"}}, "filter.colour"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused_by_name(
+    world: World, body: dict[str, Any], field: str
+) -> None:
+    reply = world.post("/api/jobs/export", body)
+    assert (reply.status, [each["field"] for each in reply.json["details"]]) == (400, [field])
+
+
+def test_a_link_is_no_part_of_the_etag_and_is_gone_when_the_file_is(world: World) -> None:
+    world.has(a_job())
+    bulk = world.post("/api/jobs/export", {}).job
+    run(world)
+    path = f"/api/jobs/{bulk['id']}"
+    first, second = world.get(path), world.get(path)
+    assert first.headers["etag"] == second.headers["etag"]
+    assert first.job["result"]["url"] != second.job["result"]["url"]
+    assert world.get(path, headers={"if-none-match": first.headers["etag"]}).status == 304
+    world.clock.advance(7 * 86_400)
+    later = world.get(path, headers={"if-none-match": first.headers["etag"]})
+    assert (later.status, later.job["result"]["url"]) == (200, None)
+    assert later.job["result"]["expiresAt"] == first.job["result"]["expiresAt"]
+
+
+def test_the_same_key_writes_one_file(world: World) -> None:
+    headers = {"idempotency-key": "once"}
+    made = [world.post("/api/jobs/export", {}, headers=headers).job["id"] for _ in range(2)]
+    assert made[0] == made[1]
+    assert len(world.outbox.bulks) == 1
+
+
+def finish_batch(world: World, batch_id: str, completed: int) -> None:
+    """End a batch's jobs: so many completed, with an image each, the others failed."""
+    jobs = world.get("/api/jobs", query={"batchId": batch_id, "limit": "100"}).json["jobs"]
+    for number, each in enumerate(jobs):
+        before = world.job(each["id"])
+        is_done = number < completed
+        key = f"shops/{SHOP}/jobs/{before.job_id}/1-0.png"
+        done = a_kept_job(
+            job_id=before.job_id,
+            batch_id=batch_id,
+            attempts=before.attempts,
+            product_title="Mug",
+            outputs=(a_kept_output(key=key),) if is_done else (),
+            status=JobStatus.COMPLETED if is_done else JobStatus.FAILED,
+            error_code=None if is_done else "oops",
+        )
+        world.files.put(key, number.to_bytes(1), "image/png")
+        world.store.save(before, replace(done, version=before.version))
+
+
+def test_the_results_of_a_batch_come_as_one_archive(world: World) -> None:
+    batch = make(world, 3)
+    run(world)
+    path = f"/api/batches/{batch['id']}/archive"
+    too_early = world.post(path)
+    assert (too_early.status, too_early.code) == (409, "wrong_status")
+    finish_batch(world, batch["id"], completed=2)
+    reply = world.post(path)
+    assert (reply.status, reply.job["type"], reply.job["total"]) == (202, "bulk.archive", 3)
+    run(world)
+    done = world.get(f"/api/jobs/{reply.job['id']}").job
+    assert done["result"]["refused"] == [{"code": "no_output", "count": 1}]
+    assert (done["result"]["files"], done["result"]["fileName"]) == (2, "mugs-2026-11-22.zip")
+    with zipfile.ZipFile(io.BytesIO(file_of(world, done["result"]["url"]))) as archive:
+        names = archive.namelist()
+        assert [name.partition("-")[0] for name in names] == ["mug", "mug", "manifest.csv"]
+        assert sorted(archive.read(name) for name in names[:2]) == [b"\x00", b"\x01"]
+
+
+def test_another_shops_batch_is_no_batch(world: World) -> None:
+    batch = make(world, 1)
+    run(world)
+    finish_batch(world, batch["id"], completed=1)
+    path = f"/api/batches/{batch['id']}/archive"
+    assert world.post(path, shop=OTHER_SHOP).status == 404
+    assert world.post("/api/batches/nonsense/archive").status == 404
+
+
+def test_nobody_else_gets_a_link_to_the_file(world: World) -> None:
+    world.has(a_job())
+    bulk = world.post("/api/jobs/export", {}).job
+    run(world)
+    assert world.get(f"/api/jobs/{bulk['id']}", shop=OTHER_SHOP).status == 404
+    assert world.get("/api/jobs", query={"type": "bulk.export"}, shop=OTHER_SHOP).json["jobs"] == []
+
+
+def test_nothing_that_a_program_reports_becomes_a_link(world: World) -> None:
+    """The file's place follows from the bulk job; a worker's result is only what it says."""
+    job = world.has(a_worker_job())
+    path = f"/api/jobs/{job.job_id}"
+    report = {"status": "completed", "result": {"expiresAt": "2999", "url": "x", "key": "y"}}
+    assert world.call("PATCH", path, json_body=report).job["result"] == report["result"]
+    bulk = world.post("/api/jobs/export", {}).job
+    assert world.call("PATCH", f"/api/jobs/{bulk['id']}", json_body=report).status == 409

@@ -11,6 +11,7 @@ from moto import mock_aws
 from shared import wiring
 from shared.bodies.contract import ROUTES
 from shared.bodies.route import Route
+from shared.domain.tools import FactKind
 from shared.gateways import shopify_http
 from shared.gateways.aws import AwsClients
 from shared.settings import ApiSettings
@@ -177,3 +178,42 @@ def test_plain_http_is_for_a_laptops_own_hosts_alone(
 def test_a_name_that_no_key_could_hold_is_nobodys(route: Route, name: str) -> None:
     reply = call(route.method, path_of(route, name), json_body={} if route.body else None)
     assert (reply.status, reply.code) == (404, "not_found")
+
+
+def test_only_who_looks_at_products_waits_for_httpx(
+    deployed: AwsClients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[httpx.Client] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.headers["x-shopify-access-token"] == "shpat_custom"
+        assert str(request.url) == f"https://{SHOP}/admin/api/2026-10/graphql.json"
+        page = {"nodes": [], "pageInfo": {"hasNextPage": False, "endCursor": None}}
+        return httpx.Response(200, json={"data": {"products": page}})
+
+    def make_client() -> httpx.Client:
+        made.append(httpx.Client(transport=httpx.MockTransport(answer)))
+        return made[-1]
+
+    monkeypatch.setattr(shopify_http, "make_client", make_client)
+    secrets = deployed.client("secretsmanager")
+    values = SECRETS["SHOPIFY"] | {"SHOPIFY_ACCESS_TOKEN": "shpat_custom"}
+    secrets.put_secret_value(SecretId="SHOPIFY", SecretString=json.dumps(values))
+    assert call("GET", "/api/jobs").status == 200
+    assert made == []
+    for _ in range(2):
+        reply = call("GET", "/api/products")
+        assert (reply.status, reply.json["products"]) == (200, [])
+    assert len(made) == 1
+
+
+def test_templates_tools_and_files_are_put_together_too(deployed: AwsClients) -> None:
+    made = call("POST", "/api/templates", json_body={"name": "T", "toolId": "t"}).json["template"]
+    body = {"templateId": made["id"], "inputImageUrl": "https://shop.example/m.jpg"}
+    assert call("POST", "/api/jobs", json_body=body).job["toolId"] == "t"
+    store = wiring.api_app().catalog.store
+    now = wiring.api_app().clock.now()
+    store.put_fact("pikcel", FactKind.TOOLS, [{"tool_id": "t", "name": "The tool"}], now)
+    assert call("GET", "/api/tools").json["tools"][0]["name"] == "The tool"
+    exported = call("POST", "/api/jobs/export", json_body={})
+    assert (exported.status, exported.job["type"]) == (202, "bulk.export")

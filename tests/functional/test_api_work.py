@@ -160,6 +160,13 @@ def test_an_owner_edits_a_pending_job_only(world: World) -> None:
     assert log[-1]["message"] == "Edited: acceptance criteria, description, name, priority."
 
 
+def test_an_edit_and_a_report_in_one_call_are_both_on_the_timeline(world: World) -> None:
+    job = world.has(a_worker_job())
+    patch(world, job.job_id, name="New", status="running")
+    newest = world.get(f"/api/jobs/{job.job_id}/logs").json["logs"][0]
+    assert newest["message"] == "Edited: name. The worker says running."
+
+
 def test_an_edit_that_says_nothing_is_no_report(world: World) -> None:
     mine, theirs = world.has(a_worker_job()), world.has(a_job())
     for job in (mine, theirs):

@@ -204,3 +204,11 @@ def test_a_bug_is_not_swallowed(world: LaneWorld, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(world.store, "get", bug)
     with pytest.raises(RuntimeError):
         handler(sample("job"), None)
+
+
+def test_the_provider_is_asked_for_its_tools(
+    world: LaneWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert handler(sample("refresh"), None) == DONE
+    assert metrics_of(capsys) == {"ProviderRefreshed": 1}
+    assert [call.path for call in world.api.calls] == ["/api/ai-models"]

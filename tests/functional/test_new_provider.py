@@ -123,6 +123,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[httpx.Request]]:
         sqs: Any = aws.client("sqs")
         queues = {
             "DISPATCH_QUEUE_URL": sqs.create_queue(QueueName="dispatch")["QueueUrl"],
+            "BULK_QUEUE_URL": sqs.create_queue(QueueName="bulk")["QueueUrl"],
             "PUSH_QUEUE_URL": sqs.create_queue(
                 QueueName="push.fifo", Attributes={"FifoQueue": "true"}
             )["QueueUrl"],

@@ -110,6 +110,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         settings = {
             "TABLE_NAME": TABLE,
             "DISPATCH_QUEUE_URL": sqs.create_queue(QueueName="dispatch")["QueueUrl"],
+            "BULK_QUEUE_URL": sqs.create_queue(QueueName="bulk")["QueueUrl"],
             "OUTPUT_BUCKET": "outputs",
             "SIGNING_SECRET_ID": "signing",
             "APP_SECRET_ID": "app",

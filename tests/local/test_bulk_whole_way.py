@@ -1,10 +1,14 @@
-"""Batches and bulk actions over HTTP, on the laptop's stack, its policies enforced."""
+"""Batches, bulk actions, files, and what jobs are made of (products, templates, the provider's
+tools and credits) over HTTP, on the laptop's stack, its policies enforced."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -14,18 +18,21 @@ from local.stack import running_stack
 
 pytestmark = pytest.mark.slow
 
-SHOP = "bulk.myshopify.com"
+SHOP, STORE = "bulk.myshopify.com", "store.myshopify.com"
 
 
 class Stack:
-    """One running stack, and its API as an administrator acting for SHOP."""
+    """One running stack, and its API as an administrator acting for a shop."""
 
-    def __init__(self, stack: Any) -> None:
+    def __init__(self, stack: Any, shop: str = SHOP) -> None:
         self.stack = stack
+        self.shop = shop
         info = stack.info
-        headers = {"Authorization": f"Bearer {info.admin_key}", "X-Shop": SHOP}
+        headers = {"Authorization": f"Bearer {info.admin_key}", "X-Shop": shop}
         self.api = httpx.Client(base_url=info.api_url, headers=headers, timeout=30)
         self.photo = f"{info.pikcel_url}/photos/blue-armchair.jpg"
+        self.pikcel = f"{info.pikcel_url}/_simulator"
+        self.shopify = info.shopify_url.removesuffix("/{shop}") + "/_simulator"
 
     def get(self, path: str, **query: str) -> Any:
         return self.api.get(path, params=query).raise_for_status().json()
@@ -94,6 +101,42 @@ def test_the_jobs_of_a_batch_come_as_a_csv_file(running: Stack, batch: Any) -> N
     assert sorted(names) == ["'=photo 0", "'=photo 1", "'=photo 2"]
 
 
+def test_an_export_becomes_a_file_behind_a_link(running: Stack, batch: Any) -> None:
+    """Over several chunks, so that the draft is put down and taken up again."""
+    for number in range(103):
+        running.post("/api/jobs", {"type": "exported", "name": f"@row {number}"})
+    asked = running.post("/api/jobs/export", {"filter": {"type": "exported"}, "format": "csv"})
+    done = running.ended(asked["job"]["id"])
+    assert (done["status"], done["successful"], done["result"]["rows"]) == ("completed", 103, 103)
+    reply = httpx.get(done["result"]["url"]).raise_for_status()
+    assert reply.headers["content-type"].startswith("text/csv")
+    assert "attachment" in reply.headers["content-disposition"]
+    assert len(reply.content) == done["result"]["bytes"]
+    rows = csv.DictReader(io.StringIO(reply.content.decode("utf-8-sig"), newline=""))
+    assert sorted(row["name"] for row in rows) == sorted(f"'@row {n}" for n in range(103))
+    whole = running.api.get("/api/jobs/export.csv", params={"type": "exported"})
+    assert reply.content == whole.content
+    removed = running.post("/api/jobs/delete", {"jobId": asked["job"]["id"]})
+    assert removed == {"success": True}
+    assert httpx.get(done["result"]["url"]).status_code == 404
+
+
+def test_the_results_of_a_batch_come_as_one_archive(running: Stack, batch: Any) -> None:
+    asked = running.post(f"/api/batches/{batch['id']}/archive")["job"]
+    done = running.ended(asked["id"])
+    assert (done["status"], done["successful"], done["result"]["files"]) == ("completed", 3, 3)
+    with zipfile.ZipFile(io.BytesIO(httpx.get(done["result"]["url"]).content)) as archive:
+        assert archive.testzip() is None
+        names = [name for name in archive.namelist() if name != "manifest.csv"]
+        table = archive.read("manifest.csv").decode("utf-8-sig")
+        sums = {name: hashlib.sha256(archive.read(name)).hexdigest() for name in names}
+    assert all(name.startswith("photo-") for name in names)
+    rows = list(csv.DictReader(io.StringIO(table, newline="")))
+    assert {row["file"]: row["sha256"] for row in rows} == sums
+    jobs = running.get("/api/jobs", batchId=batch["id"])["jobs"]
+    assert {row["jobId"] for row in rows} == {job["id"] for job in jobs}
+
+
 def test_many_jobs_are_cancelled_retried_and_deleted_by_bulk_jobs(running: Stack) -> None:
     body = {"type": "report", "name": "bulk me"}
     ids = [running.post("/api/jobs", body)["job"]["id"] for _ in range(30)]
@@ -119,3 +162,149 @@ def test_a_bulk_job_without_its_message_is_resumed_by_the_sweep(running: Stack) 
     done = running.post("/api/jobs/sync", {"filter": {"status": "processing"}})["job"]
     assert running.ended(done["id"])["status"] == "completed"
     running.stack.invoke("sweep")
+
+
+def test_a_batch_with_an_idempotency_key_is_taken_once(running: Stack) -> None:
+    body = {"toolId": "background-removal", "images": [{"inputImageUrl": running.photo}]}
+    headers = {"Idempotency-Key": "batch-once"}
+    taken = [running.api.post("/api/batches", json=body, headers=headers) for _ in range(2)]
+    assert [reply.status_code for reply in taken] == [202, 202]
+    assert taken[0].json() == taken[1].json()
+    other = body | {"toolId": "upscale"}
+    assert running.api.post("/api/batches", json=other, headers=headers).status_code == 422
+    refused = running.api.post("/api/batches", json=body | {"provider": "nobody"})
+    assert (refused.status_code, refused.json()["details"][0]["field"]) == (400, "provider")
+    assert running.api.get("/api/batches/" + "x" * 1100).status_code == 404
+
+
+def test_what_a_dry_run_says_of_a_deletion_is_what_is_done(running: Stack) -> None:
+    ids = [running.post("/api/jobs", {"type": "draft"})["job"]["id"] for _ in range(3)]
+    running.ended(running.post("/api/jobs/cancel", {"jobIds": ids[:2]})["job"]["id"])
+    wanted = {"jobIds": [*ids, "00000000-0000-7000-8000-000000000000", "nonsense"]}
+    foreseen = running.post("/api/jobs/delete", wanted | {"dryRun": True})
+    done = running.ended(running.post("/api/jobs/delete", wanted)["job"]["id"])
+    assert (foreseen["eligible"], done["successful"]) == (2, 2)
+    assert foreseen["refused"] == done["result"]["refused"]
+    assert foreseen["refused"] == [
+        {"code": "job_active", "count": 1},
+        {"code": "not_found", "count": 2},
+    ]
+
+
+# --- what jobs are made of ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def store(running: Stack) -> Iterator[Stack]:
+    """The same stack for another shop, installed by the login of its app."""
+    made = Stack(running.stack, STORE)
+    login = httpx.post(f"{made.shopify}/id-token", json={"shop": STORE}).raise_for_status()
+    bearer = {"Authorization": f"Bearer {login.json()['idToken']}"}
+    made.api.get("/api/jobs/pending-count", headers=bearer).raise_for_status()
+    yield made
+    made.api.close()
+
+
+def of_simulator(method: str, address: str, body: Any = None) -> Any:
+    return httpx.request(method, address, json=body, timeout=30).raise_for_status().json()
+
+
+def balance(running: Stack, credits_: int) -> None:
+    """Set what is left of the provider's account."""
+    spent = of_simulator("GET", f"{running.pikcel}/ledger")
+    taken = sum(charge["credits"] for charge in spent["charges"])
+    wanted = {"credits_balance": credits_ + taken}
+    of_simulator("PUT", f"{running.pikcel}/config", wanted)
+
+
+def test_the_catalogue_comes_from_shopify_by_the_shops_own_token(store: Stack) -> None:
+    for title in ("Oak chair", "Oak table", "Lamp"):
+        product = {"shop": STORE, "title": title, "imageUrl": store.photo}
+        of_simulator("POST", f"{store.shopify}/products", product)
+    first = store.get("/api/products", q="oak", limit="1")
+    rest = store.get("/api/products", q="oak", limit="1", cursor=first["nextCursor"])
+    products = first["products"] + rest["products"]
+    assert [product["title"] for product in products] == ["Oak chair", "Oak table"]
+    assert rest["nextCursor"] is None
+    picture = httpx.get(products[0]["images"][0]["url"]).raise_for_status()
+    assert picture.headers["content-type"].startswith("image/")
+    reply = store.api.get("/api/products", headers={"X-Shop": "nobody.myshopify.com"})
+    assert (reply.status_code, reply.json()["code"]) == (409, "shop_not_installed")
+    dead = {"shop": STORE, "state": "dead"}
+    of_simulator("PUT", f"{store.shopify}/tokens", dead)
+    reply = store.api.get("/api/products")
+    assert (reply.status_code, reply.json()["code"]) == (409, "token_dead")
+    assert store.get("/api/shop")["shop"]["token"] == "dead"
+
+
+def test_the_tools_are_the_providers_and_asked_for_once(store: Stack) -> None:
+    before = of_simulator("GET", f"{store.pikcel}/requests")["counts"].get("models", 0)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: store.get("/api/tools"), range(4)))
+    assert {reply["stale"] for reply in found} == {False}
+    tools = {tool["id"]: tool for tool in found[0]["tools"]}
+    assert len(tools) == 10
+    assert tools["upscale-4x"]["name"] == "Upscale 4x"
+    assert tools["upscale-4x"]["quotes"] == {"low": 2, "normal": 2, "high": 3, "urgent": 4}
+    assert len({reply["fetchedAt"] for reply in found}) == 1
+    again = store.get("/api/tools")
+    assert again["fetchedAt"] == found[0]["fetchedAt"]
+    after = of_simulator("GET", f"{store.pikcel}/requests")["counts"]["models"]
+    assert after == before + 1
+
+
+def test_jobs_that_cannot_be_paid_are_refused_before_anything_is_spent(store: Stack) -> None:
+    store.get("/api/tools")
+    balance(store, 3)
+    of = store.api.get("/api/admin/credits").raise_for_status().json()
+    assert of["credits"]["plan"] == "professional"
+
+    def known() -> bool:
+        # What was asked for half a minute ago is shown until then.
+        return bool(store.get("/api/admin/credits")["credits"]["balance"] == 3)
+
+    store.stack.wait_until(known, 45, "the new balance")
+    spent = of_simulator("GET", f"{store.pikcel}/requests")["counts"].get("dispatch", 0)
+    images = [{"inputImageUrl": store.photo}] * 2
+    reply = store.api.post("/api/batches", json={"toolId": "upscale-4x", "images": images})
+    assert (reply.status_code, reply.json()["code"]) == (402, "insufficient_credits")
+    assert reply.json()["details"][0]["required"] == 4
+    body = {"toolId": "upscale-4x", "inputImageUrl": store.photo, "priority": "urgent"}
+    reply = store.api.post("/api/jobs", json=body)
+    assert (reply.status_code, reply.json()["details"][0]["required"]) == (402, 4)
+    assert store.get("/api/jobs")["jobs"] == []
+    after = of_simulator("GET", f"{store.pikcel}/requests")["counts"].get("dispatch", 0)
+    assert after == spent
+    # Filled up again: found out about by asking, as soon as what is known is a minute old.
+    balance(store, 1_000)
+
+    def paid() -> Any:
+        reply = store.api.post("/api/jobs", json=body)
+        return reply.json()["job"] if reply.status_code == 202 else None
+
+    job = store.stack.wait_until(paid, 90, "the credits to be seen")
+    assert job["toolName"] == "Upscale 4x"
+
+
+def test_a_job_and_a_batch_are_made_with_a_template(store: Stack) -> None:
+    preset = {"name": "White", "toolId": "background-removal", "parameters": {"a": 1, "b": 1}}
+    template = store.post("/api/templates", preset)["template"]
+    body = {"templateId": template["id"], "inputImageUrl": store.photo, "parameters": {"b": 2}}
+    job = store.post("/api/jobs", body)["job"]
+    assert (job["toolId"], job["parameters"]) == ("background-removal", {"a": 1, "b": 2})
+
+    def ended() -> Any:
+        now = store.get(f"/api/jobs/{job['id']}")["job"]
+        return now if now["status"] not in ("pending", "processing") else None
+
+    assert store.stack.wait_until(ended, 60, "the job")["status"] == "completed"
+    # The provider never heard of our template.
+    seen = of_simulator("GET", f"{store.pikcel}/jobs")["jobs"]
+    assert template["id"] not in str(seen)
+    asked = {"templateId": template["id"], "images": [{"inputImageUrl": store.photo}]}
+    batch = store.post("/api/batches", asked)["batch"]
+    assert (batch["toolId"], batch["toolName"]) == ("background-removal", "Background Removal")
+    store.api.delete(f"/api/templates/{template['id']}").raise_for_status()
+    reply = store.api.post("/api/jobs", json=body)
+    assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
+    assert store.get("/api/templates")["templates"] == []

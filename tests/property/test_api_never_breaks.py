@@ -21,7 +21,7 @@ NAMES = [
     *("status", "pushStatus", "from", "to", "q", "ids", "sort", "days", "groupBy", "index", "shop"),
     *("deep", "jobIds", "filter", "dryRun", "images"),
     *("processed", "total", "successful", "failed", "progress", "message", "result", "error"),
-    *("attempt", "all", "page", "level", "source", "search"),
+    *("attempt", "all", "page", "level", "source", "search", "templateId", "format"),
 ]
 WORDS = st.sampled_from(
     [
@@ -108,6 +108,8 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Any:
     def make() -> World:
         made = World()
         made.has(*JOBS)
+        # What nobody ever said is answered with 503.
+        made.provider_said(balance=1000, upscale_4x=2)
         monkeypatch.setattr(wiring, "api_app", made.app)
         return made
 

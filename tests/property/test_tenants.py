@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shared import wiring
 from shared.bodies.bulk import ActionBody
 from shared.bodies.contract import ROUTES
-from shared.usecases.run_bulk import BulkLane, run_bulk
+from shared.usecases.run_bulk import run_bulk
 from tests.api_world import World, path_of
 from tests.builders import (
     OTHER_SHOP,
@@ -58,6 +58,8 @@ class Tenants:
         self.jobs = our_jobs()
         world.has(*self.jobs)
         world.has(*(a_job(shop=OTHER_SHOP) for _ in range(3)))
+        presets = {"name": MARK, "toolId": MARK, "altText": MARK}
+        self.template_id = world.post("/api/templates", presets).json["template"]["id"]
         for job in self.jobs:
             if job.outputs and job.outputs[0].key:
                 world.files.put(job.outputs[0].key, b"x", "image/png")
@@ -83,6 +85,7 @@ class Tenants:
             [self.world.store.log(job.ref, limit=50).entries for job in self.jobs],
             sorted(self.world.files.stored),
             self.world.get("/api/jobs/stats").json,
+            self.world.get("/api/templates").json,
         )
 
 
@@ -144,6 +147,8 @@ def test_the_other_shop_gets_nothing_by_any_route(fresh: Any, data: st.DataObjec
             if route.path == "/api/jobs":
                 number = data.draw(st.integers(1, 3))
                 body = {"pikcelJobId": f"{MARK}-{number}"}
+                if data.draw(st.booleans()):
+                    body["templateId"] = tenants.template_id
             if route.body is ActionBody and data.draw(st.booleans()):
                 body = data.draw(st.sampled_from(_many(tenants)))
             if route.method == "PATCH" and data.draw(st.booleans()):
@@ -177,7 +182,7 @@ def _many(tenants: Tenants) -> list[dict[str, Any]]:
 
 
 def _run_bulk_jobs(world: World) -> None:
-    lane = BulkLane(tracker=world.tracker, works=world.works, shops=world.shops, files=world.files)
+    lane = world.bulk_lane()
     while world.outbox.bulks:
         request, _delay = world.outbox.bulks.pop(0)
         assert request.ref.shop != SHOP
@@ -198,7 +203,7 @@ def _knows_nothing(reply: Any, route: Any, job: Any, *, is_bulk: bool) -> None:
     elif "{jobId}" in route.path or (route.body is not None and route.path != "/api/jobs"):
         assert reply.status in ((403,) if route.for_admins else ()) + (400, 404)
     if route.path == "/api/jobs" and route.method == "POST":
-        assert reply.status in (400, 409)
+        assert reply.status in (400, 404, 409)
     text = reply.text + json.dumps(reply.json) + str(reply.headers)
     # What the caller said themselves may be told back (a wrong value is never).
     assert MARK not in text

@@ -73,6 +73,12 @@ def test_webhooks_that_we_could_not_take_are_an_alarm() -> None:
     assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 0)
 
 
+def test_bulk_work_that_cannot_go_on_is_an_alarm() -> None:
+    alarm = properties("BulkUnavailableAlarm")
+    assert watched(alarm) == ("JobTracker", "BulkUnavailable", "bulk")
+    assert alarm["Statistic"] == "Sum"
+
+
 def test_completions_that_no_webhook_told_are_an_alarm() -> None:
     alarm = properties("PollShareAlarm")
     metrics = {each["Id"]: each for each in alarm["Metrics"]}
@@ -116,6 +122,7 @@ def test_somebody_can_be_told_by_mail() -> None:
 @pytest.mark.parametrize(
     "metric",
     [
+        "BulkUnavailable",
         "CompletedByPoll",
         "CompletedByWebhook",
         "DueBacklogAge",

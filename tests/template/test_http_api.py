@@ -19,8 +19,8 @@ def declared_routes(name: str) -> set[str]:
     }
 
 
-def test_one_function_takes_the_webhooks_of_every_provider() -> None:
-    assert declared_routes("webhook") == {"POST /webhooks/{provider}"}
+def test_one_function_takes_the_webhooks_of_every_provider_and_shopifys_own() -> None:
+    assert declared_routes("webhook") == {"POST /webhooks/{provider}", "POST /webhooks/shopify"}
 
 
 def test_every_route_belongs_to_the_one_api() -> None:

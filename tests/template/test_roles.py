@@ -42,7 +42,7 @@ ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
     "webhook": [
         (items("DeleteItem", "Query", *WRITE), [TABLE]),
         ({"dynamodb:Query"}, [DAY_INDEX]),
-        ({"sqs:SendMessage"}, [DISPATCH]),
+        ({"sqs:SendMessage"}, [DISPATCH, BULK]),
         ({"s3:DeleteObject", "s3:GetObject", "s3:PutObject"}, [OBJECTS]),
         ({"s3:ListBucket"}, [BUCKET]),  # else S3 answers 403 for a missing file
         ({"secretsmanager:GetSecretValue"}, [secret("Signing"), secret("App")]),
@@ -74,7 +74,24 @@ ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
         ({"dynamodb:Query"}, [ANY_INDEX]),
         (CONSUME, [BULK]),
         ({"sqs:SendMessage"}, [BULK, DISPATCH, PUSH]),
-        ({"s3:DeleteObject", "s3:PutObject"}, [OBJECTS]),
+        (
+            {
+                "s3:AbortMultipartUpload",
+                "s3:DeleteObject",
+                "s3:DeleteObjectVersion",
+                "s3:GetObject",
+                "s3:PutObject",
+            },
+            [OBJECTS],
+        ),
+        (
+            {
+                "s3:ListBucket",  # else S3 answers 403 for a missing file
+                "s3:ListBucketMultipartUploads",
+                "s3:ListBucketVersions",
+            },
+            [BUCKET],
+        ),
     ],
     "api": [
         (items("BatchGetItem", "BatchWriteItem", "DeleteItem", "Query", *WRITE), [TABLE]),

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from shared.domain.ids import JobRef
+from shared.domain.storage import EXPORTS_KEPT_FOR, EXPORTS_PREFIX, job_folder
 from tests.template.stack import ids_of_type, properties, resource, template
 
 BY_TABLES_SORT_KEY = (
@@ -92,9 +94,16 @@ def test_outputs_are_encrypted_and_private() -> None:
 
 
 def test_no_kept_output_is_ever_deleted_by_a_rule() -> None:
-    (rule,) = properties("OutputBucket")["LifecycleConfiguration"]["Rules"]
-    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
-    assert not [key for key in rule if "Expiration" in key or "Transition" in key]
+    uploads, exports = properties("OutputBucket")["LifecycleConfiguration"]["Rules"]
+    assert uploads["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert not [key for key in uploads if "Expiration" in key or "Transition" in key]
+    assert exports == {
+        "Id": "forget-exports",
+        "Status": "Enabled",
+        "Prefix": EXPORTS_PREFIX,
+        "ExpirationInDays": EXPORTS_KEPT_FOR.days,
+    }
+    assert not job_folder(JobRef("a.myshopify.com", "x")).startswith(EXPORTS_PREFIX)
 
 
 def test_the_bucket_is_reached_over_tls_only() -> None:

@@ -146,16 +146,15 @@ def test_a_cancel_ends_the_block_at_the_next_report(service: Service) -> None:
 
 
 def test_a_cancel_of_the_job_around_ends_both_blocks(service: Service) -> None:
-    turns = 0
+    pages: list[TrackedJob] = []
     with service.job(type="all", every_items=1) as around:
         for _ in range(3):
-            with service.job(type="page") as inner:
-                turns += 1
+            with service.job(type="page") as page:
+                pages.append(page)
                 service.world.post("/api/jobs/cancel", {"jobId": around.id})
                 around.advance()
-    assert turns == 1
     assert service.stored(around).status == "cancelled"
-    stored = service.stored(inner)
+    (stored,) = map(service.stored, pages)
     assert (stored.status, around.id in stored.error_message) == ("failed", True)
 
 

@@ -10,6 +10,7 @@ from shared.domain.errors import (
     InvariantError,
     JobTrackerError,
     PermanentError,
+    ShopBusyError,
     StoreUnavailableError,
     UnauthorizedError,
 )
@@ -60,3 +61,9 @@ def test_who_may_come_again_is_told_how() -> None:
 def test_what_is_not_json_is_our_bug_not_an_answer() -> None:
     with pytest.raises(ValueError, match="Out of range"):
         json_response(200, {"speed": float("nan")})
+
+
+@pytest.mark.parametrize(("wait_s", "told"), [(None, "5"), (0.0, "1"), (1.2, "2"), (60.0, "60")])
+def test_the_wait_that_somebody_asked_us_for_is_passed_on(wait_s: float | None, told: str) -> None:
+    error = ShopBusyError("Throttled.", retry_after_s=wait_s)
+    assert error_response(error, "r")["headers"]["retry-after"] == told

@@ -25,6 +25,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 import shared.gateways.downloads
+import shared.gateways.dynamo_facts
 import shared.gateways.dynamo_limiter
 import shared.gateways.dynamo_paces
 import shared.gateways.provider_http
@@ -50,6 +51,7 @@ from shared.gateways.memory import (
     InMemoryPaces,
     InMemoryShopStore,
 )
+from shared.gateways.memory_facts import InMemoryFactStore
 from shared.usecases.ports import JobStore
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.table import dynamo_client, make_table
@@ -288,6 +290,9 @@ class World:
         paces_port = ProbedPort(self.probe, "paces", InMemoryPaces())
         paces = shared.gateways.dynamo_paces
         patch.setattr(paces, "DynamoPaces", lambda *_, **__: paces_port)
+        facts_port = ProbedPort(self.probe, "facts", InMemoryFactStore())
+        facts = shared.gateways.dynamo_facts
+        patch.setattr(facts, "DynamoFactStore", lambda *_, **__: facts_port)
         return store
 
     def _wire(self, patch: pytest.MonkeyPatch, engine: Engine) -> None:

@@ -3,12 +3,23 @@
 from collections.abc import Mapping
 
 from functions.api.calls import Action
-from functions.api.routes import actions, admin, batches, jobs, service, shop, statistics, work
+from functions.api.routes import (
+    actions,
+    admin,
+    batches,
+    catalogue,
+    jobs,
+    service,
+    shop,
+    statistics,
+    work,
+)
 
 ACTIONS: Mapping[str, Action] = {
     **statistics.ACTIONS,
     **actions.ACTIONS,
     **batches.ACTIONS,
+    **catalogue.ACTIONS,
     **jobs.ACTIONS,
     **shop.ACTIONS,
     **admin.ACTIONS,

@@ -1,11 +1,11 @@
 """Routes that do something with one job, or with many: sync, retry, cancel, push, undo, delete."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from functions.api.calls import Action, Answer, Call
 from functions.api.filters import job_filter
 from shared.bodies.bulk import ActionBody
-from shared.bodies.requests import ShopQuery
+from shared.bodies.requests import JobConditions, ShopQuery
 from shared.domain.bulk import BulkAction
 from shared.domain.errors import InvalidRequestError
 from shared.domain.filters import JobFilter
@@ -59,11 +59,12 @@ def _act(call: Call, body: ActionBody, action: BulkAction, one: One) -> Answer:
     _check_exactly_one(body)
     if body.job_id is not None and not body.dry_run:
         return one(call, call.ref(body.job_id))
-    selection = _selection(call, body)
+    job_ids = [call.ref(body.job_id).job_id] if body.job_id is not None else body.job_ids
+    wanted = selection(call, job_ids, body.filter)
     if body.dry_run:
-        return _forecast(forecast(call.app.tracker, call.caller, action, selection))
+        return _forecast(forecast(call.app.tracker, call.caller, action, wanted))
     app = call.app
-    job = start_bulk(app.tracker, app.works, call.caller, action, selection, idempotency=call.once)
+    job = start_bulk(app.tracker, app.works, call.caller, action, wanted, idempotency=call.once)
     return accepted(call, job)
 
 
@@ -85,25 +86,27 @@ def _check_exactly_one(body: ActionBody) -> None:
     ]
     if not given:
         message = "is required, or jobIds, or filter"
-        raise _fault("jobId", message)
+        raise fault("jobId", message)
     if len(given) > 1:
-        raise _fault(given[1], f"cannot be given with {given[0]}")
+        raise fault(given[1], f"cannot be given with {given[0]}")
 
 
-def _fault(name: str, message: str) -> InvalidRequestError:
+def fault(name: str, message: str) -> InvalidRequestError:
+    """Name what is wrong with a body."""
     return InvalidRequestError(
         f"This request is not valid: {name} {message}.",
         details=[{"field": name, "message": message}],
     )
 
 
-def _selection(call: Call, body: ActionBody) -> Selection:
-    if body.job_id is not None:
-        return Selection(job_ids=(call.ref(body.job_id).job_id,))
-    if body.job_ids is not None:
-        return Selection(job_ids=tuple(name.strip().lower() for name in body.job_ids))
+def selection(
+    call: Call, job_ids: Sequence[str] | None, conditions: JobConditions | None
+) -> Selection:
+    """Return which jobs are meant: named ones, those that fit, or all of the shop."""
+    if job_ids is not None:
+        return Selection(job_ids=tuple(name.strip().lower() for name in job_ids))
     shop = call.caller.require_shop()
-    return Selection(wanted=job_filter(shop, body.filter) if body.filter else JobFilter(shop=shop))
+    return Selection(wanted=job_filter(shop, conditions) if conditions else JobFilter(shop=shop))
 
 
 def _forecast(found: Forecast) -> Answer:

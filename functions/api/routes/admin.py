@@ -7,7 +7,7 @@ from typing import Any
 
 from functions.api.calls import Action, Answer, Call, job_id_in
 from functions.api.routes.jobs import list_, wish
-from shared.access_representation import agent_json, parked_json
+from shared.access_representation import agent_json, erasure_json, parked_json
 from shared.bodies.access import (
     AdminListQuery,
     AdoptBody,
@@ -116,6 +116,12 @@ def adopt(call: Call, query: ShopQuery, body: AdoptBody) -> Answer:
     return Answer(status=202, body={"success": True, "job": call.describe(made)})
 
 
+def erasures(call: Call, query: ShopQuery) -> Answer:
+    """Tell what was erased of a shop."""
+    found = call.app.erasures.reports(call.caller.require_shop())
+    return Answer(body={"success": True, "erasures": [erasure_json(each) for each in found]})
+
+
 def agents(call: Call, query: ShopQuery) -> Answer:
     """List a shop's agents."""
     found = call.app.keys.agents(call.caller.require_shop())
@@ -133,6 +139,8 @@ def new_agent(call: Call, query: ShopQuery, body: NewAgentBody) -> Answer:
 def edit_agent(call: Call, agent_id: str, query: ShopQuery, body: AgentBody) -> Answer:
     """Change an agent."""
     changes = body.model_dump(exclude_none=True)
+    if "description" in body.model_fields_set:
+        changes["description"] = body.description
     return _changed(call, agent_id, changes)
 
 
@@ -143,7 +151,7 @@ def remove_agent(call: Call, agent_id: str, query: ShopQuery) -> Answer:
 
 def _changed(call: Call, agent_id: str, changes: Mapping[str, Any]) -> Answer:
     app, shop = call.app, call.caller.require_shop()
-    agent = change_agent(app.tracker, app.keys, shop, agent_id, **changes)
+    agent = change_agent(app.tracker, app.keys, shop, agent_id, changes)
     return Answer(body={"success": True, "agent": agent_json(agent)})
 
 
@@ -163,6 +171,7 @@ ACTIONS: dict[str, Action] = {
     "reassignJob": reassign,
     "listParked": parked,
     "adoptParked": adopt,
+    "listErasures": erasures,
     "listAgents": agents,
     "addAgent": new_agent,
     "changeAgent": edit_agent,

@@ -2,12 +2,14 @@
 
 from functions.api.calls import Action, Answer, Call
 from functions.api.filters import job_filter
-from functions.api.routes.actions import accepted
-from shared.bodies.bulk import BatchBody, BatchesQuery, ExportQuery
+from functions.api.routes.actions import accepted, fault, selection
+from shared.bodies.bulk import BatchBody, BatchesQuery, ExportBody, ExportQuery
 from shared.bodies.requests import ShopQuery
+from shared.domain.bulk import BulkAction
 from shared.representation import batch_json
 from shared.usecases.batches import (
     NewBatch,
+    archive_batch,
     cancel_batch,
     create_batch,
     list_batches,
@@ -15,13 +17,18 @@ from shared.usecases.batches import (
     retry_batch,
 )
 from shared.usecases.export_jobs import export_jobs
+from shared.usecases.keep_templates import with_template
+from shared.usecases.start_bulk import start_bulk
 
 
 def create(call: Call, query: ShopQuery, body: BatchBody) -> Answer:
     """Take a batch."""
     app = call.app
     images = [image.model_dump(exclude_none=True) for image in body.images]
-    wish = NewBatch(name=body.name, common=body.common(), images=images)
+    common = with_template(app.templates, call.caller.require_shop(), body.common())
+    if "tool_id" not in common:
+        raise fault("toolId", "is required, here or in the template")
+    wish = NewBatch(name=body.name, common=common, images=images)
     view = create_batch(
         app.tracker,
         app.works,
@@ -66,6 +73,23 @@ def retry(call: Call, batch_id: str, query: ShopQuery) -> Answer:
     return accepted(call, made)
 
 
+def archive(call: Call, batch_id: str, query: ShopQuery) -> Answer:
+    """Put the results of a batch into one file."""
+    app = call.app
+    archived = archive_batch(app.tracker, app.works, call.caller, batch_id, idempotency=call.once)
+    return accepted(call, archived)
+
+
+def start_export(call: Call, query: ShopQuery, body: ExportBody) -> Answer:
+    """Write jobs into one file."""
+    if body.job_ids is not None and body.filter is not None:
+        raise fault("filter", "cannot be given with jobIds")
+    wanted = selection(call, body.job_ids, body.filter)
+    app, action = call.app, BulkAction.EXPORT
+    job = start_bulk(app.tracker, app.works, call.caller, action, wanted, idempotency=call.once)
+    return accepted(call, job)
+
+
 def export(call: Call, query: ExportQuery) -> Answer:
     """Answer with jobs as CSV."""
     found = export_jobs(
@@ -87,4 +111,6 @@ ACTIONS: dict[str, Action] = {
     "readBatch": read,
     "cancelBatch": cancel,
     "retryBatch": retry,
+    "archiveBatch": archive,
+    "startExport": start_export,
 }

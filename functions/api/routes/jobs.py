@@ -13,6 +13,7 @@ from shared.domain.job import PIKCEL, Job, Priority
 from shared.representation import etag, job_json, log_json
 from shared.usecases.create_job import NewJob, create_job
 from shared.usecases.delete_job import delete_job
+from shared.usecases.keep_templates import with_template
 from shared.usecases.list_jobs import JobList, list_jobs, list_jobs_by_id
 from shared.usecases.read_log import read_log
 
@@ -22,15 +23,30 @@ MAX_ANSWER_BYTES = 5_000_000
 
 def create(call: Call, query: ShopQuery, body: CreateBody) -> Answer:
     """Create or register a job."""
+    app, shop = call.app, call.caller.require_shop()
+    given = body.model_dump(exclude_none=True)
+    idempotency = idempotency_of(call, body.model_dump(mode="json", exclude_none=True))
+    try:
+        asked = with_template(app.templates, shop, given)
+    except NotFoundError:
+        # The template may have been deleted since this very call was answered.
+        made = app.tracker.store.made_before(shop, idempotency) if idempotency else None
+        if made is None:
+            raise
+        return _created(call, made)
     job = create_job(
-        call.app.tracker,
-        call.app.shops,
-        call.app.files,
+        app.tracker,
+        app.shops,
+        app.files,
         call.caller,
-        wish(body.model_dump(exclude_none=True)),
-        idempotency=idempotency_of(call, body.model_dump(mode="json", exclude_none=True)),
-        is_allowed_http=call.app.is_allowed_http,
+        wish(asked),
+        idempotency=idempotency,
+        is_allowed_http=app.is_allowed_http,
     )
+    return _created(call, job)
+
+
+def _created(call: Call, job: Job) -> Answer:
     location = {"location": f"/api/jobs/{job.job_id}"}
     return Answer(status=202, body={"success": True, "job": call.describe(job)}, headers=location)
 
@@ -73,7 +89,7 @@ def list_(call: Call, query: ListQuery) -> Answer:
 def read(call: Call, job_id: str, query: ShopQuery) -> Answer:
     """Read one job; 304 if the caller has it as it is."""
     (job,) = call.whole([call.app.tracker.store.get(call.ref(job_id))])
-    tag = etag(job_json(job, str), job.version)
+    tag = etag(job_json(job, str, call.app.clock.now()), job.version)
     headers = {"etag": tag, "cache-control": "private, no-cache"}
     if _has_tag(call.headers.get("if-none-match", ""), tag):
         return Answer(status=304, body=None, headers=headers)

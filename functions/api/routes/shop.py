@@ -33,7 +33,7 @@ def change(call: Call, query: ShopQuery, body: ShopBody) -> Answer:
         changes["budget_cost_micros"] = limits.cost_micros if limits else None
     if "retention_days" in body.model_fields_set:
         changes["retention_days"] = body.retention_days
-    change_shop(call.app.shops, call.caller.require_shop(), changes)
+    change_shop(call.app.tracker, call.app.shops, call.caller.require_shop(), changes)
     return read(call, query)
 
 

@@ -1,6 +1,6 @@
 """Routes about batches, and the list of jobs as a file."""
 
-from shared.bodies.bulk import BatchBody, BatchesQuery, ExportQuery
+from shared.bodies.bulk import BatchBody, BatchesQuery, ExportBody, ExportQuery
 from shared.bodies.requests import ShopQuery
 from shared.bodies.route import Route
 
@@ -15,13 +15,25 @@ ROUTES = (
     ),
     Route(
         method="POST",
+        path="/api/jobs/export",
+        name="startExport",
+        summary="All of these jobs as one CSV file, written by a bulk job: its result.url is a "
+        "link to it for seven days.",
+        query=ShopQuery,
+        body=ExportBody,
+        answers={202: "JobAnswer"},
+        errors=(413,),
+        once=True,
+    ),
+    Route(
+        method="POST",
         path="/api/batches",
         name="createBatch",
         summary="One tool for up to 1,000 images: a job for each, made in the background.",
         query=ShopQuery,
         body=BatchBody,
         answers={202: "BatchAnswer"},
-        errors=(413,),
+        errors=(402, 404, 413),
         once=True,
     ),
     Route(
@@ -55,6 +67,17 @@ ROUTES = (
         path="/api/batches/{batchId}/retry",
         name="retryBatch",
         summary="Retry the failed jobs of a batch, by a bulk job.",
+        query=ShopQuery,
+        answers={202: "JobAnswer"},
+        errors=(404, 409),
+        once=True,
+    ),
+    Route(
+        method="POST",
+        path="/api/batches/{batchId}/archive",
+        name="archiveBatch",
+        summary="All kept results of a batch as one ZIP file, written by a bulk job: its "
+        "result.url is a link to it for seven days.",
         query=ShopQuery,
         answers={202: "JobAnswer"},
         errors=(404, 409),

@@ -12,7 +12,7 @@ ROUTES = (
         query=ShopQuery,
         body=CreateBody,
         answers={202: "JobAnswer"},
-        errors=(402, 409, 413, 422),
+        errors=(402, 404, 409, 413, 422),
         headers=("Idempotency-Key",),
         for_agents=True,
     ),

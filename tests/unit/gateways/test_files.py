@@ -130,3 +130,47 @@ def test_files_that_could_not_be_deleted_are_said(
     monkeypatch.setattr(client, "delete_objects", lambda **_: refusal)
     with pytest.raises(StoreUnavailableError, match="AccessDenied"):
         files.delete([KEY])
+
+
+# --- everything under a prefix -------------------------------------------------------------
+
+
+def test_what_is_found_under_a_prefix_is_removed_for_good(files: S3Files) -> None:
+    mine = [f"shops/a/{name}" for name in ("1.png", "a folder/ü+%2F?.csv", "ü/2.png")]
+    for key in (*mine, "shops/ab/1.png", "other"):
+        files.put(key, b"x", "image/png")
+    assert len(files.find("shops/a/", limit=2)) == 2
+    names = files.find("shops/a/", limit=10)
+    assert sorted(names) == sorted(f"null/{key}" for key in mine)
+    for _ in range(2):
+        files.remove(names)
+    assert files.find("shops/a/", limit=10) == []
+    assert (files.get("shops/ab/1.png"), files.get("other")) == (b"x", b"x")
+
+
+def test_should_versions_be_kept_they_go_too_and_the_marks_of_deletions(
+    files: S3Files, client: "S3Client"
+) -> None:
+    files.put("shops/a/1.png", b"before versions", "image/png")
+    status: Any = {"Status": "Enabled"}
+    client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration=status)
+    files.put("shops/a/1.png", b"after", "image/png")
+    files.put("shops/a/2.png", b"x", "image/png")
+    files.delete(["shops/a/1.png", "shops/a/2.png"])
+    names = files.find("shops/a/", limit=10)
+    assert len(names) == 5
+    files.remove(names)
+    assert files.find("shops/a/", limit=10) == []
+    left = client.list_object_versions(Bucket=BUCKET)
+    assert [*left.get("Versions", ()), *left.get("DeleteMarkers", ())] == []
+
+
+def test_a_bucket_that_does_not_answer_hides_no_files(
+    files: S3Files, client: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out(**_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="https://s3.example")
+
+    monkeypatch.setattr(client, "list_object_versions", out)
+    with pytest.raises(StoreUnavailableError):
+        files.find("shops/a/", limit=10)

@@ -8,10 +8,17 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from shared.domain.errors import QueueUnavailableError
+from shared.domain.tools import FactKind
 from shared.gateways import queues
 from shared.gateways.aws import AwsClients
 from shared.gateways.queues import MalformedMessageError, SqsOutbox
-from shared.usecases.ports import DispatchRequest, PushRequest, ResumePushesRequest
+from shared.usecases.ports import (
+    DispatchMessage,
+    DispatchRequest,
+    PushRequest,
+    RefreshRequest,
+    ResumePushesRequest,
+)
 from tests.builders import SHOP, a_job
 
 REF = a_job().ref
@@ -50,6 +57,22 @@ def test_a_dispatch_names_its_shop_as_the_group_and_its_delay(stub: Stubber) -> 
         "send_message_batch", replies(1), {"QueueUrl": "https://sqs/dispatch", "Entries": [entry]}
     )
     outbox().send_dispatch([DispatchRequest(ref=REF)], delay_s=5000)
+    stub.assert_no_pending_responses()
+
+
+def test_what_is_asked_of_a_provider_makes_no_shop_wait(stub: Stubber) -> None:
+    body = json.dumps({"refresh": "pikcel", "kind": "tools", "ageS": 10})
+    entry = {
+        "Id": "0",
+        "MessageBody": body,
+        "MessageGroupId": "provider-pikcel",
+        "DelaySeconds": 0,
+    }
+    stub.add_response(
+        "send_message_batch", replies(1), {"QueueUrl": "https://sqs/dispatch", "Entries": [entry]}
+    )
+    request = RefreshRequest(provider="pikcel", kind=FactKind.TOOLS, age_s=10)
+    outbox().send_dispatch([request])
     stub.assert_no_pending_responses()
 
 
@@ -95,9 +118,11 @@ def test_a_queue_that_is_out_or_not_ours_is_unavailable(stub: Stubber) -> None:
         DispatchRequest(ref=REF, poll=True),
         ResumePushesRequest(shop=SHOP),
         ResumePushesRequest(shop=SHOP, position="x"),
+        RefreshRequest(provider="pikcel", kind=FactKind.TOOLS, age_s=10),
+        RefreshRequest(provider="pikcel", kind=FactKind.ACCOUNT, age_s=0),
     ],
 )
-def test_a_dispatch_message_is_read_back(request_: DispatchRequest | ResumePushesRequest) -> None:
+def test_a_dispatch_message_is_read_back(request_: DispatchMessage) -> None:
     assert queues.read_dispatch(queues.write_dispatch(request_)) == request_
 
 

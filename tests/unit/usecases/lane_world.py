@@ -9,6 +9,7 @@ from shared.domain.job import Job
 from shared.domain.plan import Step
 from shared.domain.references import make_reference
 from shared.gateways.memory import InMemoryJobStore, InMemoryLimiter, InMemoryShopStore
+from shared.gateways.memory_facts import InMemoryFactStore
 from shared.providers.pikcel import PikcelAdapter
 from shared.usecases.advance_job import advance_job
 from shared.usecases.dispatch_lane import Advanced, DispatchLane
@@ -34,6 +35,7 @@ class LaneWorld:
         self.clock = FakeClock(later(1))
         self.store = InMemoryJobStore(self.clock)
         self.shops = InMemoryShopStore()
+        self.facts = InMemoryFactStore()
         self.outbox = FakeOutbox()
         self.secrets = FakeSecrets()
         self.api = FakeProviderApi()
@@ -58,6 +60,7 @@ class LaneWorld:
             downloads=self.downloads,
             files=self.files,
             shops=self.shops,
+            facts=self.facts,
             public_url=PUBLIC_URL,
         )
 

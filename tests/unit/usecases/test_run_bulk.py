@@ -29,6 +29,7 @@ from tests.builders import (
     a_worker_job,
 )
 from tests.fakes.clock import START
+from tests.fakes.uploads import FakeUploads
 from tests.unit.usecases.lane_world import LaneWorld
 
 CALLER = Caller(kind=CallerKind.ADMIN, shop=SHOP, actor="admin:1")
@@ -40,8 +41,13 @@ class World(LaneWorld):
     def __init__(self) -> None:
         super().__init__()
         self.works = InMemoryWorkStore()
+        self.uploads = FakeUploads(self.files)
         self.bulk = BulkLane(
-            tracker=self.tracker, works=self.works, shops=self.shops, files=self.files
+            tracker=self.tracker,
+            works=self.works,
+            shops=self.shops,
+            files=self.files,
+            uploads=self.uploads,
         )
 
     def start(self, action: BulkAction, *refs: JobRef, **conditions: Any) -> JobRef:
@@ -117,6 +123,40 @@ def test_a_chunk_that_is_delivered_again_after_a_crash_pays_nothing_twice(world:
     assert world.finish(bulk).counts == Counts(total=40, processed=40, successful=40, failed=0)
     assert {world.job(ref).attempt.number for ref in refs} == {2}
     assert [world.job(ref).status for ref in refs[:5]] == [JobStatus.CANCELLED] * 5
+
+
+@pytest.mark.parametrize("dies_at", [1, 17, 26, 40])
+@pytest.mark.parametrize(
+    ("action", "conditions"),
+    [
+        (BulkAction.RETRY, {"status": JobStatus.FAILED}),
+        (BulkAction.DELETE, {"status": JobStatus.FAILED}),
+        (BulkAction.RETRY, {"text": "provider_failed"}),
+    ],
+)
+def test_what_a_crash_left_uncounted_is_counted_though_it_fits_the_filter_no_more(
+    world: World, action: BulkAction, conditions: dict[str, Any], dies_at: int
+) -> None:
+    refs = [world.has(failed(n)) for n in range(40)]
+    bulk = world.start(action, **conditions)
+    method = "save" if action is BulkAction.RETRY else "delete"
+    real, calls = getattr(world.store, method), 0
+
+    def die(*jobs: Job, **more: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == dies_at:
+            raise StoreUnavailableError("The table is out.")
+        return real(*jobs, **more)
+
+    setattr(world.store, method, die)
+    with pytest.raises(StoreUnavailableError):
+        world.run(bulk)
+    job = world.finish(bulk)
+    assert job.status is JobStatus.COMPLETED
+    assert job.counts == Counts(total=40, processed=40, successful=40, failed=0)
+    attempts = [job.attempt.number for job in world.store.get_many(refs)]
+    assert attempts == ([2] * 40 if action is BulkAction.RETRY else [])
 
 
 def test_two_deliveries_at_once_count_once(world: World) -> None:
