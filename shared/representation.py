@@ -55,7 +55,8 @@ def job_json(job: Job, link: LinkMaker, now: datetime | None = None) -> dict[str
 
     Parameters
         link: makes the presigned link of a kept file; no network is used for it.
-        now: a file that a bulk job wrote and that is cleared away by then has no link any more.
+        now: a file that a bulk job wrote and that is cleared away by then has no link any more;
+            and what changes with time alone, the ETA of a provider's job, is left out without it.
 
     Shape: the 26 columns of the tracker that this replaces under their own names
     (`pikcelJobId` is the provider's id when the provider is PikcelAI), and ours. `outputs` are
@@ -67,7 +68,7 @@ def job_json(job: Job, link: LinkMaker, now: datetime | None = None) -> dict[str
         **_what(job),
         "result": _result(job, link, now),
         **_who_for(job),
-        **_progress(job),
+        **_progress(job, now),
         "outputImageUrl": first["url"] if first else None,
         # There are no smaller versions of outputs (yet); the provider's are not ours to promise.
         "thumbnailUrl": None,
@@ -86,9 +87,10 @@ def job_json(job: Job, link: LinkMaker, now: datetime | None = None) -> dict[str
 
 
 def etag(body: Mapping[str, Any], version: int) -> str:
-    """Return the strong entity tag of a job's JSON as made with `link=str`.
+    """Return the strong entity tag of a job's JSON as made with `link=str` and no `now`.
 
-    Presigned links are no part of it: they differ at every call and say the same.
+    Presigned links are no part of it: they differ at every call and say the same. Nor is an ETA
+    that runs down by itself.
     """
     stable = json.dumps(body, sort_keys=True, ensure_ascii=True).encode()
     return f'"{version}-{hashlib.sha256(stable).hexdigest()[:20]}"'
@@ -175,13 +177,14 @@ def _who_for(job: Job) -> dict[str, Any]:
         "imageId": job.image_id,
         "altText": job.alt_text,
         "autoPush": job.auto_push,
+        "pushOutputs": _push_outputs(job.push_outputs),
         "projectId": job.project_id,
         "batchId": job.batch_id,
         "agentId": job.agent_id,
     }
 
 
-def _progress(job: Job) -> dict[str, Any]:
+def _progress(job: Job, now: datetime | None) -> dict[str, Any]:
     return {
         "status": job.status.value,
         "nativeStatus": job.native_status,
@@ -197,7 +200,7 @@ def _progress(job: Job) -> dict[str, Any]:
         "skipped": safe(job.counts.skipped),
         "message": job.message,
         "speed": speed(job),
-        "etaSeconds": eta_s(job),
+        "etaSeconds": eta_s(job, now),
         "cancelRequested": job.cancel_requested,
         "errorCode": job.error_code,
         "errorMessage": job.error_message,
@@ -226,6 +229,17 @@ def _output_json(output: Output, link: LinkMaker) -> dict[str, Any]:
         "mediaId": output.media_id,
         "pushStatus": output.push_status.value,
     }
+
+
+def _push_outputs(chosen: tuple[int, ...]) -> str | list[int]:
+    """Write a choice as people make it.
+
+    >>> _push_outputs(()), _push_outputs((0,)), _push_outputs((0, 2))
+    ('all', 'first', [0, 2])
+    """
+    if not chosen:
+        return "all"
+    return "first" if chosen == (0,) else list(chosen)
 
 
 def batch_json(view: BatchView) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class WebhookSettings(_Settings):
 
     table_name: str
     dispatch_queue_url: str
+    output_bucket: str
     bulk_queue_url: str
     signing_secret_id: str
     app_secret_id: str
@@ -51,7 +52,6 @@ class DispatchSettings(_Settings):
     push_queue_url: str
     output_bucket: str
     public_url: str
-    pikcel_api_url: str
     result_hosts: str
     providers_secret_id: str
     app_secret_id: str
@@ -138,6 +138,29 @@ class ApiSettings(_Settings):
     shopify_secret_id: str
     admin_secret_id: str
     app_secret_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSettings:
+    """What may be set about one provider, as `{PROVIDER}_{FIELD}`; None where nothing is.
+
+    api_url: where its API is. jwks_url: where its public keys are. user_id: our account there.
+    """
+
+    api_url: str | None = None
+    jwks_url: str | None = None
+    user_id: str | None = None
+
+    @classmethod
+    def load(cls, provider: str, environment: Mapping[str, str] | None = None) -> Self:
+        """Read what is set; what is set to nothing is not set.
+
+        >>> ProviderSettings.load("fal", {"FAL_API_URL": "http://127.0.0.1:9", "FAL_USER_ID": ""})
+        ProviderSettings(api_url='http://127.0.0.1:9', jwks_url=None, user_id=None)
+        """
+        source = os.environ if environment is None else environment
+        names = {field.name: f"{provider}_{field.name}".upper() for field in fields(cls)}
+        return cls(**{name: source.get(key, "").strip() or None for name, key in names.items()})
 
 
 def is_laptop(environment: Mapping[str, str] | None = None) -> bool:

@@ -15,13 +15,15 @@ from shared.gateways.dynamo_shops import DynamoShopStore
 from shared.gateways.queues import SqsOutbox, check_queue
 from shared.gateways.secrets import SecretsManagerSecrets
 from shared.gateways.system import SystemClock, SystemRandomness
-from shared.providers.pikcel import PikcelAdapter
+from shared.providers.registry import ADAPTERS
+from shared.providers.worker import WORKER_RECEIVER
 from shared.settings import (
     ApiSettings,
     BulkSettings,
     DeliverSettings,
     DispatchSettings,
     NotifySettings,
+    ProviderSettings,
     PushSettings,
     SweepSettings,
     WebhookSettings,
@@ -37,7 +39,8 @@ if TYPE_CHECKING:
     from shared.domain.letters import Letter
     from shared.domain.notices import Notice
     from shared.domain.shop import Notifications
-    from shared.providers.base import ProviderAdapter
+    from shared.gateways.key_sets import HttpKeySets
+    from shared.providers.base import Receiver
     from shared.usecases.announce import NoticeLane
     from shared.usecases.deliver_notice import DeliverLane
     from shared.usecases.dispatch_lane import DispatchLane
@@ -64,14 +67,10 @@ if TYPE_CHECKING:
     )
     from shared.usecases.provider_catalog import Catalog
     from shared.usecases.push_lane import PushLane
+    from shared.usecases.receive_report import Desk, WorkerReport
     from shared.usecases.receive_shop_webhook import ShopDesk
+    from shared.usecases.receive_webhook import Seals
     from shared.usecases.run_bulk import BulkLane
-
-
-@cache
-def adapters() -> "Mapping[str, ProviderAdapter]":
-    """Return every provider's adapter by name."""
-    return {adapter.name: adapter for adapter in (PikcelAdapter(),)}
 
 
 @cache
@@ -106,7 +105,7 @@ def _tracker(
         outbox=SqsOutbox(clients().client("sqs"), dispatch_url, push_url, bulk_url, deliver_url),
         clock=SystemClock(),
         random=SystemRandomness(),
-        adapters=adapters(),
+        adapters=ADAPTERS,
         secrets=secrets,
         shops=DynamoShopStore(clients().client("dynamodb"), table_name, clock=SystemClock()),
     )
@@ -130,13 +129,78 @@ class WebhookApp:
     """What functions/webhook works with."""
 
     tracker: Tracker
-    secrets: Secrets
+    seals: "Seals"
+    desk: "Desk"
     clock: Clock
+
+    @property
+    def secrets(self) -> Secrets:
+        """The secrets of the webhook's audiences."""
+        return self.seals.secrets
+
+
+class WorkerDesk:
+    """What reports of workers need. It is made, and imported, by the first one that comes: most
+    deliveries are a provider's."""
+
+    receiver: "Receiver" = WORKER_RECEIVER
+
+    def __init__(self, bucket: str) -> None:
+        self._bucket = bucket
+
+    @cached_property
+    def files(self) -> Files:
+        """The bucket of big documents."""
+        from shared.gateways.files import S3Files
+
+        return S3Files(clients().client("s3"), self._bucket)
+
+    def read(self, body: bytes) -> "WorkerReport":
+        """Read a report by the rules of the HTTP API. Raises InvalidRequestError."""
+        from shared.bodies.worker import read_worker_report
+
+        return read_worker_report(body)
+
+
+class _KeySetsOnDemand:
+    """The providers' public keys. What fetches them is imported by the first delivery that needs
+    one: most providers sign with a secret of ours."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    @cached_property
+    def _sets(self) -> "HttpKeySets":
+        from shared.gateways.key_sets import HttpKeySets
+        from shared.providers.signatures import read_key_set
+
+        urls = {
+            name: ProviderSettings.load(name).jwks_url or adapter.key_set_url
+            for name, adapter in ADAPTERS.items()
+        }
+        known = {name: url for name, url in urls.items() if url is not None}
+        return HttpKeySets(known, read_key_set, self._clock)
+
+    def get(self, provider: str) -> tuple[str, ...]:
+        """Return the provider's keys (see KeySets)."""
+        return self._sets.get(provider)
+
+    def refresh(self, provider: str, *, older_than_s: float) -> bool:
+        """Fetch them anew (see KeySets)."""
+        return self._sets.refresh(provider, older_than_s=older_than_s)
+
+
+def _accounts() -> dict[str, str]:
+    """Return our accounts at the providers where we were told them."""
+    found = {name: ProviderSettings.load(name).user_id for name in ADAPTERS}
+    return {name: account for name, account in found.items() if account is not None}
 
 
 @cache
 def webhook_app() -> WebhookApp:
     """Put functions/webhook together. Raises SettingsError."""
+    from shared.usecases.receive_webhook import Seals
+
     settings = WebhookSettings.load()
     secrets = _secrets(signing=settings.signing_secret_id, app=settings.app_secret_id)
     tracker = _tracker(
@@ -146,7 +210,9 @@ def webhook_app() -> WebhookApp:
         secrets,
         bulk_url=settings.bulk_queue_url,
     )
-    return WebhookApp(tracker=tracker, secrets=secrets, clock=tracker.clock)
+    seals = Seals(secrets=secrets, key_sets=_KeySetsOnDemand(tracker.clock), accounts=_accounts())
+    desk = WorkerDesk(settings.output_bucket)
+    return WebhookApp(tracker=tracker, seals=seals, desk=desk, clock=tracker.clock)
 
 
 @cache
@@ -398,6 +464,7 @@ def dispatch_app() -> DispatchApp:
     from shared.gateways.downloads import GuardedDownloads
     from shared.gateways.dynamo_facts import DynamoFactStore
     from shared.gateways.dynamo_limiter import DynamoLimiter
+    from shared.gateways.dynamo_paces import DynamoPaces
     from shared.gateways.files import S3Files
     from shared.gateways.provider_http import HttpProviderApi, provider_client
     from shared.gateways.queues import read_dispatch
@@ -410,17 +477,21 @@ def dispatch_app() -> DispatchApp:
     )
     clock, dynamo = tracker.clock, clients().client("dynamodb")
     hosts = split_hosts(settings.result_hosts)
-    pikcel = HttpProviderApi(
-        provider_client(),
-        settings.pikcel_api_url,
-        secrets=secrets,
-        key_name="PIKCEL_API_KEY",
-        clock=clock,
-        headers=_CLIENT_HEADERS,
-    )
+    http = provider_client()
+    apis = {
+        name: HttpProviderApi(
+            http,
+            adapter.access,
+            ProviderSettings.load(name).api_url,
+            secrets=secrets,
+            key_name=f"{name.upper()}_API_KEY",
+            clock=clock,
+        )
+        for name, adapter in ADAPTERS.items()
+    }
     lane = DispatchLane(
         tracker=tracker,
-        apis={"pikcel": pikcel},
+        apis=apis,
         limiter=DynamoLimiter(dynamo, settings.table_name, clock=clock),
         secrets=secrets,
         downloads=GuardedDownloads(
@@ -430,12 +501,9 @@ def dispatch_app() -> DispatchApp:
         shops=DynamoShopStore(dynamo, settings.table_name, clock=clock),
         facts=DynamoFactStore(dynamo, settings.table_name, clock=clock),
         public_url=settings.public_url,
+        paces=DynamoPaces(dynamo, settings.table_name, clock=clock),
     )
     return DispatchApp(lane=lane, read=read_dispatch)
-
-
-# Source: the headers that the typed client of nexobe/pikcel-ai-shopify-app sends (2025-10).
-_CLIENT_HEADERS = {"X-Client-Name": "job-tracker", "X-Client-Version": "0.1.0"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

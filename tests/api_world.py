@@ -33,7 +33,7 @@ from shared.gateways.memory_facts import InMemoryFactStore
 from shared.gateways.memory_keys import InMemoryKeyStore, InMemoryReceipts
 from shared.gateways.memory_templates import InMemoryTemplateStore
 from shared.gateways.shopify import ShopifyAdmins
-from shared.providers.pikcel import PikcelAdapter
+from shared.providers.registry import ADAPTERS
 from shared.usecases.identify_caller import Doors
 from shared.usecases.install_shop import ShopInstaller
 from shared.usecases.key_ring import KeyRing
@@ -112,7 +112,7 @@ class World:
             outbox=self.outbox,
             clock=self.clock,
             random=OtherChance(),
-            adapters={"pikcel": PikcelAdapter()},
+            adapters=ADAPTERS,
             secrets=self.secrets,
             shops=self.shops,
             catalog=self.catalog,

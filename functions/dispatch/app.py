@@ -17,6 +17,7 @@ from typing import Any
 
 from shared import wiring
 from shared.domain.errors import RetryableError
+from shared.domain.status import Outcome
 from shared.observability import count, logger, metrics
 from shared.usecases.advance_job import advance
 from shared.usecases.dispatch_lane import Advance, Advanced
@@ -63,6 +64,8 @@ def _report(result: Advanced, message: object) -> None:
     count(_METRICS[result.advance])
     if result.completed:
         count("CompletedByPoll")
+    if result.reason == Outcome.UNKNOWN_STATUS:
+        count("UnknownStatus")
 
 
 _OUR_FAULT = frozenset({Advance.UNAUTHORIZED, Advance.UNSENDABLE})
@@ -84,6 +87,7 @@ _METRICS = {
     Advance.KEPT: "OutputKept",
     Advance.KEPT_PART: "OutputKept",
     Advance.NOT_KEPT: "OutputLost",
+    Advance.STOPPED: "JobStoppedAtProvider",
     Advance.REFRESHED: "ProviderRefreshed",
     Advance.RESUMED: "PushesResumed",
 }

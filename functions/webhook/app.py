@@ -1,4 +1,4 @@
-"""Providers' webhooks, and Shopify's own (see `shopify`).
+"""Webhooks of providers, of the user's own programs (`worker`), and Shopify's own (see `shopify`).
 
 Trigger: `POST /webhooks/{provider}`, `POST /webhooks/shopify` (API Gateway HTTP API, payload
 format 2.0). Samples: events/webhook_pikcel_completed.json, events/webhook_shopify_uninstalled.json.
@@ -6,11 +6,14 @@ format 2.0). Samples: events/webhook_pikcel_completed.json, events/webhook_shopi
 | answer | when |
 | --- | --- |
 | 200 `{"success": true, "outcome"}` | genuine, and its effect (or a parked copy) is in the table |
-| 400 `invalid_request` | genuine, but not readable |
+| 400 `invalid_request` | genuine, but not readable; of a worker: signed over 300 s from now |
 | 401 `unauthorized` | no signature, or a wrong one: always this same answer |
-| 404 `not_found` | no such provider |
+| 404 `not_found` | no such provider; no such job of a worker |
+| 409 `not_a_worker_job` | a worker's report on a job that is not one's own |
 | 413 `too_large` | genuine, but over 1 MiB |
 | 503 `unavailable` | our secret or table is missing or down: the sender tries again |
+
+A worker whose job was cancelled also reads `"cancelRequested": true` in a 200.
 
 Delivery: at least once, in any order; every delivery may come again without harm.
 """
@@ -50,10 +53,20 @@ def handler(event: dict[str, Any], context: object) -> HttpResponse:
             received_at=app.clock.now(),
             reference=(event.get("queryStringParameters") or {}).get("ref"),
         )
-        receipt = receive_webhook(app.tracker, app.secrets, delivery)
+        receipt = _receive(app, delivery)
     except JobTrackerError as error:
         return _refuse(error, provider, request_id)
     return _acknowledge(receipt, provider)
+
+
+def _receive(app: wiring.WebhookApp, delivery: Delivery) -> Receipt:
+    desk = app.desk
+    if delivery.provider != desk.receiver.name:
+        return receive_webhook(app.tracker, app.seals, delivery)
+    # What reads reports (pydantic) is no provider's to wait for.
+    from shared.usecases.receive_report import receive_report
+
+    return receive_report(app.tracker, app.seals, desk, delivery)
 
 
 def headers_of(event: dict[str, Any]) -> dict[str, str]:
@@ -75,9 +88,12 @@ def body_of(event: dict[str, Any]) -> bytes:
 def _acknowledge(receipt: Receipt, provider: str) -> HttpResponse:
     logger.info("webhook", extra={"provider": provider, "outcome": receipt.outcome})
     count(_METRICS.get(receipt.outcome, "WebhookWithoutEffect"))
-    if receipt.outcome is Outcome.APPLIED and receipt.event is JobEvent.COMPLETED:
+    if receipt.outcome in _TOLD and receipt.event is JobEvent.COMPLETED:
         count("CompletedByWebhook")
-    return json_response(200, {"success": True, "outcome": receipt.outcome})
+    body: dict[str, Any] = {"success": True, "outcome": receipt.outcome}
+    if receipt.cancel_requested:
+        body["cancelRequested"] = True
+    return json_response(200, body)
 
 
 def _refuse(error: JobTrackerError, provider: str, request_id: str) -> HttpResponse:
@@ -89,9 +105,12 @@ def _refuse(error: JobTrackerError, provider: str, request_id: str) -> HttpRespo
     return error_response(error, request_id)
 
 
+# A hint that is confirmed by asking was told by webhook all the same.
+_TOLD = frozenset({Outcome.APPLIED, Outcome.NOTED})
 _METRICS = {
     Outcome.APPLIED: "WebhookApplied",
     Outcome.PROGRESSED: "WebhookApplied",
     Outcome.PARKED: "WebhookParked",
+    Outcome.UNKNOWN_STATUS: "UnknownStatus",
 }
 _REFUSALS = {"secret_unavailable": "SecretUnavailable", "unauthorized": "WebhookRejected"}

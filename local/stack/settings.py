@@ -6,6 +6,7 @@ The settings are those of the template's parameters, by their variable names (``
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import secrets
@@ -44,16 +45,28 @@ def development_secrets() -> dict[str, str]:
     developer sets one.
 
     Source: PikcelAI's public client; Shopify's own forms (32 hexadecimal digits,
-    ``shpss_`` before a secret).
+    ``shpss_`` before a secret); Standard Webhooks 1.0.0.
     """
     return {
         "PIKCEL_API_KEY": f"sk_test_local_{secrets.token_hex(16)}",
         "PIKCEL_WEBHOOK_SECRET": f"whsec_{secrets.token_hex(16)}",
+        "REPLICATE_API_KEY": f"r8_local_{secrets.token_hex(16)}",
+        "REPLICATE_WEBHOOK_SECRET": _standard_secret(),
+        "FAL_API_KEY": f"local:{secrets.token_hex(16)}",
+        "RUNPOD_API_KEY": f"rpa_local_{secrets.token_hex(16)}",
+        "BFL_API_KEY": f"bfl_local_{secrets.token_hex(16)}",
+        "OPENAI_API_KEY": f"sk-local-{secrets.token_hex(16)}",
+        "OPENAI_WEBHOOK_SECRET": _standard_secret(),
+        "WORKER_WEBHOOK_SECRET": _standard_secret(),
         "SHOPIFY_API_KEY": secrets.token_hex(16),
         "SHOPIFY_API_SECRET": f"shpss_{secrets.token_hex(16)}",
         "ADMIN_API_KEYS": f"admin_{secrets.token_hex(16)}",
         "APP_SECRET": secrets.token_hex(32),
     }
+
+
+def _standard_secret() -> str:
+    return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
 def kept_secrets(keep_dir: Path | None) -> dict[str, str]:
@@ -69,4 +82,8 @@ def kept_secrets(keep_dir: Path | None) -> dict[str, str]:
         path.touch(mode=0o600)
         path.write_text(json.dumps(development_secrets(), indent=2))
     held: dict[str, str] = json.loads(path.read_text())
-    return held
+    complete = {**development_secrets(), **held}
+    if complete.keys() != held.keys():
+        # The data is of a time when there were fewer.
+        path.write_text(json.dumps(complete, indent=2))
+    return complete

@@ -88,6 +88,7 @@ class JobJson(_Answer):
     image_id: str | None
     alt_text: str | None
     auto_push: bool
+    push_outputs: Literal["first", "all"] | list[int]
     project_id: str | None
     batch_id: str | None
     agent_id: str | None

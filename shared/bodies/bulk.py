@@ -13,6 +13,7 @@ from shared.bodies.requests import (
     Object,
     PageSize,
     ProductId,
+    PushOutputs,
     Title,
     Url,
     VariantId,
@@ -84,6 +85,7 @@ class BatchBody(Input):
         description="A template of the shop's, for what is not given here; or of the provider's.",
     )
     auto_push: bool | None = Field(None, description="Else the shop's setting, else false.")
+    push_outputs: PushOutputs | None = Field(None, description="Of each job, as of a single one.")
 
     def common(self) -> dict[str, Any]:
         """Return what all jobs share, named as fields of NewJob."""

@@ -43,7 +43,7 @@ def read_query(event: Mapping[str, Any]) -> dict[str, str]:
             max_num_fields=MAX_FIELDS,
         )
     except ValueError:
-        raise _fault("query", "cannot be read: percent-encoded UTF-8 is expected") from None
+        raise fault("query", "cannot be read: percent-encoded UTF-8 is expected") from None
     _check_text(text for pair in pairs for text in pair)
     return {name: value for name, value in _once(pairs).items() if value != ""}
 
@@ -58,18 +58,18 @@ def read_body(event: Mapping[str, Any], content_type: str, *, takes_forms: bool)
         return _read_multipart(raw, content_type)
     if media_type not in JSON_TYPES and not media_type.endswith("+json"):
         wanted = "JSON or form data" if takes_forms else "JSON"
-        raise _fault("content-type", f"is not understood; send {wanted}")
-    return _read_json(raw)
+        raise fault("content-type", f"is not understood; send {wanted}")
+    return read_json(raw)
 
 
 def validate[Model: BaseModel](model: type[Model], data: Any) -> Model:
     """Return the data as a model. Raises InvalidRequestError naming every field at fault."""
     if not isinstance(data, dict):
-        raise _fault("body", "must be an object")
+        raise fault("body", "must be an object")
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        details = [_detail(fault) for fault in error.errors(include_url=False)[:MAX_DETAILS]]
+        details = [_detail(found) for found in error.errors(include_url=False)[:MAX_DETAILS]]
     sentences = "; ".join(f"{detail['field']} {detail['message']}" for detail in details[:3])
     more = " …" if len(details) > 3 else "."
     raise InvalidRequestError(f"This request is not valid: {sentences}{more}", details=details)
@@ -78,7 +78,7 @@ def validate[Model: BaseModel](model: type[Model], data: Any) -> Model:
 def _bytes(event: Mapping[str, Any]) -> bytes:
     body = event.get("body") or ""
     if not isinstance(body, str):
-        raise _fault("body", "cannot be read")
+        raise fault("body", "cannot be read")
     # Base64 takes four characters for three bytes.
     if len(body) > MAX_BODY_BYTES * 4 // 3 + 4:
         raise TooLargeError(f"This body is larger than {MAX_BODY_BYTES} bytes.")
@@ -88,21 +88,22 @@ def _bytes(event: Mapping[str, Any]) -> bytes:
         else:
             raw = body.encode()
     except (binascii.Error, ValueError):
-        raise _fault("body", "cannot be read") from None
+        raise fault("body", "cannot be read") from None
     if len(raw) > MAX_BODY_BYTES:
         raise TooLargeError(f"This body is larger than {MAX_BODY_BYTES} bytes.")
     return raw
 
 
-def _read_json(raw: bytes) -> Any:
+def read_json(raw: bytes) -> Any:
+    """Return JSON data. Raises InvalidRequestError."""
     try:
         data = json.loads(raw.decode(), parse_constant=_refuse_constant)
     except UnicodeDecodeError:
-        raise _fault("body", "is not UTF-8") from None
+        raise fault("body", "is not UTF-8") from None
     except RecursionError:
-        raise _fault("body", "is nested too deeply") from None
+        raise fault("body", "is nested too deeply") from None
     except ValueError:
-        raise _fault("body", "is not valid JSON") from None
+        raise fault("body", "is not valid JSON") from None
     _check_json(data, MAX_DEPTH)
     return data
 
@@ -114,7 +115,7 @@ def _refuse_constant(name: str) -> float:
 def _check_json(value: Any, depth: int) -> None:
     """Refuse what could not be stored, or not be answered with later."""
     if depth == 0:
-        raise _fault("body", "is nested too deeply")
+        raise fault("body", "is nested too deeply")
     if isinstance(value, str):
         _check_text((value,))
     elif isinstance(value, dict):
@@ -125,7 +126,7 @@ def _check_json(value: Any, depth: int) -> None:
         for item in value:
             _check_json(item, depth - 1)
     elif not _is_storable(value):
-        raise _fault("body", "holds a number that is too large, too small or too long")
+        raise fault("body", "holds a number that is too large, too small or too long")
 
 
 def _is_storable(value: object) -> bool:
@@ -141,7 +142,7 @@ def _check_text(texts: Iterable[str]) -> None:
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise _fault("body", "holds half a character (a lone surrogate)") from None
+            raise fault("body", "holds half a character (a lone surrogate)") from None
 
 
 def _read_urlencoded(raw: bytes) -> dict[str, str]:
@@ -150,7 +151,7 @@ def _read_urlencoded(raw: bytes) -> dict[str, str]:
             raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS
         )
     except ValueError:
-        raise _fault("body", "is not valid form data") from None
+        raise fault("body", "is not valid form data") from None
     return _once(pairs)
 
 
@@ -175,7 +176,7 @@ def _read_multipart(raw: bytes, content_type: str) -> dict[str, str]:
         )
         pairs = [(part.name, part.raw.decode()) for part in parser]
     except (MultipartError, ValueError, LookupError, TypeError, AttributeError):
-        raise _fault("body", "is not valid form data") from None
+        raise fault("body", "is not valid form data") from None
     _check_text(name for name, _ in pairs)
     return _once(pairs)
 
@@ -184,21 +185,21 @@ def _once(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in pairs:
         if name in found:
-            raise _fault(_short(name), "is given more than once")
+            raise fault(_short(name), "is given more than once")
         found[name] = value
     return found
 
 
-def _detail(fault: Any) -> dict[str, str]:
-    field = ".".join(str(part) for part in fault["loc"]) or "body"
-    if fault["type"] == "extra_forbidden":
+def _detail(found: Any) -> dict[str, str]:
+    field = ".".join(str(part) for part in found["loc"]) or "body"
+    if found["type"] == "extra_forbidden":
         message = "is not a field of this request"
-    elif fault["type"] == "missing":
+    elif found["type"] == "missing":
         message = "is required"
-    elif fault["type"] in _JSON_WORDS:
-        message = _JSON_WORDS[fault["type"]]
+    elif found["type"] in _JSON_WORDS:
+        message = _JSON_WORDS[found["type"]]
     else:
-        message = fault["msg"].removeprefix("Value error, ")
+        message = found["msg"].removeprefix("Value error, ")
         message = message.replace("Input should be", "must be").replace("String should", "must")
     return {"field": _short(field), "message": message[:300]}
 
@@ -220,7 +221,8 @@ def _short(name: str) -> str:
     return name if len(name) <= 80 else name[:79] + "…"
 
 
-def _fault(field: str, message: str) -> InvalidRequestError:
+def fault(field: str, message: str) -> InvalidRequestError:
+    """Return the error that names one field at fault."""
     return InvalidRequestError(
         f"This request is not valid: {field} {message}.",
         details=[{"field": field, "message": message}],

@@ -24,6 +24,7 @@ from pydantic.alias_generators import to_camel
 from shared.domain.events import Source
 from shared.domain.ids import is_shop
 from shared.domain.job import PIKCEL
+from shared.domain.lifecycle import MAX_OUTPUTS
 from shared.domain.status import SPELLINGS, JobStatus, PushStatus, read_status
 from shared.usecases.read_statistics import GroupBy
 
@@ -126,6 +127,18 @@ def whole_number(value: object) -> object:
     return int(value) if isinstance(value, str) else value
 
 
+def _chosen_outputs(value: object) -> tuple[int, ...]:
+    """Read which results are chosen, as their indexes: () for all of them."""
+    words: dict[object, tuple[int, ...]] = {"all": (), "first": (0,)}
+    if isinstance(value, str) and value in words:
+        return words[value]
+    indexes = value if isinstance(value, list | tuple) else []
+    are_right = all(type(index) is int and 0 <= index < MAX_OUTPUTS for index in indexes)
+    if not are_right or not 1 <= len(indexes) <= MAX_OUTPUTS:
+        raise ValueError(f"must be first, all, or a list of indexes from 0 to {MAX_OUTPUTS - 1}")
+    return tuple(sorted(set(indexes)))
+
+
 def _id_list(value: object) -> list[str]:
     names = [name.strip() for name in value.split(",")] if isinstance(value, str) else []
     names = [name for name in names if name]
@@ -163,6 +176,19 @@ AltText = Annotated[str, _short(512), AfterValidator(_lines)]
 Url = Annotated[str, _short(2048), AfterValidator(one_line)]
 Object = Annotated[dict[str, Any], AfterValidator(small_object(MAX_OBJECT_BYTES))]
 Instant = Annotated[datetime, BeforeValidator(read_instant), _INSTANT_SCHEMA]
+_INDEX_SCHEMA = {"type": "integer", "minimum": 0, "maximum": MAX_OUTPUTS - 1}
+PushOutputs = Annotated[
+    tuple[int, ...],
+    BeforeValidator(_chosen_outputs),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "enum": ["first", "all"]},
+                {"type": "array", "items": _INDEX_SCHEMA, "minItems": 1, "maxItems": MAX_OUTPUTS},
+            ]
+        }
+    ),
+]
 ProductId = Annotated[
     str,
     _global_id("Product"),
@@ -287,12 +313,26 @@ class CreateBody(_Input):
 
     model_config = ConfigDict(strict=True)
 
-    tool_id: Id | None = None
-    input_image_url: Url | None = None
-    parameters: Object | None = Field(None, description="At most 64 KB of JSON.")
+    tool_id: Id | None = Field(
+        None,
+        description="The provider's tool: of replicate a model (with a version or without) or a "
+        "deployment, of fal and bfl a model's path, of runpod an endpoint's id, of openai a model.",
+    )
+    input_image_url: Url | None = Field(
+        None, description="Of pikcel required, of the others where their model wants an image."
+    )
+    parameters: Object | None = Field(
+        None,
+        description="The provider's input, at most 64 KB of JSON. `{inputImageUrl}` stands for the "
+        "job's image; without it the image goes where most models of the provider want it.",
+    )
     metadata: Object | None = Field(None, description="At most 64 KB of JSON.")
     priority: Literal["low", "normal", "high", "urgent"] | None = None
-    provider: Id | None = Field(None, description="`pikcel` when there is a toolId, else `worker`.")
+    provider: Id | None = Field(
+        None,
+        description="`pikcel`, `replicate`, `fal`, `runpod`, `bfl`, `openai` or `worker`. "
+        "`pikcel` when there is a toolId, else `worker`.",
+    )
     provider_job_id: Id | None = Field(
         None, description="Registers a job made elsewhere, at `provider`."
     )
@@ -318,6 +358,9 @@ class CreateBody(_Input):
     batch_id: Id | None = None
     agent_id: Id | None = None
     auto_push: bool | None = Field(None, description="Else the shop's setting, else false.")
+    push_outputs: PushOutputs | None = Field(
+        None, description="Which of several results go to the product; all are kept. Default: all."
+    )
     alt_text: AltText | None = None
     scheduled_at: Annotated[Instant, AfterValidator(soon)] | None = None
     total: Annotated[int, Field(ge=0, le=2**53)] | None = Field(

@@ -25,6 +25,8 @@ from shared.bodies.requests import (
     soon,
     whole_number,
 )
+from shared.domain.job import Counts
+from shared.domain.reports import Report
 from shared.domain.status import read_status
 
 MAX_MESSAGE = 1_000
@@ -90,6 +92,24 @@ class ReportFields(BaseModel):
     metadata: Object | None = Field(None, description="Added to what there is, by key.")
     result: Object | None = None
     error: Annotated[str, _cut(MAX_ERROR)] | None = None
+
+
+_COUNTS = ("total", "processed", "successful", "failed", "created", "updated", "skipped")
+
+
+def report_of(body: ReportFields) -> Report:
+    """Return what a body's fields say."""
+    return Report(
+        status=read_status(body.status) if body.status is not None else None,
+        native=body.status,
+        attempt=body.attempt,
+        counts=Counts(**{name: getattr(body, name) for name in _COUNTS}),
+        progress=body.progress,
+        message=body.message,
+        metadata=body.metadata or {},
+        result=body.result,
+        error=body.error or None,
+    )
 
 
 class LogBody(BaseModel):

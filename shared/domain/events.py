@@ -41,8 +41,10 @@ class ProviderEvent:
     key: the same for every delivery of the same event (dedupe of parked events).
     attempt: the attempt's number when our own reference came with it, else None.
     native: the provider's own status word. progress: 0–100, or None.
-    output_urls: result links, in order. credits: whole credits charged;
+    output_urls: result links, in order; one of them may hold the image itself (`data:`).
+    poll_url: where the provider said to ask on. credits: whole credits charged;
     cost_micros: cost in millionths; processing_ms: how long the provider worked.
+    is_thin: it says that the job ended, but not all that must be known of it: ask first.
     reference: our own reference as the provider echoed it, not yet verified; shop: the shop
     that the provider's job says it is for. Either can show that it is not this job's.
     """
@@ -56,13 +58,15 @@ class ProviderEvent:
     proof: Proof
     attempt: int | None = None
     progress: int | None = None
-    output_urls: tuple[str, ...] = ()
+    output_urls: tuple[str, ...] = field(default=(), repr=False)
+    poll_url: str | None = None
     credits: int | None = None
     cost_micros: int | None = None
     processing_ms: int | None = None
     tool_name: str | None = None
     error_code: str | None = None
     error_message: str | None = None
+    is_thin: bool = False
     reference: str | None = None
     shop: str | None = None
 

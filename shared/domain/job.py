@@ -47,7 +47,8 @@ class Attempt:
     """One try at the provider.
 
     number: from 1. created_at: when it was asked for (by the user's call or retry).
-    provider_job_id: the provider's id once learnt; linked_at: when.
+    provider_job_id: the provider's id once learnt; linked_at: when. poll_url: where the
+        provider itself said that this attempt can be asked about.
     intent_at: a create call was begun and its outcome is not known (yet); cleared when
         it is proven that nothing was executed.
     missed_at: when the first complete listing at the provider ended without this
@@ -57,6 +58,9 @@ class Attempt:
     held_until: until when a rate limit, ours or the provider's, has kept us from calling;
         the time-out counts from then.
     trouble: why the last of them was not executed (a sentence), None when none failed so.
+    stop_wanted: it was cancelled here, and its provider has not been asked to stop yet.
+    expected_ms: how long its tool took of late, from the create call to the end; None while
+        too little is known.
     credits, cost_micros, processing_ms: booked exactly once, when the provider says
         them; None until then.
     reserved_credits, reserved_cost_micros: what was set aside of the shop's budget when it
@@ -67,6 +71,7 @@ class Attempt:
     created_at: datetime
     provider_job_id: str | None = None
     linked_at: datetime | None = None
+    poll_url: str | None = None
     intent_at: datetime | None = None
     missed_at: datetime | None = None
     tries: int = 0
@@ -74,6 +79,8 @@ class Attempt:
     slot_at: datetime | None = None
     held_until: datetime | None = None
     trouble: str | None = None
+    stop_wanted: bool = False
+    expected_ms: int | None = None
     credits: int | None = None
     cost_micros: int | None = None
     processing_ms: int | None = None
@@ -85,7 +92,8 @@ class Attempt:
 class Output:
     """One result image of an attempt.
 
-    url: the provider's link. key: where its bytes are in our bucket, once kept.
+    url: the provider's link; None also where the image came without one (the provider has it in
+        its answers only). key: where its bytes are in our bucket, once kept.
     error_code: why it can never be kept (`output_expired`, `output_refused`).
     suffix: k of the Shopify file name `{job}-{attempt}-{index}[-{k}].{ext}`, raised and
         stored before a create call that follows a FAILED media.
@@ -169,6 +177,7 @@ class Job:
     documents_key: where in our bucket parameters, metadata and result are when they are big; the
         fields are empty then (a result that there is: `{}`). See usecases/documents.py.
     attempts: the last one is the current one. progress: 0–100, at most 99 until completed.
+    push_outputs: which results are for the product, by their indexes; () for all of them.
     unit_cost_micros: the price the creator named for a success; booked on completion
         when the provider reports no cost of its own.
     poll_wanted: something was said that only the provider itself can confirm.
@@ -215,6 +224,7 @@ class Job:
     description: str | None = None
     acceptance_criteria: str | None = None
     auto_push: bool = False
+    push_outputs: tuple[int, ...] = ()
     alt_text: str | None = None
     scheduled_at: datetime | None = None
     exclusive: bool = False
@@ -272,6 +282,12 @@ class Job:
     def current_outputs(self) -> tuple[Output, ...]:
         """The outputs of the current attempt: only these may be pushed."""
         return tuple(out for out in self.outputs if out.attempt == self.attempt.number)
+
+    @property
+    def chosen_outputs(self) -> tuple[Output, ...]:
+        """Those of the current attempt's outputs that are for the product."""
+        chosen = self.push_outputs
+        return tuple(out for out in self.current_outputs if not chosen or out.index in chosen)
 
     @property
     def credits_used(self) -> int:

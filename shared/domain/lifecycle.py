@@ -30,6 +30,7 @@ from shared.domain.status import (
 )
 
 MAX_OUTPUTS = 20
+NOT_CHOSEN = "None of the results that were kept is one that this job pushes."
 SYNTHETIC_PROGRESS = 50  # what "processing" is shown as while the provider gives no number
 
 
@@ -89,6 +90,10 @@ def take_hint(job: Job, event: ProviderEvent, now: datetime) -> Decision:
     after = _learn(job, attempt, replace(event, event=JobEvent.UNKNOWN), now)
     if attempt.number < job.attempt.number:
         return _stamp(job, after, Outcome.STALE, now)
+    row = TRANSITIONS[job.state][event.event]
+    if row.outcome is not Outcome.APPLIED and not job.status.is_active:
+        # It ended already, and not by a guess of ours: nobody need be asked.
+        return _stamp(job, after, row.outcome, now)
     return _stamp(job, replace(after, poll_wanted=True), Outcome.NOTED, now)
 
 
@@ -121,6 +126,8 @@ def _learn(job: Job, attempt: Attempt, event: ProviderEvent, now: datetime) -> J
     learnt = attempt
     if learnt.provider_job_id is None and event.provider_job_id is not None:
         learnt = replace(learnt, provider_job_id=event.provider_job_id, linked_at=now)
+    if learnt.poll_url is None and event.poll_url is not None:
+        learnt = replace(learnt, poll_url=event.poll_url)
     if event.event in (JobEvent.COMPLETED, JobEvent.FAILED, JobEvent.CANCELLED):
         learnt = _book(job, learnt, event)
     return job if learnt is attempt else job.with_attempt(learnt)
@@ -171,7 +178,7 @@ def _add_outputs(job: Job, number: int, event: ProviderEvent) -> Job:
     if any(output.attempt == number for output in job.outputs):
         return job
     new = tuple(
-        Output(index=index, attempt=number, url=url)
+        Output(index=index, attempt=number, url=_storable(url))
         for index, url in enumerate(event.output_urls[:MAX_OUTPUTS])
     )
     return replace(job, outputs=job.outputs + new)
@@ -188,8 +195,14 @@ def _refresh_outputs(job: Job, event: ProviderEvent) -> Job:
             job = replace(job, push=replace(Push(), number=job.push.number))
     for output in job.current_outputs:
         if output.is_owed and output.index < len(event.output_urls):
-            job = job.with_output(replace(output, url=event.output_urls[output.index]))
+            url = _storable(event.output_urls[output.index])
+            job = job.with_output(replace(output, url=url))
     return job
+
+
+def _storable(url: str) -> str | None:
+    """Return a link as it may stand on a job; one that holds the image is asked for again."""
+    return None if url.startswith("data:") else url
 
 
 def retry(job: Job, now: datetime) -> Job:
@@ -308,16 +321,16 @@ def presume_failed(job: Job, code: str, message: str, now: datetime) -> Job:
 
 
 def can_push(job: Job) -> bool:
-    """Whether there is a kept output of the current attempt, and a product to put it on."""
+    """Whether there is a kept output that was chosen to be pushed, and a product to put it on."""
     return (
         job.state is JobState.COMPLETED
         and job.product_id is not None
-        and any(output.is_kept for output in job.current_outputs)
+        and any(output.is_kept for output in job.chosen_outputs)
     )
 
 
 def request_push(job: Job, now: datetime) -> Job:
-    """Queue a push of the current attempt's kept outputs (again, if it was pushed before).
+    """Queue a push of the current attempt's chosen outputs (again, if it was pushed before).
 
     Raises ConflictError `wrong_status` when there is nothing kept or no product.
     """
@@ -326,7 +339,7 @@ def request_push(job: Job, now: datetime) -> Job:
     if not can_push(job):
         raise ConflictError(_why_no_result(job))
     job = _move_outputs(job, PushEvent.REQUEST)
-    for output in job.current_outputs:
+    for output in job.chosen_outputs:
         if output.media_failures or output.media_error:
             job = job.with_output(replace(output, media_failures=0, media_error=None))
     push = replace(
@@ -344,8 +357,10 @@ def request_push(job: Job, now: datetime) -> Job:
 
 def _why_no_result(job: Job) -> str:
     """Say whether waiting helps: a job that ended without a kept result never gets one."""
-    if job.status.is_active or any(output.is_owed for output in job.current_outputs):
+    if job.status.is_active or any(output.is_owed for output in job.chosen_outputs):
         return "There is no kept result to push yet."
+    if any(output.is_kept for output in job.current_outputs):
+        return NOT_CHOSEN
     if job.error_message:
         return f"This job has no result to push: {job.error_message}"
     return f"This job is {job.status}; it has no result to push."
@@ -363,7 +378,7 @@ def request_undo(job: Job, now: datetime) -> Job:
 
 
 def _move_outputs(job: Job, event: PushEvent) -> Job:
-    for output in job.current_outputs:
+    for output in job.chosen_outputs:
         if output.is_kept:
             job = job.with_output(move_output(output, event))
     return job

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.domain.job import Job
+from shared.domain.job import Attempt, Job
 from shared.domain.statistics import is_uncounted
 from shared.domain.status import JobState, JobStatus
 
@@ -25,13 +25,17 @@ class Step(StrEnum):
     TIME_OUT = "time_out"  # the provider or worker has been silent too long
     KEEP = "keep"  # fetch the result before its link dies
     PUSH = "push"  # bring the kept result to the product, or take it off
+    STOP = "stop"  # have the provider stop what was cancelled here
     BULK = "bulk"  # do the next chunk of a bulk job
 
 
-DISPATCH_STEPS = frozenset({Step.CREATE, Step.LOOK_UP, Step.POLL, Step.KEEP})
+DISPATCH_STEPS = frozenset({Step.CREATE, Step.LOOK_UP, Step.POLL, Step.KEEP, Step.STOP})
 SWEEP_STEPS = frozenset({Step.GIVE_UP, Step.TIME_OUT})
 
 LONGEST_KEEP_WAIT_S = 1800
+# The sweep's minute, a call, and a download.
+EXPIRY_MARGIN_S = 120
+DONE_MARGIN_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +46,9 @@ class Patience:
     call_s: how long a create call can be under way (above the client's own time-out).
     dispatch_s, provider_s, heartbeat_s: until a silent attempt is given up. Time in which
         a rate limit keeps us from calling does not count for the first, up to held_s.
-    first_poll_s, max_poll_s: the polls' spacing; the latter stays below the result's
-        lifetime, so that a lost webhook never costs the result.
+    first_poll_s, max_poll_s: the polls' spacing, while nothing better is known.
+    result_life_s: how long a result lives after the end; None when that is not known, or long.
+        Polls are never so far apart that one could be born and die between them.
     list_gap_s: how far apart two listings must be to prove an absence; None when the
         provider cannot list.
     """
@@ -56,6 +61,7 @@ class Patience:
     heartbeat_s: float = 300
     first_poll_s: float = 60
     max_poll_s: float = 240
+    result_life_s: float | None = None
     list_gap_s: float | None = 60
 
 
@@ -104,6 +110,15 @@ def owed_results(job: Job) -> int:
     return sum(output.is_owed for output in job.outputs)
 
 
+def owed_stops(job: Job) -> tuple[Attempt, ...]:
+    """Return the attempts that were cancelled here and go on, for all we know, at the provider."""
+    return tuple(
+        attempt
+        for attempt in job.attempts
+        if attempt.stop_wanted and attempt.provider_job_id is not None
+    )
+
+
 def keep_wait_s(tries: int, patience: Patience) -> float:
     """Return the wait after look number `tries` + 1 at what has no deadline of its own, in seconds:
     results that cannot be fetched, a provider that cannot be asked about a job that has ended.
@@ -119,6 +134,8 @@ def _look_at_attempt(job: Job, now: datetime, patience: Patience) -> tuple[Step,
         wait_s = keep_wait_s(job.due_tries, patience)
         return _act(Step.POLL, None, now, replace(patience, outbox_s=wait_s))
     if not job.status.is_active:
+        if owed_stops(job):
+            return Step.STOP, now + timedelta(seconds=keep_wait_s(job.due_tries, patience))
         return Step.NOTHING, None
     if is_uncounted(job):
         if job.scheduled_at is not None and now < job.scheduled_at:
@@ -203,11 +220,31 @@ def _look_at_provider(job: Job, now: datetime, patience: Patience) -> tuple[Step
         return Step.TIME_OUT, now
     if job.poll_wanted:
         return _act(Step.POLL, None, now, patience)
-    since = max(job.polled_at or linked_at, linked_at)
-    poll_at = since + timedelta(seconds=poll_wait_s(job.due_tries, patience))
+    poll_at = _next_poll(job, max(job.polled_at or linked_at, linked_at), patience)
     if now < poll_at:
         return Step.WAIT, min(poll_at, deadline)
     return Step.POLL, min(now + timedelta(seconds=patience.outbox_s), deadline)
+
+
+def _next_poll(job: Job, since: datetime, patience: Patience) -> datetime:
+    """Return when the provider is asked next, if it says nothing by itself: at the earliest of
+    when the job looks stale, when it should be done by now, and when a result could be dying."""
+    wanted = [since + timedelta(seconds=poll_wait_s(job.due_tries, patience))]
+    done_at = should_be_done_at(job)
+    if done_at is not None and done_at > since:
+        wanted.append(done_at)
+    if patience.result_life_s is not None:
+        wanted.append(since + timedelta(seconds=patience.result_life_s - EXPIRY_MARGIN_S))
+    return min(wanted)
+
+
+def should_be_done_at(job: Job) -> datetime | None:
+    """Return when the current attempt should have ended, as far as its tool is known: later than
+    half of the others, so that a webhook that is merely slow is not asked about."""
+    attempt = job.attempt
+    if attempt.expected_ms is None or attempt.intent_at is None:
+        return None
+    return attempt.intent_at + timedelta(milliseconds=attempt.expected_ms * 1.5 + DONE_MARGIN_MS)
 
 
 def poll_wait_s(tries: int, patience: Patience) -> float:

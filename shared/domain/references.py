@@ -49,6 +49,23 @@ def read_reference(provider: str, text: str | None, secrets: Sequence[str]) -> R
     return None
 
 
+def delivery_key(provider: str, reference: Reference, secret: str) -> str:
+    """Make the key that a provider signs the deliveries about one attempt with.
+
+    Each attempt has its own (64 hexadecimal digits): whoever learns one can forge this attempt's
+    deliveries, and nobody else's.
+
+    >>> ref = JobRef("a.myshopify.com", "019b76da-a800-7000-8000-000000000000")
+    >>> delivery_key("bfl", Reference(ref, 1), "s") == delivery_key("bfl", Reference(ref, 2), "s")
+    False
+    """
+    return _hmac("delivery", provider, reference.ref, reference.attempt, secret)
+
+
 def _token(provider: str, ref: JobRef, attempt: int, secret: str) -> str:
-    text = f"callback\n{provider}\n{ref.shop}\n{ref.job_id}\n{attempt}"
-    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()[:32]
+    return _hmac("callback", provider, ref, attempt, secret)[:32]
+
+
+def _hmac(purpose: str, provider: str, ref: JobRef, attempt: int, secret: str) -> str:
+    text = f"{purpose}\n{provider}\n{ref.shop}\n{ref.job_id}\n{attempt}"
+    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()

@@ -53,6 +53,10 @@ class Report:
     error: str | None = None
     remark: Remark | None = None
 
+    def ended_as(self, status: JobStatus, native: str) -> "Report":
+        """Return the same report as one that says how the job ended."""
+        return replace(self, status=status, native=native)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
@@ -272,8 +276,16 @@ def _rate(job: Job) -> float | None:
     return _per_second(max(processed - first.processed, 0), until - first.at)
 
 
-def eta_s(job: Job) -> int | None:
-    """Return the seconds left, if it goes on at this speed; None while it is unknown."""
+def eta_s(job: Job, now: datetime | None = None) -> int | None:
+    """Return the seconds left, if it goes on at this speed; None while it is unknown.
+
+    Parameters
+        now: given, a provider's job has an ETA too: what its tool took of late, less what has
+            passed (0 once it is overdue). It changes with time alone, the worker's does not.
+    """
+    expected_ms, begun_at = job.attempt.expected_ms, job.attempt.intent_at
+    if expected_ms is not None and begun_at is not None and job.status.is_active:
+        return None if now is None else max(0, ceil((expected_ms - _ms(now - begun_at)) / 1000))
     rate = _rate(job)
     if job.status is not JobStatus.PROCESSING or not rate or job.counts.total is None:
         return None

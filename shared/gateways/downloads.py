@@ -1,5 +1,7 @@
 """Fetching result images from addresses that others tell us (see guarded_network)."""
 
+import base64
+import binascii
 import io
 import ssl
 import struct
@@ -34,6 +36,7 @@ _HEADERS = [
     (b"Accept", b"image/*"),
     (b"User-Agent", b"job-tracker"),
 ]
+_INLINE = "data:"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Worth another try: everything else among the 4xx means that the link is dead (S3 and the
 # like answer 403 or 400 to an expired signature).
@@ -106,6 +109,8 @@ class GuardedDownloads:
     def fetch(self, url: str, hosts: Iterable[str]) -> Download:
         """Fetch an image of at most 20 MiB within 20 s, following at most 3 redirects.
 
+        A link that holds the image itself (`data:`, RFC 2397) is read without any network.
+
         Parameters
             hosts: `host`, `host:port` or `.suffix`, besides the extra hosts.
 
@@ -117,6 +122,8 @@ class GuardedDownloads:
             No credentials, cookies or environment (proxies) of ours take part. Neither the
             link nor the answer is in a message of an error.
         """
+        if url.startswith(_INLINE):
+            return _describe(_inline(url))
         allowed = (*self._extra_hosts, *hosts)
         ends_at = self._monotonic() + DEADLINE_S
 
@@ -197,6 +204,19 @@ class GuardedDownloads:
 
 
 _TOO_LARGE = "The result is larger than 20 MiB."
+
+
+def _inline(url: str) -> bytes:
+    """Read the image that a link holds, as base64."""
+    head, _, text = url.partition(",")
+    if not head.endswith(";base64"):
+        raise OutputRefusedError("The result's link holds no image that can be read.")
+    if len(text) > MAX_BYTES * 4 // 3 + 4:
+        raise OutputRefusedError(_TOO_LARGE)
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise OutputRefusedError("The result's link holds no image that can be read.") from None
 
 
 def _parse(url: str, base: httpx.URL | None = None) -> httpx.URL:

@@ -216,7 +216,7 @@ _FLAG = _Kind(flag, lambda value: value["BOOL"])
 _INSTANT = _Kind(
     lambda at: number(microseconds(at)), lambda value: from_microseconds(int(value["N"]))
 )
-_TEXTS = _Kind(lambda texts: text(to_json(texts)), lambda value: tuple(json.loads(value["S"])))
+_LIST = _Kind(lambda values: text(to_json(values)), lambda value: tuple(json.loads(value["S"])))
 _DOCUMENT = _Kind(lambda document: text(to_json(document)), lambda value: json.loads(value["S"]))
 
 
@@ -282,6 +282,7 @@ ATTEMPT_NAMES = {
     "created_at": "at",
     "provider_job_id": "id",
     "linked_at": "linked",
+    "poll_url": "poll",
     "intent_at": "intent",
     "missed_at": "missed",
     "tries": "tries",
@@ -289,6 +290,8 @@ ATTEMPT_NAMES = {
     "slot_at": "slot",
     "held_until": "held",
     "trouble": "why",
+    "stop_wanted": "stop",
+    "expected_ms": "exp",
     "credits": "cr",
     "cost_micros": "cost",
     "processing_ms": "ms",
@@ -388,6 +391,7 @@ _JOB_KINDS: Mapping[str, _Kind] = {
     "description": _TEXT,
     "acceptance_criteria": _TEXT,
     "auto_push": _FLAG,
+    "push_outputs": _LIST,
     "alt_text": _TEXT,
     "scheduled_at": _INSTANT,
     "exclusive": _FLAG,
@@ -410,7 +414,7 @@ _JOB_KINDS: Mapping[str, _Kind] = {
     "due_tries": _NUMBER,
     "counted_tool": _TEXT,
     "counted_type": _TEXT,
-    "bulk_marks": _TEXTS,
+    "bulk_marks": _LIST,
     "bulk_cursor": _TEXT,
 }
 _JOB_DEFAULTS: Mapping[str, object] = {

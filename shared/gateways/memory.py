@@ -19,6 +19,7 @@ from shared.domain.events import Link, LogEntry, ParkedEvent
 from shared.domain.filters import JobFilter, LogFilter
 from shared.domain.ids import JobRef, first_id_at
 from shared.domain.job import Job
+from shared.domain.pace import bucket_of, expected_ms
 from shared.domain.shop import Shop
 from shared.domain.statistics import Tally, contribution, is_uncounted, scopes, total
 from shared.domain.status import JobStatus, PushStatus
@@ -40,6 +41,7 @@ from shared.gateways.store_rules import (
     links,
     made_and_deleted,
     new_links,
+    pace_months,
     pack_body,
     settle_counted_names,
     stored_form,
@@ -508,6 +510,27 @@ class InMemoryLimiter:
             if self.take(provider, key, minute, ceiling=ceiling):
                 return minute
         return None
+
+
+class InMemoryPaces:
+    """`Paces` without a table."""
+
+    def __init__(self) -> None:
+        self._counts: defaultdict[tuple[str, str, str], defaultdict[int, int]] = defaultdict(
+            lambda: defaultdict(int)
+        )
+
+    def learn(self, provider: str, tool_id: str, duration_ms: int, now: datetime) -> None:
+        """Count one duration."""
+        self._counts[provider, tool_id, pace_months(now)[-1]][bucket_of(duration_ms)] += 1
+
+    def expected_ms(self, provider: str, tool_id: str, now: datetime) -> int | None:
+        """Return how long it took of late; None while too little is known."""
+        counts: defaultdict[int, int] = defaultdict(int)
+        for month in pace_months(now):
+            for bucket, count in self._counts[provider, tool_id, month].items():
+                counts[bucket] += count
+        return expected_ms(counts)
 
 
 class InMemoryWorkStore:

@@ -1,10 +1,11 @@
 """HTTP towards one provider: one call, one answer, and what an error proves."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import httpx
 
+from shared.domain.addresses import is_allowed
 from shared.domain.errors import (
     ProviderUnknownOutcomeError,
     ProviderUnreachableError,
@@ -12,11 +13,10 @@ from shared.domain.errors import (
 )
 from shared.domain.retry import read_retry_after
 from shared.gateways.timed_network import TimedTransport
-from shared.providers.base import Reply, Request
+from shared.providers.base import Access, Reply, Request
 from shared.usecases.ports import Clock, Secrets
 
 TIMEOUT_S = 30.0
-MAX_REPLY_BYTES = 8 * 1024 * 1024
 # A key that was refused may have been changed just now.
 KEY_IS_FRESH_S = 30
 
@@ -48,45 +48,45 @@ def provider_client(transport: httpx.BaseTransport | None = None) -> httpx.Clien
     )
 
 
-def base_address(setting: str) -> str:
-    """Normalise a provider's address: paths begin with `/api`, so the base must not end with it.
+def base_address(setting: str, prefix: str) -> str:
+    """Normalise a provider's address: paths begin with `prefix`, so it must not end with it.
 
-    Source: of PikcelAI's two known clients one adds `/api/` to the base, the other has it in
-    its paths, so both kinds of setting are about.
-
-    >>> base_address("https://app.pikcel.ai/"), base_address("http://localhost:3000/api/")
-    ('https://app.pikcel.ai', 'http://localhost:3000')
+    >>> base_address("https://app.pikcel.ai/", "/api")
+    'https://app.pikcel.ai'
+    >>> base_address("http://localhost:3000/api/", "/api")
+    'http://localhost:3000'
     """
-    return setting.strip().rstrip("/").removesuffix("/api").rstrip("/")
+    return setting.strip().rstrip("/").removesuffix(prefix).rstrip("/")
 
 
 class HttpProviderApi:
     """Calls one provider with our key, as `ProviderApi` says.
 
     Parameters
-        client: from `provider_client`. base_url: as set. headers: sent with every call.
+        client: from `provider_client`. access: what the provider's adapter says.
+        base_url: as set, None for the provider's public one.
         secrets, audience, key_name: where the key is; of several the first is used.
     """
 
     def __init__(
         self,
         client: httpx.Client,
-        base_url: str,
+        access: Access,
+        base_url: str | None = None,
         *,
         secrets: Secrets,
         key_name: str,
         clock: Clock,
         audience: str = "providers",
-        headers: Mapping[str, str] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
-        self._base_url = base_address(base_url)
+        self._access = access
+        self._base_url = base_address(base_url or access.url, access.prefix)
         self._secrets = secrets
         self._audience = audience
         self._key_name = key_name
         self._clock = clock
-        self._headers = dict(headers or {})
         self._monotonic = monotonic
         self._was_refused = False
 
@@ -98,12 +98,13 @@ class HttpProviderApi:
             ProviderUnreachableError: no connection was made; nothing was executed.
             ProviderUnknownOutcomeError: it broke or took too long after that.
         """
-        headers = {**self._headers, "Authorization": f"Bearer {self._key()}"}
+        access = self._access
+        headers = {**access.headers, access.header: f"{access.scheme}{self._key()}"}
         ends_at = self._monotonic() + TIMEOUT_S
         try:
             with self._client.stream(
                 request.method,
-                f"{self._base_url}{request.path}",
+                self._address(request),
                 params=dict(request.query) or None,
                 json=None if request.body is None else dict(request.body),
                 headers=headers,
@@ -124,6 +125,26 @@ class HttpProviderApi:
             retry_after_s=read_retry_after(response.headers.get("retry-after"), self._clock.now()),
         )
 
+    def _address(self, request: Request) -> str:
+        """Return where to call. An address that we were told gets our key only where it may be."""
+        if request.url is not None and self._is_own(request.url):
+            return request.url
+        return f"{self._base_url}{request.path}"
+
+    def _is_own(self, address: str) -> bool:
+        if not (address.isascii() and address.isprintable()):
+            return False
+        try:
+            url, base = httpx.URL(address), httpx.URL(self._base_url)
+        except httpx.InvalidURL:
+            return False
+        if url.userinfo or not url.host:
+            return False
+        if (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port):
+            return True
+        hosts = self._access.hosts
+        return url.scheme == "https" and is_allowed(url.host, url.port or 443, url.scheme, hosts)
+
     def _key(self) -> str:
         if self._was_refused:
             self._secrets.refresh(self._audience, older_than_s=KEY_IS_FRESH_S)
@@ -136,7 +157,7 @@ class HttpProviderApi:
         body = bytearray()
         for chunk in response.iter_bytes():
             body += chunk
-            if len(body) > MAX_REPLY_BYTES:
+            if len(body) > self._access.max_reply_bytes:
                 raise ProviderUnknownOutcomeError("The provider's answer is too large.")
             if self._monotonic() > ends_at:
                 raise ProviderUnknownOutcomeError("The provider's answer takes too long.")

@@ -3,7 +3,7 @@
 import gzip
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from shared.domain.errors import (
     BudgetExceededError,
@@ -24,6 +24,8 @@ NAMES_PER_DAY = 20  # tools, and types, that a day counts apart
 BODY_KEPT_FOR = timedelta(days=30)
 PARKED_FOR = timedelta(days=7)
 IDEMPOTENT_FOR = timedelta(hours=24)
+# Of how long tools take, the present month and the one before are asked for.
+PACE_KEPT_FOR = timedelta(days=100)
 # The API's function ends after 28 s: whoever began a call longer ago than this has died.
 ONE_CALL_TAKES = timedelta(seconds=60)
 
@@ -78,6 +80,16 @@ def later_minutes(now: datetime, count: int) -> list[datetime]:
     """Return the beginnings of the `count` minutes after the present one."""
     present = now.replace(second=0, microsecond=0)
     return [present + timedelta(minutes=number) for number in range(1, count + 1)]
+
+
+def pace_months(now: datetime) -> tuple[str, str]:
+    """Return the month before and the present one (`yyyy-mm`, UTC).
+
+    >>> pace_months(datetime(2026, 1, 31, tzinfo=UTC))
+    ('2025-12', '2026-01')
+    """
+    first = now.astimezone(UTC).replace(day=1)
+    return f"{first - timedelta(days=1):%Y-%m}", f"{first:%Y-%m}"
 
 
 def pack_body(body: bytes) -> bytes | None:

@@ -1,4 +1,7 @@
-"""What an adapter of a provider declares. Adapters are pure: bytes and headers in, events out."""
+"""What an adapter of a provider declares. Adapters are pure: bytes and headers in, events out.
+
+A provider is one file with one class here, and one row in `registry`.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,8 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from shared.domain.events import Proof, ProviderEvent, Source
-from shared.domain.job import Job
+from shared.domain.errors import ProviderUnknownOutcomeError
+from shared.domain.events import Proof, ProviderEvent
+from shared.domain.job import Attempt, Job
 from shared.domain.plan import Patience
 from shared.domain.tools import Account, FactKind, Tool
 
@@ -16,23 +20,56 @@ class Check(StrEnum):
     """The result of verifying a delivery: a closed set."""
 
     ACCEPTED = "accepted"
+    OUT_OF_WINDOW = "out_of_window"  # rightly signed, but more than 300 s from its reception
     MISSING = "missing"  # no signature
     AMBIGUOUS = "ambiguous"  # two headers that differ
     MALFORMED = "malformed"  # not in the scheme's grammar
-    WRONG = "wrong"  # no secret fits
+    WRONG = "wrong"  # no key fits
+    FOREIGN = "foreign"  # rightly signed, for another account
+    NO_KEY = "no_key"  # none of our keys can be used: our fault
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a delivery is genuine, and what that proves."""
+    """Whether a delivery is genuine, and what that proves.
+
+    key: which of the keys it was checked with fits.
+    """
 
     check: Check
     proof: Proof = Proof.NONE
+    key: int | None = None
 
     @property
     def is_accepted(self) -> bool:
-        """Whether it is genuine."""
+        """Whether it is genuine, and of now."""
         return self.check is Check.ACCEPTED
+
+    @property
+    def is_genuine(self) -> bool:
+        """Whether its signature is right, whatever its time."""
+        return self.check in (Check.ACCEPTED, Check.OUT_OF_WINDOW)
+
+
+class KeySource(StrEnum):
+    """Where the keys come from that a provider's deliveries are checked with."""
+
+    # Our `{PROVIDER}_WEBHOOK_SECRET`, several while one replaces the other.
+    SECRET = "secret"  # noqa: S105 - the name of a source
+    KEY_SET = "key_set"  # public keys that the provider publishes (JWKS)
+    CALLBACK = "callback"  # one of each attempt, derived from our own secret and its reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """What a delivery is checked with: any of several keys fits.
+
+    account: our own account at a provider that signs for all its customers with one key; None
+    if we were not told which it is.
+    """
+
+    texts: Sequence[str] = field(repr=False)
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,23 +92,97 @@ class ParsedDelivery:
     """What a genuine delivery says.
 
     event: `attempt` is not filled in yet. reference: our own reference as the provider echoed
-    it in its metadata, not yet verified. in_window: False when its own timestamp is more than
+    it in its metadata, not yet verified. in_window: False when a time in its body is more than
     300 s from the reception: it is not applied, but its job is polled.
     """
 
     event: ProviderEvent
     reference: str | None
-    in_window: bool
+    in_window: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acks:
+    """What a provider makes of our answers to its deliveries.
+
+    accepted: it is content with these. repeated: of the answers with which we refuse, those
+    after which it delivers again; what it does not repeat is only found by polling.
+    tries: deliveries in all, None if that is not known. span_s: from the first to the last.
+    """
+
+    accepted: range | frozenset[int] = range(200, 300)
+    repeated: frozenset[int] = frozenset({400, 401, 413, 503})
+    tries: int | None = None
+    span_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How a provider's API is reached, with our key.
+
+    url: its public address; `{PROVIDER}_API_URL` replaces it. prefix: what every path begins
+    with, so that an address may be set with it or without. header, scheme: where the key goes.
+    headers: sent with every call. hosts: besides that address, where its answers may send us to
+    ask on (with our key!), as `host` or `.suffix`.
+    max_reply_bytes: an answer may be no longer.
+    """
+
+    url: str
+    prefix: str = ""
+    header: str = "Authorization"
+    scheme: str = "Bearer "
+    headers: Mapping[str, str] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ()
+    max_reply_bytes: int = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callback:
+    """What a provider is given to call us back with.
+
+    url: it carries the reference. reference: for the provider's metadata, where it has any.
+    secret: a key of this attempt alone (64 hexadecimal digits), for `KeySource.CALLBACK`.
+    """
+
+    url: str = field(repr=False)
+    reference: str = field(repr=False)
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderJob:
+    """One job at a provider, as far as one must know it to ask about it.
+
+    poll_url: where the provider itself said to ask.
+    """
+
+    job_id: str
+    tool_id: str | None = None
+    poll_url: str | None = None
+
+
+def provider_job(job: Job, attempt: Attempt) -> ProviderJob | None:
+    """Name an attempt at its provider; None while its id there is not known."""
+    if attempt.provider_job_id is None:
+        return None
+    return ProviderJob(
+        job_id=attempt.provider_job_id, tool_id=job.tool_id, poll_url=attempt.poll_url
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One call to a provider, as data. path: relative to the provider's base address."""
+    """One call to a provider, as data. path: relative to the provider's base address.
+
+    url: an address that the provider named itself; it is used instead of the path if it is the
+    provider's own (`Access.hosts`, or where its base address is), and ignored otherwise.
+    """
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +209,10 @@ class Listing:
 
 class MalformedDeliveryError(Exception):
     """A genuine delivery that cannot be read. The message is a sentence."""
+
+
+class UnrelatedDeliveryError(Exception):
+    """A genuine delivery that is about no job at all: it is acknowledged, nothing else."""
 
 
 class ShopTopic(StrEnum):
@@ -145,33 +260,59 @@ class ShopSender(Protocol):
         ...
 
 
-class ProviderAdapter(Protocol):
-    """Everything that is particular to one provider."""
+class Receiver(Protocol):
+    """What must be known of a sender to take its deliveries."""
 
     name: str
+    # What a passed check proves.
+    proof: Proof
+    key_source: KeySource = KeySource.SECRET
+    # Where its public keys are; `{PROVIDER}_JWKS_URL` replaces it.
+    key_set_url: str | None = None
+    acks: Acks = Acks()
+
+    def verify(self, body: bytes, headers: Mapping[str, str], keys: Keys, now: datetime) -> Verdict:
+        """Check a delivery: total (never raises), constant time, any of the keys.
+
+        now: the instant of its reception.
+        """
+        ...
+
+
+class ProviderAdapter(Receiver, Protocol):
+    """Everything that is particular to one provider."""
+
+    access: Access
     patience: Patience
     result_hosts: tuple[str, ...]
-    can_cancel: bool
     # Whether a delivery whose check proves less than its body and its time may end a job. If
     # not, it is a hint: the provider is asked.
-    trusts_deliveries: bool
+    trusts_deliveries: bool = False
+    can_cancel: bool = False
+    # Whether a job can only be created with an image to start from.
+    needs_image: bool = False
+    # Whether one must know a job's tool to ask about it.
+    asks_by_tool: bool = False
     # Calls of a minute we allow ourselves, for creates and for everything else.
     create_ceiling: int
     poll_ceiling: int
     # Calls of a minute other than creates that creates cannot use up, beside those above.
-    asking_floor: int
+    asking_floor: int = 5
 
-    def verify(
-        self, body: bytes, headers: Mapping[str, str], secrets: Sequence[str], now: datetime
-    ) -> Verdict:
-        """Check a delivery: total (never raises), constant time, any of the secrets."""
+    def check_tool(self, tool_id: str) -> str | None:
+        """Return what is wrong with a tool's name, as the rest of a sentence; None if nothing."""
+        return None
+
+    def parse(
+        self, body: bytes, headers: Mapping[str, str], received_at: datetime, proof: Proof
+    ) -> ParsedDelivery:
+        """Read a genuine delivery. Raises MalformedDeliveryError, UnrelatedDeliveryError.
+
+        headers: empty for a delivery that was parked; only its event key may depend on them.
+        """
         ...
 
-    def parse(self, body: bytes, received_at: datetime, proof: Proof) -> ParsedDelivery:
-        """Read a genuine delivery. Raises MalformedDeliveryError."""
-        ...
-
-    def create_request(self, job: Job, callback_url: str, reference: str) -> Request:
+    def create_request(self, job: Job, callback: Callback) -> Request:
         """Describe the call that starts the job's current attempt."""
         ...
 
@@ -179,37 +320,46 @@ class ProviderAdapter(Protocol):
         """Read the answer to a create call; `provider_job_id` is set.
 
         Raises ProviderBusyError (429: not executed), ProviderRefusedError (a 4xx with the
-        provider's error body: not executed), ProviderUnknownOutcomeError (everything else).
+        provider's error body: not executed), ProviderUnreachableError (our key is refused: not
+        executed), ProviderUnknownOutcomeError (everything else).
         """
         ...
 
-    def poll_request(self, provider_job_id: str) -> Request:
+    def poll_request(self, asked: ProviderJob) -> Request:
         """Describe the call that asks for one job."""
         ...
 
-    def read_polled(self, reply: Reply, provider_job_id: str, source: Source) -> ProviderEvent:
-        """Read the answer to a poll. A job the provider does not know is a failed one.
+    def read_polled(
+        self, asked: ProviderJob, request: Request, reply: Reply
+    ) -> ProviderEvent | Request:
+        """Read the answer to a poll; or name the call that has the rest of the answer.
 
-        Raises ProviderBusyError, ProviderUnknownOutcomeError (try again later).
+        A job that the provider does not know is a failed one, in the adapter's own words.
+        Raises ProviderBusyError, ProviderUnreachableError, ProviderUnknownOutcomeError (try
+        again later).
         """
         ...
 
+    def cancel_request(self, asked: ProviderJob) -> Request | None:
+        """Describe the call that stops a job; None if it cannot be stopped."""
+        return None
+
     def list_request(self, since: datetime, offset: int) -> Request | None:
         """Describe the call that lists jobs created at `since` or later; None if it cannot."""
-        ...
+        return None
 
     def read_listed(self, reply: Reply, offset: int) -> Listing:
         """Read one page of the listing. Raises as `read_polled`."""
-        ...
+        raise ProviderUnknownOutcomeError(f"{self.name} cannot list its jobs.")
 
     def fact_request(self, kind: FactKind) -> Request | None:
         """Describe the call that asks for the tools, or for our account; None if it cannot be."""
-        ...
+        return None
 
     def read_tools(self, reply: Reply) -> Mapping[str, Tool]:
         """Read the tools, by id. Raises as `read_polled`."""
-        ...
+        raise ProviderUnknownOutcomeError(f"{self.name} does not tell its tools.")
 
     def read_account(self, reply: Reply) -> Account:
         """Read our account. Raises as `read_polled`."""
-        ...
+        raise ProviderUnknownOutcomeError(f"{self.name} does not tell of our account.")

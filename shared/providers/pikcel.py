@@ -7,37 +7,44 @@ then the aliases; only id and status are certain, so no missing field is an erro
 """
 
 import hashlib
-import hmac
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from shared.domain.errors import (
-    ProviderBusyError,
-    ProviderRefusedError,
-    ProviderUnknownOutcomeError,
-    ProviderUnreachableError,
-)
+from shared.domain.errors import ProviderUnknownOutcomeError
 from shared.domain.events import Proof, ProviderEvent, Source
-from shared.domain.job import PRESUMED_CODES, PROVIDER_JOB_NOT_FOUND, Job
+from shared.domain.job import Job
 from shared.domain.plan import Patience
 from shared.domain.status import JobEvent, JobStatus, read_status
 from shared.domain.templates import is_template_id
 from shared.domain.tools import Account, FactKind, Tool
+from shared.providers.answers import (
+    body_of,
+    create_failure,
+    failure,
+    is_success,
+    not_found,
+)
 from shared.providers.base import (
+    Access,
+    Acks,
+    Callback,
     Check,
+    Keys,
     Listing,
     MalformedDeliveryError,
     ParsedDelivery,
+    ProviderAdapter,
+    ProviderJob,
     Reply,
     Request,
     Verdict,
 )
 from shared.providers.reading import (
     amount,
+    error_code,
     first,
     identifier,
     instant,
@@ -47,10 +54,11 @@ from shared.providers.reading import (
     read_object,
     text,
 )
+from shared.providers.signatures import verify_hex
 
+WHO = "PikcelAI"
 # Two documents of the same repository name two headers.
 SIGNATURE_HEADERS = ("x-pikcel-signature", "x-pikcelai-signature")
-_SIGNATURE = re.compile(r"[0-9a-f]{64}")
 WINDOW = timedelta(seconds=300)
 PAGE = 100
 # Of the list of tools, which is one item of our table: characters, and bytes of JSON.
@@ -75,7 +83,7 @@ _EVENT_OF_NAME = {
 }
 
 
-class PikcelAdapter:
+class PikcelAdapter(ProviderAdapter):
     """Everything that is particular to PikcelAI.
 
     Its signature covers the raw body only; the time is inside the body and optional. Its
@@ -85,19 +93,26 @@ class PikcelAdapter:
     """
 
     name = "pikcel"
+    proof = Proof.BODY
+    # Its retries are not known at all, so what is lost is found by polling.
+    acks = Acks(repeated=frozenset())
+    # Source: the headers that the typed client of the repository above sends (2025-10). Of its two
+    # clients one adds `/api/` to the base, the other has it in its paths.
+    access = Access(
+        url="https://app.pikcel.ai",
+        prefix="/api",
+        headers={"X-Client-Name": "job-tracker", "X-Client-Version": "0.1.0"},
+    )
     # How long a result lives is not known: no poll is ever more than four minutes away.
     patience = Patience(first_poll_s=60, max_poll_s=240, list_gap_s=60)
     result_hosts: tuple[str, ...] = (".pikcel.ai",)
-    can_cancel = False
     trusts_deliveries = True
+    needs_image = True
     # Of 100 calls a minute and key; creates go before polls.
     create_ceiling = 90
     poll_ceiling = 70
-    asking_floor = 5
 
-    def verify(
-        self, body: bytes, headers: Mapping[str, str], secrets: Sequence[str], now: datetime
-    ) -> Verdict:
+    def verify(self, body: bytes, headers: Mapping[str, str], keys: Keys, now: datetime) -> Verdict:
         """Check HMAC-SHA256 over the raw body: 64 lower-case hex digits, either header.
 
         The secret is used as UTF-8 text as it stands, `whsec_` and all.
@@ -107,17 +122,11 @@ class PikcelAdapter:
             return Verdict(Check.MISSING)
         if len(given) > 1:
             return Verdict(Check.AMBIGUOUS)
-        signature = given.pop()
-        if _SIGNATURE.fullmatch(signature) is None:
-            return Verdict(Check.MALFORMED)
-        signed = bytes.fromhex(signature)
-        fits = False
-        for secret in secrets:
-            digest = hmac.new(secret.encode(), body, hashlib.sha256).digest()
-            fits |= hmac.compare_digest(digest, signed)
-        return Verdict(Check.ACCEPTED, Proof.BODY) if fits else Verdict(Check.WRONG)
+        return verify_hex(given.pop(), body, keys.texts, self.proof)
 
-    def parse(self, body: bytes, received_at: datetime, proof: Proof) -> ParsedDelivery:
+    def parse(
+        self, body: bytes, headers: Mapping[str, str], received_at: datetime, proof: Proof
+    ) -> ParsedDelivery:
         """Read either webhook form: `{event, job_id, job, timestamp}`, or the flat one.
 
         Raises MalformedDeliveryError: no JSON object, no job id or two that differ, or a
@@ -142,9 +151,9 @@ class PikcelAdapter:
             in_window=at is None or abs(received_at - at) <= WINDOW,
         )
 
-    def create_request(self, job: Job, callback_url: str, reference: str) -> Request:
+    def create_request(self, job: Job, callback: Callback) -> Request:
         """Describe `POST /api/jobs/dispatch` (vocabulary A)."""
-        metadata = {"source": "job-tracker", "ref": reference}
+        metadata = {"source": "job-tracker", "ref": callback.reference}
         if job.product_id is not None:
             metadata["productId"] = job.product_id
         body: dict[str, Any] = {
@@ -152,7 +161,7 @@ class PikcelAdapter:
             "input_image_url": job.input_image_url,
             "parameters": dict(job.parameters),
             "priority": job.priority.value,
-            "webhook_url": callback_url,
+            "webhook_url": callback.url,
             "metadata": metadata,
         }
         if job.template_id is not None and not is_template_id(job.template_id):
@@ -160,45 +169,25 @@ class PikcelAdapter:
         return Request(method="POST", path="/api/jobs/dispatch", body=body)
 
     def read_created(self, reply: Reply) -> ProviderEvent:
-        """Read the answer to a create call. Raises as the protocol says.
-
-        Only a 4xx with the provider's own error body proves that nothing was executed.
-        """
-        if 200 <= reply.status < 300:
+        """Read the answer to a create call. Raises as the protocol says."""
+        if is_success(reply):
             return self._read_job(reply, None, Source.DISPATCH)
-        _raise_busy(reply)
-        code, message = _error_of(reply)
-        if 400 <= reply.status < 500 and reply.status != 408 and message is not None:
-            if reply.status == 402:
-                code = "insufficient_credits"
-            raise ProviderRefusedError(message, code=_code(code))
-        raise ProviderUnknownOutcomeError(f"PikcelAI answered {reply.status}.")
+        raise create_failure(WHO, reply, *_error_of(reply))
 
-    def poll_request(self, provider_job_id: str) -> Request:
+    def poll_request(self, asked: ProviderJob) -> Request:
         """Describe `GET /api/jobs/{id}`."""
-        return Request(method="GET", path=f"/api/jobs/{quote(provider_job_id, safe='')}")
+        return Request(method="GET", path=f"/api/jobs/{quote(asked.job_id, safe='')}")
 
-    def read_polled(self, reply: Reply, provider_job_id: str, source: Source) -> ProviderEvent:
+    def read_polled(self, asked: ProviderJob, request: Request, reply: Reply) -> ProviderEvent:
         """Read the answer to a poll. An unknown job is presumed failed: it may appear yet.
 
         Only PikcelAI's own error body says that: a proxy, or a wrong address, answers 404 too.
         """
-        if 200 <= reply.status < 300:
-            return self._read_job(reply, provider_job_id, source)
+        if is_success(reply):
+            return self._read_job(reply, asked.job_id, Source.POLL)
         if reply.status == 404 and _is_own_error(reply):
-            return ProviderEvent(
-                provider=self.name,
-                provider_job_id=provider_job_id,
-                event=JobEvent.FAILED,
-                native="not_found",
-                key=f"{provider_job_id}:not_found",
-                source=source,
-                proof=Proof.POLL,
-                error_code=PROVIDER_JOB_NOT_FOUND,
-                error_message="PikcelAI does not know this job.",
-            )
-        _raise_busy(reply)
-        raise ProviderUnknownOutcomeError(f"PikcelAI answered {reply.status}.")
+            return not_found(self.name, WHO, asked.job_id)
+        raise failure(WHO, reply)
 
     def list_request(self, since: datetime, offset: int) -> Request | None:
         """Describe one page of `GET /api/jobs`."""
@@ -211,11 +200,10 @@ class PikcelAdapter:
 
     def read_listed(self, reply: Reply, offset: int) -> Listing:
         """Read one page of the listing. An answer without a list proves nothing."""
-        _raise_busy(reply)
-        body = _readable(reply)
+        body = body_of(reply)
         jobs = body.get("data")
-        if not 200 <= reply.status < 300 or not isinstance(jobs, list):
-            raise ProviderUnknownOutcomeError(f"PikcelAI answered {reply.status}.")
+        if not is_success(reply) or not isinstance(jobs, list):
+            raise failure(WHO, reply)
         found: dict[str, ProviderEvent] = {}
         by_id: dict[str, ProviderEvent] = {}
         for job in map(mapping, jobs):
@@ -273,7 +261,7 @@ class PikcelAdapter:
         )
 
     def _read_job(self, reply: Reply, provider_job_id: str | None, source: Source) -> ProviderEvent:
-        body = _readable(reply)
+        body = body_of(reply)
         job = mapping(body.get("data")) or mapping(body.get("job")) or body
         told = identifier(first(job, "id", "job_id", "jobId"))
         if body.get("success") is False or told is None:
@@ -308,7 +296,7 @@ def _event(
         credits=amount(first(job, "credits_used", "creditsUsed")),
         processing_ms=amount(first(job, "processing_time_ms", "processingTime")),
         tool_name=text(first(job, "tool_name", "aiModel")),
-        error_code=_code(code) if failed else None,
+        error_code=error_code(code) if failed else None,
         error_message=(message or "PikcelAI says that the job failed.") if failed else None,
         reference=_reference(job),
         shop=_shop(job),
@@ -317,10 +305,9 @@ def _event(
 
 def _readable_answer(reply: Reply) -> Mapping[str, Any]:
     """Return the body of a success."""
-    _raise_busy(reply)
-    body = _readable(reply)
-    if not 200 <= reply.status < 300 or body.get("success") is False:
-        raise ProviderUnknownOutcomeError(f"PikcelAI answered {reply.status}.")
+    body = body_of(reply)
+    if not is_success(reply) or body.get("success") is False:
+        raise failure(WHO, reply)
     return body
 
 
@@ -346,7 +333,9 @@ def _tool(model: Mapping[str, Any]) -> Tool | None:
 def _small(value: Any) -> Mapping[str, Any]:
     """Return an object that can be stored, {} for anything else and for a large one."""
     try:
-        written = json.dumps(mapping(value), ensure_ascii=False).encode("utf-8", "replace")
+        # Fractions were read exactly; here they are a presetting of somebody's form.
+        text_of_it = json.dumps(mapping(value), ensure_ascii=False, default=float)
+        written = text_of_it.encode("utf-8", "replace")
     except RecursionError:
         return {}
     found: dict[str, Any] = json.loads(written) if len(written) <= MAX_DEFAULTS else {}
@@ -409,14 +398,14 @@ def _is_own_error(reply: Reply) -> bool:
     Source: the typed client's `ApiResponse` (vocabulary A). The second client's top-level
     `message` alone is what any web framework and gateway answers.
     """
-    body = _readable(reply)
+    body = body_of(reply)
     told = mapping(body.get("error"))
     return body.get("success") is False or text(told.get("code")) is not None
 
 
 def _error_of(reply: Reply) -> tuple[str | None, str | None]:
     """Return code and message of a refusal; "Invalid body" alone would help nobody."""
-    body = _readable(reply)
+    body = body_of(reply)
     code, message = _error_in(body)
     faults = _faults_in(mapping(body.get("error")).get("details"))
     return code, f"{message} ({faults})" if message and faults else message
@@ -427,31 +416,3 @@ def _faults_in(details: Any) -> str:
     rows = map(mapping, details[:MAX_FAULTS]) if isinstance(details, list) else ()
     told = ((text(row.get("field")), text(row.get("message"))) for row in rows)
     return "; ".join(f"{field}: {fault}"[:MAX_FAULT] for field, fault in told if field and fault)
-
-
-def _readable(reply: Reply) -> Mapping[str, Any]:
-    try:
-        return read_object(reply.body)
-    except MalformedDeliveryError:
-        return {}
-
-
-def _raise_busy(reply: Reply) -> None:
-    if reply.status == 429:
-        raise ProviderBusyError("PikcelAI is busy.", retry_after_s=reply.retry_after_s)
-    if reply.status in (401, 403):
-        raise ProviderUnreachableError(
-            "PikcelAI does not accept our key.", code="provider_unauthorized"
-        )
-
-
-def _code(code: str | None) -> str:
-    """Make a provider's error code one of ours: snake_case, stable, short.
-
-    What the provider reports is never taken for a guess of ours, which could be overridden.
-
-    >>> _code("INVALID_PARAMS"), _code("TIMED_OUT")
-    ('invalid_params', 'provider_timed_out')
-    """
-    word = re.sub(r"[^a-z0-9]+", "_", (code or "").lower()).strip("_")[:60]
-    return f"provider_{word}" if word in PRESUMED_CODES else word or "provider_failed"

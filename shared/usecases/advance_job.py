@@ -2,7 +2,7 @@
 
 from shared.domain.errors import InsufficientCreditsError, NotFoundError
 from shared.domain.job import Job
-from shared.domain.plan import DISPATCH_STEPS, Step, owed_results
+from shared.domain.plan import DISPATCH_STEPS, Step, owed_results, owed_stops
 from shared.providers.base import ProviderAdapter
 from shared.usecases.create_at_provider import create_at_provider
 from shared.usecases.dispatch_lane import Advance, Advanced, DispatchLane
@@ -18,6 +18,7 @@ from shared.usecases.ports import (
 )
 from shared.usecases.refresh_provider import note_created, note_spent, refresh_provider
 from shared.usecases.resume_pushes import resume_pushes
+from shared.usecases.stop_at_provider import stop_at_provider
 
 
 def advance(lane: DispatchLane, message: DispatchMessage) -> list[Advanced]:
@@ -55,6 +56,10 @@ def advance_job(lane: DispatchLane, request: DispatchRequest) -> Advanced:
     step = lane.tracker.step(job, lane.tracker.now())
     if adapter is not None and (request.poll or step is Step.POLL) and can_poll(lane, job):
         return poll_provider(lane, job, adapter)
+    if adapter is not None and owed_stops(job):
+        stopped = stop_at_provider(lane, job, adapter)
+        if step is Step.STOP:
+            return stopped
     if step is Step.KEEP or (owed_results(job) and step not in DISPATCH_STEPS):
         return keep_outputs(lane, job, adapter)
     if adapter is None:

@@ -9,7 +9,7 @@ from shared.domain.events import Proof, ProviderEvent, Source
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.status import JobEvent, Outcome
-from shared.providers.base import MalformedDeliveryError
+from shared.providers.base import MalformedDeliveryError, UnrelatedDeliveryError
 from shared.usecases.tracker import Note, Tracker
 
 
@@ -76,12 +76,12 @@ _ENDS = frozenset({JobEvent.COMPLETED, JobEvent.FAILED, JobEvent.CANCELLED})
 
 
 def _is_hint(tracker: Tracker, event: ProviderEvent) -> bool:
-    """Whether the event is a delivery that would end a job and proves too little for that."""
+    """Whether the event is a delivery that would end a job and proves, or says, too little."""
+    if event.source is not Source.WEBHOOK or event.event not in _ENDS:
+        return False
     adapter = tracker.adapters.get(event.provider)
-    is_weak = event.source is Source.WEBHOOK and event.proof is not Proof.BODY_TIME
-    return (
-        is_weak and event.event in _ENDS and adapter is not None and not adapter.trusts_deliveries
-    )
+    is_trusted = adapter is None or adapter.trusts_deliveries
+    return event.is_thin or (event.proof is not Proof.BODY_TIME and not is_trusted)
 
 
 def _is_proven(tracker: Tracker, ref: JobRef, event: ProviderEvent) -> bool:
@@ -127,8 +127,8 @@ def adopt_parked(tracker: Tracker, job: Job, number: int | None = None) -> None:
         return
     for parked in tracker.store.parked(job.provider, provider_job_id):
         try:
-            parsed = adapter.parse(parked.body, parked.received_at, parked.proof)
-        except MalformedDeliveryError:
+            parsed = adapter.parse(parked.body, {}, parked.received_at, parked.proof)
+        except (MalformedDeliveryError, UnrelatedDeliveryError):
             # It was readable when it was parked; only a changed adapter can bring us here.
             continue
         event = replace(parsed.event, attempt=attempt.number)
@@ -157,6 +157,8 @@ def _note(
 ) -> Note:
     is_only_learnt = learnt and outcome in _NO_NEWS
     sentence = _LEARNT if is_only_learnt else _SENTENCES[outcome]
+    if outcome is Outcome.NOTED and event.is_thin:
+        sentence = _THIN
     return Note(
         source=event.source,
         outcome=Outcome.NOTED if is_only_learnt else outcome,
@@ -171,6 +173,7 @@ def _note(
 _NO_NEWS = frozenset({Outcome.DUPLICATE, Outcome.LOWER, Outcome.PROGRESSED})
 
 _LEARNT = "The provider has the job as {id} and says {native}."
+_THIN = "A delivery says {native}, and not why; the provider is asked."
 _SENTENCES = {
     Outcome.APPLIED: "The provider says {native}.",
     Outcome.PROGRESSED: "The provider reports progress.",

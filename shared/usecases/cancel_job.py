@@ -1,6 +1,6 @@
 """End a job on request."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain import lifecycle
@@ -28,12 +28,14 @@ class Cancelled:
 def cancel_job(tracker: Tracker, caller: Caller, ref: JobRef) -> Cancelled:
     """Cancel a job; cancelling a cancelled one changes nothing.
 
+    It ends here at once; a provider that can is asked to stop, in the dispatch lane.
+
     Raises NotFoundError; ConflictError `wrong_status` when it ended otherwise.
     """
 
     def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
         check_can_be_stopped(job)
-        after = lifecycle.cancel(job, now)
+        after = cancelled(tracker, job, now)
         if after is job:
             return job, None
         return after, Note(
@@ -47,9 +49,28 @@ def cancel_job(tracker: Tracker, caller: Caller, ref: JobRef) -> Cancelled:
     return Cancelled(job, STILL_CHARGED if _may_be_charged(tracker, job) else None)
 
 
+def cancelled(tracker: Tracker, job: Job, now: datetime) -> Job:
+    """Return the job as cancelled, its provider to be asked to stop if it can be.
+
+    Where the provider's id is not known yet, it is asked as soon as that is learnt. Raises
+    ConflictError `wrong_status`.
+    """
+    after = lifecycle.cancel(job, now)
+    if after is job or not _may_be_there(job) or not _can_be_stopped(tracker, job):
+        return after
+    return after.with_attempt(replace(after.attempt, stop_wanted=True))
+
+
 def _may_be_charged(tracker: Tracker, job: Job) -> bool:
     """Whether the provider has the job, or may have it, and cannot be stopped."""
+    is_known = job.provider in tracker.adapters
+    return is_known and _may_be_there(job) and not _can_be_stopped(tracker, job)
+
+
+def _can_be_stopped(tracker: Tracker, job: Job) -> bool:
     adapter = tracker.adapters.get(job.provider)
-    if adapter is None or adapter.can_cancel:
-        return False
+    return adapter is not None and adapter.can_cancel
+
+
+def _may_be_there(job: Job) -> bool:
     return job.attempt.provider_job_id is not None or job.attempt.intent_at is not None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.domain import duties, lifecycle
+from shared.domain import duties
 from shared.domain.duties import Haul
 from shared.domain.errors import NotFoundError
 from shared.domain.events import Source
@@ -12,6 +12,7 @@ from shared.domain.filters import JobFilter
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.status import JobStatus, Outcome
+from shared.usecases.cancel_job import cancelled
 from shared.usecases.duty_lane import PAGE, DutyLane, Ended, Found
 from shared.usecases.tracker import Note
 
@@ -36,7 +37,7 @@ class UninstallWork:
         """Cancel those that are still active."""
         for name in haul.names:
             try:
-                self._tracker.change(JobRef(job.shop, name), _cancel)
+                self._tracker.change(JobRef(job.shop, name), self._cancel)
             except NotFoundError:
                 continue
 
@@ -57,10 +58,9 @@ class UninstallWork:
         page = self._tracker.store.list_jobs(wanted, limit=PAGE + len(done))
         return [found.job_id for found in page.jobs if found.job_id not in done][:PAGE]
 
-
-def _cancel(job: Job, now: datetime) -> tuple[Job, Note | None]:
-    if not job.status.is_active:
-        return job, None
-    after = lifecycle.cancel(job, now)
-    note = Note(source=Source.BULK, outcome=Outcome.APPLIED, actor="shopify", message=SENTENCE)
-    return replace(after, poll_wanted=False), note
+    def _cancel(self, job: Job, now: datetime) -> tuple[Job, Note | None]:
+        if not job.status.is_active:
+            return job, None
+        after = cancelled(self._tracker, job, now)
+        note = Note(source=Source.BULK, outcome=Outcome.APPLIED, actor="shopify", message=SENTENCE)
+        return replace(after, poll_wanted=False), note

@@ -18,9 +18,9 @@ from shared.domain.errors import (
 from shared.domain.events import ProviderEvent, Source
 from shared.domain.job import Attempt, Job
 from shared.domain.plan import Step
-from shared.domain.references import make_reference
+from shared.domain.references import Reference, delivery_key, make_reference
 from shared.domain.status import Outcome
-from shared.providers.base import ProviderAdapter, Request
+from shared.providers.base import Callback, ProviderAdapter, Request
 from shared.usecases.apply_event import apply_event
 from shared.usecases.dispatch_lane import (
     LONGEST_DELAY_S,
@@ -31,6 +31,7 @@ from shared.usecases.dispatch_lane import (
     DispatchLane,
 )
 from shared.usecases.documents import fetch
+from shared.usecases.learn_pace import expected_ms
 from shared.usecases.tracker import Note
 
 BASE_S, CAP_S = 2.0, 120.0
@@ -62,7 +63,7 @@ def create_at_provider(lane: DispatchLane, job: Job, adapter: ProviderAdapter) -
         whole = fetch(lane.files, job)
     except DocumentsLostError as error:
         return _fail(lane, job, error, Advance.UNSENDABLE)
-    begun = _begin(lane, job)
+    begun = _begin(lane, job, expected_ms(lane, job))
     if begun is None:
         return Advanced(advance=Advance.NOTHING)
     request = _request(lane, whole, adapter, secret)
@@ -110,11 +111,15 @@ def _queue(lane: DispatchLane, job: Job, adapter: ProviderAdapter) -> Advanced:
 def _request(lane: DispatchLane, job: Job, adapter: ProviderAdapter, secret: str) -> Request:
     reference = make_reference(adapter.name, job.ref, job.attempt.number, secret)
     base = lane.public_url.rstrip("/")
-    callback_url = f"{base}/webhooks/{adapter.name}?ref={quote(reference, safe='')}"
-    return adapter.create_request(job, callback_url, reference)
+    callback = Callback(
+        url=f"{base}/webhooks/{adapter.name}?ref={quote(reference, safe='')}",
+        reference=reference,
+        secret=delivery_key(adapter.name, Reference(job.ref, job.attempt.number), secret),
+    )
+    return adapter.create_request(job, callback)
 
 
-def _begin(lane: DispatchLane, seen: Job) -> Job | None:
+def _begin(lane: DispatchLane, seen: Job, expected: int | None) -> Job | None:
     """Write the intent; None when it is not ours to make (any more)."""
     is_ours = False
 
@@ -135,6 +140,7 @@ def _begin(lane: DispatchLane, seen: Job) -> Job | None:
             not_before=None,
             slot_at=None,
             tries=job.attempt.tries + 1,
+            expected_ms=expected,
         )
         return job.with_attempt(attempt), None
 

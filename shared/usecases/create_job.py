@@ -23,6 +23,7 @@ from shared.domain.reports import Report, apply_report
 from shared.domain.shop import Shop, check_is_open
 from shared.domain.statistics import BULK_TYPE_PREFIX
 from shared.domain.status import JobStatus, Outcome
+from shared.providers.base import ProviderAdapter
 from shared.usecases.apply_event import adopt_parked
 from shared.usecases.check_credits import check_credits, promise_credits, tool_name
 from shared.usecases.documents import shelve, with_documents_of
@@ -42,6 +43,7 @@ class NewJob:
     provider_job_id: the provider's id of a job made elsewhere, which is then only followed.
     product_id, variant_id: Shopify's global ids. parameters, metadata: at most 64 KB of JSON
     each (they are written once, but read whenever the job is shown).
+    push_outputs: indexes of the results that are for the product; () for all of them.
     total: how many items a worker's job is about. starts_as: the worker's word for a job that
     is at work from the beginning.
     """
@@ -69,6 +71,7 @@ class NewJob:
     batch_id: str | None = None
     agent_id: str | None = None
     auto_push: bool | None = None
+    push_outputs: tuple[int, ...] = ()
     alt_text: str | None = None
     scheduled_at: datetime | None = None
     exclusive: bool = False
@@ -147,6 +150,7 @@ def create_job(
         description=wish.description,
         acceptance_criteria=wish.acceptance_criteria,
         auto_push=_auto_push(wish, settings),
+        push_outputs=wish.push_outputs,
         alt_text=wish.alt_text,
         scheduled_at=wish.scheduled_at,
         exclusive=wish.exclusive,
@@ -265,14 +269,14 @@ def check_wish(tracker: Tracker, wish: NewJob, is_allowed_http: Callable[[str], 
     provider = _provider(wish)
     faults: dict[str, str] = {}
     is_ours = provider == WORKER
-    if not is_ours and provider not in tracker.adapters:
+    adapter = tracker.adapters.get(provider)
+    if not is_ours and adapter is None:
         known = ", ".join([*sorted(tracker.adapters), WORKER])
         faults["provider"] = f"is not one of {known}"
     is_registered = wish.provider_job_id is not None
-    if not is_ours and not is_registered:
-        if wish.tool_id is None:
-            faults["toolId"] = "is required for a job that is created at the provider"
-        if wish.input_image_url is None:
+    if adapter is not None:
+        faults |= _faults_of_tool(wish, adapter)
+        if adapter.needs_image and not is_registered and wish.input_image_url is None:
             faults["inputImageUrl"] = "is required for a job that is created at the provider"
     if not is_ours and wish.total is not None:
         faults["total"] = "is only for jobs that a program of yours does"
@@ -287,6 +291,17 @@ def check_wish(tracker: Tracker, wish: NewJob, is_allowed_http: Callable[[str], 
             "; ".join(f"{name} {message}" for name, message in faults.items()) + ".",
             details=[{"field": name, "message": message} for name, message in faults.items()],
         )
+
+
+def _faults_of_tool(wish: NewJob, adapter: ProviderAdapter) -> dict[str, str]:
+    if wish.tool_id is None:
+        if wish.provider_job_id is None:
+            return {"toolId": "is required for a job that is created at the provider"}
+        if adapter.asks_by_tool:
+            return {"toolId": f"is required: {adapter.name} is asked by it"}
+        return {}
+    fault = adapter.check_tool(wish.tool_id)
+    return {"toolId": fault} if fault is not None else {}
 
 
 def is_fetchable(url: str, is_allowed_http: Callable[[str], bool]) -> bool:

@@ -8,19 +8,22 @@ from enum import StrEnum
 
 from shared.domain.errors import (
     ProviderBusyError,
+    ProviderUnknownOutcomeError,
     QueueUnavailableError,
     RetryableError,
     SecretUnavailableError,
 )
+from shared.domain.events import ProviderEvent
 from shared.domain.ids import JobRef
 from shared.domain.retry import backoff_s
-from shared.providers.base import ProviderAdapter, Reply, Request
+from shared.providers.base import ProviderAdapter, ProviderJob, Reply, Request
 from shared.usecases.ports import (
     DispatchRequest,
     Downloads,
     FactStore,
     Files,
     Limiter,
+    Paces,
     ProviderApi,
     Secrets,
     ShopStore,
@@ -40,6 +43,8 @@ LONGEST_DELAY_S = 900
 SLOT_LASTS = timedelta(seconds=120)
 # So far ahead calls are reserved: with 90 a minute, that is the place of 32,400 jobs.
 RESERVED_MINUTES = 360
+# An answer may name the call that has the rest of it, so often.
+MAX_CALLS_OF_A_QUESTION = 3
 # Of the next minute, so that those who wait for it do not all call in its first second.
 SPREAD_S = 10
 
@@ -63,6 +68,7 @@ class Advance(StrEnum):
     KEPT = "kept"  # everything owed is in the bucket
     KEPT_PART = "kept_part"  # some of it is, the rest has its own message
     NOT_KEPT = "not_kept"  # a result can never be kept
+    STOPPED = "stopped"  # the provider was asked to stop what was cancelled here
     REFRESHED = "refreshed"  # the provider said what it offers, or what is left of our account
     RESUMED = "resumed"  # pushes that waited for a token are queued again
 
@@ -84,6 +90,7 @@ class DispatchLane:
     """The collaborators of everything that is done towards providers.
 
     apis: by provider name. public_url: base of the callback URLs, without a final slash.
+    paces: how long tools take; None learns nothing.
     asked_at: by provider, when this process last had it asked for our account.
     """
 
@@ -96,6 +103,7 @@ class DispatchLane:
     shops: ShopStore
     facts: FactStore
     public_url: str
+    paces: Paces | None = None
     asked_at: dict[str, datetime] = field(default_factory=dict)
 
     def has_share(self, adapter: ProviderAdapter, ceiling: int) -> bool:
@@ -133,6 +141,21 @@ class DispatchLane:
                 retry_after_s=self.next_minute_s(self.tracker.now()),
             )
         return self.apis[adapter.name].call(request)
+
+    def ask(self, adapter: ProviderAdapter, asked: ProviderJob) -> ProviderEvent:
+        """Ask the provider about one job.
+
+        Raises ProviderBusyError, ProviderUnreachableError, ProviderUnknownOutcomeError,
+        SecretUnavailableError.
+        """
+        request = adapter.poll_request(asked)
+        for _ in range(MAX_CALLS_OF_A_QUESTION):
+            reply = self.call(adapter, request, ceiling=adapter.poll_ceiling)
+            answer = adapter.read_polled(asked, request, reply)
+            if isinstance(answer, ProviderEvent):
+                return answer
+            request = answer
+        raise ProviderUnknownOutcomeError("The provider sends us from one address to the next.")
 
     def _may_ask(self, adapter: ProviderAdapter) -> bool:
         now, ceiling = self.tracker.now(), adapter.asking_floor

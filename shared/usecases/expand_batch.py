@@ -96,4 +96,5 @@ def _wish(job: Job, work: Mapping[str, Any], image: Mapping[str, Any]) -> NewJob
     values = dict(work["common"]) | dict(image)
     if "priority" in values:
         values["priority"] = Priority(values["priority"])
+    values["push_outputs"] = tuple(values.get("push_outputs", ()))
     return NewJob(batch_id=job.job_id, **values)

@@ -29,12 +29,13 @@ MAX_CREDENTIAL_CHARACTERS = 8192
 
 
 class CallerKind(StrEnum):
-    """As what somebody calls."""
+    """As what somebody calls. A worker is one who signs webhooks: it calls no route."""
 
     USER = "user"
     ADMIN = "admin"
     SHOP_KEY = "shop_key"
     AGENT = "agent"
+    WORKER = "worker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ class Caller:
     @property
     def source(self) -> Source:
         """What the timeline calls them."""
-        if self.is_agent:
+        if self.kind in (CallerKind.AGENT, CallerKind.WORKER):
             return Source.WORKER
         return Source.ADMIN if self.kind is CallerKind.ADMIN else Source.USER
 

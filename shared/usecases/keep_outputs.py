@@ -18,9 +18,10 @@ from shared.domain.events import Source
 from shared.domain.job import NO_OUTPUT, OUTPUT_EXPIRED, Job, Output
 from shared.domain.status import JobEvent, JobState, Outcome, PushStatus
 from shared.domain.storage import job_folder
-from shared.providers.base import ProviderAdapter
+from shared.providers.base import ProviderAdapter, provider_job
 from shared.usecases.apply_event import apply_event
 from shared.usecases.dispatch_lane import Advance, Advanced, DispatchLane
+from shared.usecases.learn_pace import learn_pace
 from shared.usecases.ports import Download
 from shared.usecases.tracker import Note
 
@@ -33,6 +34,9 @@ BASE_S, CAP_S = 5.0, 120.0
 # So many looks in a row follow each other by delayed messages; then the sweep's growing
 # waits take over. (Every look that the sweep sends would otherwise begin a chain of its own.)
 MAX_REMINDERS = 5
+
+# How a link begins that holds the image itself: there is nothing to wait for.
+INLINE = "data:"
 
 EXPIRED = "The result's link had died before the image could be fetched."
 NOTHING_TOLD = "The provider says that the job is completed, but gives no result."
@@ -48,16 +52,25 @@ class _OutOfTimeError(Exception):
 
 @dataclass(slots=True)
 class _Harvest:
-    """What one message brought in."""
+    """What one message brought in. links: what the provider was asked for, by attempt."""
 
+    links: dict[int, tuple[str, ...]] = field(default_factory=dict)
     found: list[Output] = field(default_factory=list)
     reasons: dict[tuple[int, int], str] = field(default_factory=dict)  # (attempt, index) → why
     trouble: RetryableError | None = None
     is_cut_short: bool = False
 
 
-def keep_outputs(lane: DispatchLane, job: Job, adapter: ProviderAdapter | None) -> Advanced:
+def keep_outputs(
+    lane: DispatchLane,
+    job: Job,
+    adapter: ProviderAdapter | None,
+    links: Mapping[int, tuple[str, ...]] | None = None,
+) -> Advanced:
     """Keep every result that the job owes, of earlier attempts too.
+
+    Parameters
+        links: what the provider has just been asked for, by attempt.
 
     Returns kept, kept_part (the rest has its own message), not_kept (a result can never be
     kept: the job says why), postponed (transient trouble: due later), or nothing.
@@ -69,13 +82,15 @@ def keep_outputs(lane: DispatchLane, job: Job, adapter: ProviderAdapter | None) 
     """
     if not any(output.is_owed for output in job.outputs):
         return _ask_for_links(lane, job, adapter)
-    harvest = _gather(lane, job, adapter)
+    harvest = _Harvest(links=dict(links or {}))
+    _gather(lane, job, adapter, harvest)
     return _record(lane, job, harvest)
 
 
-def _gather(lane: DispatchLane, job: Job, adapter: ProviderAdapter | None) -> _Harvest:
+def _gather(
+    lane: DispatchLane, job: Job, adapter: ProviderAdapter | None, harvest: _Harvest
+) -> None:
     began_at = lane.tracker.now()
-    harvest = _Harvest()
     for output in job.outputs:
         if not output.is_owed:
             continue
@@ -83,7 +98,7 @@ def _gather(lane: DispatchLane, job: Job, adapter: ProviderAdapter | None) -> _H
             harvest.is_cut_short = True
             break
         try:
-            download = _fetch(lane, job, output, adapter, began_at)
+            download = _fetch(lane, job, output, adapter, harvest, began_at)
             harvest.found.append(_store(lane, job, output, download))
         except _OutOfTimeError as error:
             harvest.found.append(error.output)
@@ -102,7 +117,6 @@ def _gather(lane: DispatchLane, job: Job, adapter: ProviderAdapter | None) -> _H
                 )
             else:
                 harvest.trouble = error
-    return harvest
 
 
 def _fetch(
@@ -110,9 +124,10 @@ def _fetch(
     job: Job,
     output: Output,
     adapter: ProviderAdapter | None,
+    harvest: _Harvest,
     began_at: datetime,
 ) -> Download:
-    """Fetch a result; when its link is dead, ask the provider once for a fresh one."""
+    """Fetch a result; when its link is dead, or it has none, ask the provider once for one."""
     hosts = adapter.result_hosts if adapter else ()
     if output.url is not None:
         try:
@@ -120,10 +135,11 @@ def _fetch(
         except OutputExpiredError:
             pass
     _check_time(lane, began_at, output)
-    fresh = _fresh_link(lane, job, output, adapter)
+    fresh = _fresh_link(lane, job, output, adapter, harvest)
     if fresh is None:
         raise OutputExpiredError(EXPIRED)
-    _check_time(lane, began_at, replace(output, url=fresh))
+    if not fresh.startswith(INLINE):
+        _check_time(lane, began_at, replace(output, url=fresh))
     try:
         return lane.downloads.fetch(fresh, hosts)
     except OutputExpiredError:
@@ -136,17 +152,21 @@ def _check_time(lane: DispatchLane, began_at: datetime, output: Output) -> None:
 
 
 def _fresh_link(
-    lane: DispatchLane, job: Job, output: Output, adapter: ProviderAdapter | None
+    lane: DispatchLane,
+    job: Job,
+    output: Output,
+    adapter: ProviderAdapter | None,
+    harvest: _Harvest,
 ) -> str | None:
-    provider_job_id = job.attempts[output.attempt - 1].provider_job_id
-    if adapter is None or provider_job_id is None:
-        return None
-    request = adapter.poll_request(provider_job_id)
-    reply = lane.call(adapter, request, ceiling=adapter.poll_ceiling)
-    event = adapter.read_polled(reply, provider_job_id, Source.POLL)
-    if lane.tracker.belongs(event, job.ref) is False:
-        return None
-    links = event.output_urls
+    """Return a link that the provider gives now: one answer serves all outputs of an attempt."""
+    if output.attempt not in harvest.links:
+        asked = provider_job(job, job.attempts[output.attempt - 1])
+        if adapter is None or asked is None:
+            return None
+        event = lane.ask(adapter, asked)
+        is_foreign = lane.tracker.belongs(event, job.ref) is False
+        harvest.links[output.attempt] = () if is_foreign else event.output_urls
+    links = harvest.links[output.attempt]
     return links[output.index] if output.index < len(links) else None
 
 
@@ -200,6 +220,7 @@ def _record(lane: DispatchLane, seen: Job, harvest: _Harvest) -> Advanced:
     if harvest.is_cut_short:
         lane.remind(seen.ref, 0)
         return Advanced(advance=Advance.KEPT_PART)
+    learn_pace(lane, after)
     if harvest.reasons:
         return Advanced(advance=Advance.NOT_KEPT, reason=next(iter(harvest.reasons.values())))
     return Advanced(advance=Advance.KEPT)
@@ -247,17 +268,16 @@ def _say_what_is_lost(job: Job, reasons: Mapping[tuple[int, int], str]) -> Job:
 
 
 def _push_if_wanted(job: Job, now: datetime) -> Job:
-    """Queue the push once nothing of the current result is owed any more."""
-    outputs = job.current_outputs
+    """Queue the push once nothing of what is for the product is owed any more."""
+    outputs = job.chosen_outputs
     is_wanted = job.auto_push and job.product_id is not None and not job.push.undo
     is_settled = job.state is JobState.COMPLETED and not any(out.is_owed for out in outputs)
     if not is_wanted or not is_settled or job.push.status is not PushStatus.NONE:
         return job
     if lifecycle.can_push(job):
         return lifecycle.request_push(job, now)
-    return lifecycle.fail_push(
-        job, job.error_code or NO_OUTPUT, job.error_message or NOTHING_TOLD, now
-    )
+    why = lifecycle.NOT_CHOSEN if job.current_outputs else NOTHING_TOLD
+    return lifecycle.fail_push(job, job.error_code or NO_OUTPUT, job.error_message or why, now)
 
 
 def _note(before: Job, after: Job, harvest: _Harvest) -> Note | None:
@@ -275,13 +295,11 @@ def _note(before: Job, after: Job, harvest: _Harvest) -> Note | None:
 
 def _ask_for_links(lane: DispatchLane, job: Job, adapter: ProviderAdapter | None) -> Advanced:
     """Ask once for the links of a completed job that came without; without them it has none."""
-    provider_job_id = job.provider_job_id
-    if adapter is None or provider_job_id is None:
+    asked = provider_job(job, job.attempt)
+    if adapter is None or asked is None:
         return _no_output(lane, job)
-    request = adapter.poll_request(provider_job_id)
     try:
-        reply = lane.call(adapter, request, ceiling=adapter.poll_ceiling)
-        event = adapter.read_polled(reply, provider_job_id, Source.POLL)
+        event = lane.ask(adapter, asked)
     except SecretUnavailableError:
         raise
     except RetryableError as error:
@@ -293,7 +311,8 @@ def _ask_for_links(lane: DispatchLane, job: Job, adapter: ProviderAdapter | None
         apply_event(lane.tracker, job.ref, event, polled=True)
         fresh = lane.tracker.store.get(job.ref)
         if any(output.is_owed for output in fresh.outputs):
-            return keep_outputs(lane, fresh, adapter)
+            links = {job.attempt.number: event.output_urls}
+            return keep_outputs(lane, fresh, adapter, links)
         return Advanced(advance=Advance.NOTHING)
     if event.event in _NOT_YET and not is_overdue(job, lane.tracker.now()):
         # Its API is behind its own webhook.

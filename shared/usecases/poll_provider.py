@@ -14,7 +14,7 @@ from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.plan import Step
 from shared.domain.status import JobEvent, Outcome
-from shared.providers.base import ProviderAdapter
+from shared.providers.base import ProviderAdapter, provider_job
 from shared.usecases.apply_event import apply_event
 from shared.usecases.dispatch_lane import Advance, Advanced, DispatchLane
 from shared.usecases.look_up_job import CLOCKS_DIFFER_BY, LISTING_BUDGET
@@ -40,13 +40,11 @@ def poll_provider(lane: DispatchLane, job: Job, adapter: ProviderAdapter) -> Adv
     sweep asks again.
     Raises SecretUnavailableError, StoreUnavailableError.
     """
-    provider_job_id = job.provider_job_id
-    if provider_job_id is None:
+    asked = provider_job(job, job.attempt)
+    if asked is None:
         return Advanced(advance=Advance.NOTHING)
-    request = adapter.poll_request(provider_job_id)
     try:
-        reply = lane.call(adapter, request, ceiling=adapter.poll_ceiling)
-        event = adapter.read_polled(reply, provider_job_id, Source.POLL)
+        event = lane.ask(adapter, asked)
     except (ProviderBusyError, ProviderUnreachableError, ProviderUnknownOutcomeError) as error:
         return Advanced(advance=Advance.POSTPONED, reason=error.message)
     return _apply(lane, job, event)
@@ -116,5 +114,8 @@ def _apply(lane: DispatchLane, job: Job, event: ProviderEvent) -> Advanced:
     outcome = apply_event(lane.tracker, job.ref, event, polled=True)
     if outcome is Outcome.GONE:
         return Advanced(advance=Advance.GONE)
-    is_completed = outcome is Outcome.APPLIED and event.event is JobEvent.COMPLETED
+    # What somebody told us to ask about was not learnt by polling: only silence is.
+    is_completed = (
+        outcome is Outcome.APPLIED and event.event is JobEvent.COMPLETED and not job.poll_wanted
+    )
     return Advanced(advance=Advance.POLLED, completed=is_completed, reason=outcome)

@@ -568,6 +568,21 @@ class Limiter(Protocol):
         ...
 
 
+class Paces(Protocol):
+    """How long each provider's tools take, learnt from jobs that ended."""
+
+    def learn(self, provider: str, tool_id: str, duration_ms: int, now: datetime) -> None:
+        """Count one duration, from the create call to the end. Raises StoreUnavailableError."""
+        ...
+
+    def expected_ms(self, provider: str, tool_id: str, now: datetime) -> int | None:
+        """Return how long it took of late (the median); None while too little is known.
+
+        Raises StoreUnavailableError.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchRequest:
     """Look at this job, in the dispatch lane. The job itself says what to do.
@@ -668,6 +683,21 @@ class Secrets(Protocol):
 
     def refresh(self, audience: str, *, older_than_s: float) -> bool:
         """Read it anew if the copy is older than that; True if it was."""
+        ...
+
+
+class KeySets(Protocol):
+    """The public keys of providers that sign with a key of their own."""
+
+    def get(self, provider: str) -> tuple[str, ...]:
+        """Return the provider's keys: at most a day old, or the last good ones.
+
+        Raises SecretUnavailableError when they cannot be had, and never were.
+        """
+        ...
+
+    def refresh(self, provider: str, *, older_than_s: float) -> bool:
+        """Fetch them anew if the copy is older than that; True if it was."""
         ...
 
 

@@ -51,7 +51,8 @@ def _read(
 ) -> Shown[object]:
     adapter = tracker.adapters.get(provider)
     if adapter is None or adapter.fact_request(kind) is None:
-        known = ", ".join(sorted(tracker.adapters))
+        all_of_them = sorted(tracker.adapters.items())
+        known = ", ".join(name for name, each in all_of_them if each.fact_request(kind))
         raise InvalidRequestError(
             f"This provider cannot be asked for that; {known} can.",
             details=[{"field": "provider", "message": f"is not one of {known}"}],

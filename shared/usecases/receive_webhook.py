@@ -1,6 +1,7 @@
 """Receive a provider's webhook: verify it on its raw bytes, then bring it to its job."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from shared.domain.errors import (
     InvalidRequestError,
@@ -10,18 +11,21 @@ from shared.domain.errors import (
     UnauthorizedError,
 )
 from shared.domain.events import ParkedEvent, Source
-from shared.domain.references import Reference, read_reference
+from shared.domain.references import Reference, delivery_key, read_reference
 from shared.domain.status import JobEvent, Outcome
 from shared.providers.base import (
     Check,
     Delivery,
+    Keys,
+    KeySource,
     MalformedDeliveryError,
     ParsedDelivery,
-    ProviderAdapter,
+    Receiver,
+    UnrelatedDeliveryError,
     Verdict,
 )
 from shared.usecases.apply_event import apply_event, want_poll
-from shared.usecases.ports import Secrets
+from shared.usecases.ports import KeySets, Secrets
 from shared.usecases.tracker import Note, Tracker
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -33,10 +37,14 @@ _GONE_OR_REFUSED = "The signature is missing or wrong."
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a genuine delivery amounted to. event: what it said, if it was read."""
+    """What a genuine delivery amounted to.
+
+    event: what it said, if it was read. cancel_requested: a worker is to stop.
+    """
 
     outcome: Outcome
     event: JobEvent | None = None
+    cancel_requested: bool = False
 
 
 class SignatureError(UnauthorizedError):
@@ -47,15 +55,29 @@ class SignatureError(UnauthorizedError):
         self.check = check
 
 
-def receive_webhook(tracker: Tracker, secrets: Secrets, delivery: Delivery) -> Receipt:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seals:
+    """What deliveries are checked with.
+
+    accounts: our own account at a provider, where we were told it.
+    """
+
+    secrets: Secrets
+    key_sets: KeySets
+    accounts: Mapping[str, str] = field(default_factory=dict)
+
+
+def receive_webhook(tracker: Tracker, seals: Seals, delivery: Delivery) -> Receipt:
     """Verify a delivery and bring it to its job; park it when the job is not known (yet).
 
-    Returns what it amounted to; duplicates and late deliveries are normal.
+    Returns what it amounted to; duplicates and late deliveries are normal, and so is one about
+    nothing of ours (`noted`).
     Raises
         NotFoundError: no such provider. SignatureError: not genuine; nothing was parsed.
         TooLargeError, InvalidRequestError: genuine, but not readable; when our reference
             tells which job it is about, that job is polled instead.
-        SecretUnavailableError, StoreUnavailableError: our fault; the sender must try again.
+        SecretUnavailableError, StoreUnavailableError: our fault (or the provider's, whose public
+            keys cannot be had); the sender must try again.
     Guarantees
         Once it returns, the delivery's effect is in the table. One consistent read and one
         write when our reference came with it; a forged delivery costs no call at all.
@@ -63,18 +85,16 @@ def receive_webhook(tracker: Tracker, secrets: Secrets, delivery: Delivery) -> R
     adapter = tracker.adapters.get(delivery.provider)
     if adapter is None:
         raise NotFoundError("There is no such provider.")
-    verdict = _verify(adapter, secrets, delivery)
-    if not verdict.is_accepted:
-        raise SignatureError(verdict.check)
-    app_secrets = secrets.get("app", "APP_SECRET")
-    if not app_secrets:
-        raise SecretUnavailableError("APP_SECRET is not set.")
+    verdict = verify_delivery(adapter, seals, delivery)
+    app_secrets = _app_secrets(seals.secrets)
     reference = read_reference(delivery.provider, delivery.reference, app_secrets)
     if len(delivery.body) > MAX_BODY_BYTES:
         _poll_instead(tracker, reference, verdict, Outcome.TOO_LARGE)
         raise TooLargeError("The body is larger than 1 MiB.")
     try:
-        parsed = adapter.parse(delivery.body, delivery.received_at, verdict.proof)
+        parsed = adapter.parse(delivery.body, delivery.headers, delivery.received_at, verdict.proof)
+    except UnrelatedDeliveryError:
+        return Receipt(Outcome.NOTED)
     except MalformedDeliveryError as error:
         _poll_instead(tracker, reference, verdict, Outcome.UNKNOWN_STATUS)
         raise InvalidRequestError(str(error)) from None
@@ -84,24 +104,68 @@ def receive_webhook(tracker: Tracker, secrets: Secrets, delivery: Delivery) -> R
         # The callback address proves whose job it is as well as an echo in the body does.
         event = replace(parsed.event, reference=delivery.reference)
         parsed = replace(parsed, event=event)
+    if not verdict.is_accepted:
+        parsed = replace(parsed, in_window=False)
     outcome = _deliver(tracker, delivery, parsed, reference)
     return Receipt(outcome, parsed.event.event)
 
 
-def _verify(adapter: ProviderAdapter, secrets: Secrets, delivery: Delivery) -> Verdict:
-    name = f"{adapter.name.upper()}_WEBHOOK_SECRET"
-    values = secrets.get("signing", name)
-    verdict = _verdict(adapter, delivery, values)
-    if verdict.check is Check.WRONG and secrets.refresh("signing", older_than_s=SECRET_IS_FRESH_S):
-        values = secrets.get("signing", name)
-        verdict = _verdict(adapter, delivery, values)
-    if not values:
-        raise SecretUnavailableError(f"{name} is not set.")
+def verify_delivery(receiver: Receiver, seals: Seals, delivery: Delivery) -> Verdict:
+    """Check a delivery: accepted, or at least rightly signed (`out_of_window`).
+
+    Raises SignatureError: not genuine. SecretUnavailableError: it could not be checked, because
+    our secret, or the provider's public keys, are missing or unreadable.
+    Guarantees
+        Of what failed, the keys are read once more if our copy is older than 30 s.
+    """
+    keys = _keys(receiver, seals, delivery)
+    verdict = receiver.verify(delivery.body, delivery.headers, keys, delivery.received_at)
+    if verdict.check is Check.WRONG and _refresh(receiver, seals):
+        keys = _keys(receiver, seals, delivery)
+        verdict = receiver.verify(delivery.body, delivery.headers, keys, delivery.received_at)
+    is_unset = not keys.texts and receiver.key_source is KeySource.SECRET
+    if is_unset or verdict.check is Check.NO_KEY:
+        raise SecretUnavailableError(f"{_secret_name(receiver)} is not set, or is no key.")
+    if not verdict.is_genuine:
+        raise SignatureError(verdict.check)
     return verdict
 
 
-def _verdict(adapter: ProviderAdapter, delivery: Delivery, values: tuple[str, ...]) -> Verdict:
-    return adapter.verify(delivery.body, delivery.headers, values, delivery.received_at)
+def _secret_name(receiver: Receiver) -> str:
+    return f"{receiver.name.upper()}_WEBHOOK_SECRET"
+
+
+def _keys(receiver: Receiver, seals: Seals, delivery: Delivery) -> Keys:
+    texts: Sequence[str]
+    match receiver.key_source:
+        case KeySource.SECRET:
+            texts = seals.secrets.get("signing", _secret_name(receiver))
+        case KeySource.KEY_SET:
+            texts = seals.key_sets.get(receiver.name)
+        case KeySource.CALLBACK:
+            app_secrets = _app_secrets(seals.secrets)
+            reference = read_reference(receiver.name, delivery.reference, app_secrets)
+            # Nobody but us and the provider knows the reference of an attempt.
+            texts = [
+                delivery_key(receiver.name, reference, secret)
+                for secret in app_secrets
+                if reference is not None
+            ]
+    return Keys(texts=texts, account=seals.accounts.get(receiver.name))
+
+
+def _refresh(receiver: Receiver, seals: Seals) -> bool:
+    if receiver.key_source is KeySource.KEY_SET:
+        return seals.key_sets.refresh(receiver.name, older_than_s=SECRET_IS_FRESH_S)
+    audience = "signing" if receiver.key_source is KeySource.SECRET else "app"
+    return seals.secrets.refresh(audience, older_than_s=SECRET_IS_FRESH_S)
+
+
+def _app_secrets(secrets: Secrets) -> tuple[str, ...]:
+    found = secrets.get("app", "APP_SECRET")
+    if not found:
+        raise SecretUnavailableError("APP_SECRET is not set.")
+    return found
 
 
 def _deliver(

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from shared.domain import reports
 from shared.domain.errors import ForbiddenError, NotFoundError, RejectedError, TooLargeError
-from shared.domain.events import Source
+from shared.domain.events import Proof, Source
 from shared.domain.ids import JobRef
 from shared.domain.job import ASSIGNED, Job
 from shared.domain.reports import Edit, Report
@@ -46,10 +46,37 @@ def report_progress(
     TooLargeError when the merged metadata are over 64 KB; StoreUnavailableError (table or
     bucket).
     """
+    return take_report(tracker, files, caller, ref, report, edit=edit).job
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """The job afterwards, and what the report amounted to."""
+
+    job: Job
+    outcome: Outcome
+
+
+def take_report(
+    tracker: Tracker,
+    files: Files,
+    caller: Caller,
+    ref: JobRef,
+    report: Report | None,
+    *,
+    edit: Edit | None = None,
+    proof: Proof | None = None,
+) -> Reported:
+    """Do what `report_progress` does, and tell what it amounted to.
+
+    Parameters
+        proof: what is proven of a report that came as a webhook, for the timeline.
+    """
     if edit is not None and caller.is_agent:
         raise ForbiddenError("An agent reports; what a job is about is its owner's to say.")
 
-    telling = _Telling(tracker, files, caller, ref, report, edit, tracker.new_id(tracker.now()))
+    entry_id = tracker.new_id(tracker.now())
+    telling = _Telling(tracker, files, caller, ref, report, edit, proof, entry_id)
     try:
         if report is not None and (report.metadata or report.result is not None):
             saved = change_documents(tracker, files, ref, telling.decide)
@@ -59,7 +86,7 @@ def report_progress(
         take_back(files, telling.remarked)
         raise
     telling.tidy()
-    return saved
+    return Reported(saved, telling.outcome)
 
 
 @dataclass(slots=True)
@@ -67,7 +94,7 @@ class _Telling:
     """One report (or edit) as it is being tried.
 
     entry_id: of the entry with the report's remark: the same at every try, with the same file.
-    remarked: that entry, once the report was taken.
+    remarked: that entry, once the report was taken. outcome: what it amounted to.
     """
 
     tracker: Tracker
@@ -76,8 +103,10 @@ class _Telling:
     ref: JobRef
     report: Report | None
     edit: Edit | None
+    proof: Proof | None
     entry_id: str
     remarked: Note | None = None
+    outcome: Outcome = Outcome.APPLIED
 
     def decide(self, job: Job, now: datetime) -> tuple[Job, Note | None]:
         """Apply the edit, then the report."""
@@ -91,11 +120,13 @@ class _Telling:
         if self.report is None:
             return after, note
         decision = reports.apply_report(after, self.report, now)
+        self.outcome = decision.outcome
         if decision.job.metadata is not job.metadata:
             _check_size(decision.job)
         told = _reported(self.caller, self.report, decision.job, decision.outcome)
-        if note is not None and told is not None:
-            told = replace(told, message=f"{note.message} {told.message}")
+        if told is not None:
+            message = f"{note.message} {told.message}" if note is not None else told.message
+            told = replace(told, message=message, proof=self.proof)
         return decision.job, self._with_remark(told or note, decision.outcome)
 
     def _with_remark(self, note: Note | None, outcome: Outcome) -> Note | None:

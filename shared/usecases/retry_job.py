@@ -35,7 +35,7 @@ def retry_job(
         if idempotency is not None and idempotency.mark in job.bulk_marks:
             return job, None
         after = set_aside(tracker, lifecycle.retry(job, now), budget)
-        if not job.is_worker_job and (job.tool_id is None or job.input_image_url is None):
+        if _lacks_input(tracker, job):
             raise ConflictError(
                 "This job was made elsewhere, without its tool or its input image here: "
                 "it cannot be sent again."
@@ -54,3 +54,12 @@ def retry_job(
     retried = tracker.change(ref, decide, ceiling=budget)
     promise_credits(tracker, retried)
     return retried
+
+
+def _lacks_input(tracker: Tracker, job: Job) -> bool:
+    """Whether a job cannot be sent to its provider: it was made elsewhere, and lacks its half."""
+    if job.is_worker_job:
+        return False
+    adapter = tracker.adapters.get(job.provider)
+    needs_image = adapter is None or adapter.needs_image
+    return job.tool_id is None or (needs_image and job.input_image_url is None)

@@ -19,7 +19,14 @@ from shared.domain.errors import (
 from shared.domain.events import Source
 from shared.domain.ids import JobRef
 from shared.domain.job import DISPATCH_UNKNOWN, TIMED_OUT, Job
-from shared.domain.plan import DISPATCH_STEPS, SWEEP_STEPS, Step, next_look, owed_results
+from shared.domain.plan import (
+    DISPATCH_STEPS,
+    SWEEP_STEPS,
+    Step,
+    next_look,
+    owed_results,
+    owed_stops,
+)
 from shared.domain.status import JobStatus, Outcome
 from shared.usecases.keep_outputs import give_up_outputs, is_overdue
 from shared.usecases.ports import (
@@ -192,7 +199,7 @@ class _Sweep:
 
     def _send(self, claimed: Sequence[tuple[Step, Job]]) -> None:
         outbox = self._tracker.outbox
-        dispatches = _dispatches(claimed)
+        dispatches = _dispatches(claimed, self._tracker)
         pushes = [
             PushRequest(ref=job.ref, number=job.push.number)
             for step, job in claimed
@@ -216,7 +223,7 @@ class _Sweep:
             self._report.unsent += len(bulk)
 
 
-def _dispatches(claimed: Sequence[tuple[Step, Job]]) -> list[DispatchMessage]:
+def _dispatches(claimed: Sequence[tuple[Step, Job]], tracker: Tracker) -> list[DispatchMessage]:
     """Write the messages: polls of one provider together, where one listing answers many."""
     polls: dict[str, list[Job]] = {}
     messages: list[DispatchMessage] = []
@@ -227,7 +234,9 @@ def _dispatches(claimed: Sequence[tuple[Step, Job]]) -> list[DispatchMessage]:
             # Whatever the push waits for, links die.
             messages.append(DispatchRequest(ref=job.ref))
     for provider, jobs in polls.items():
-        if len(jobs) < MANY:
+        # Only of jobs at a provider that can list them, one call answers for many.
+        can_list = tracker.patience(jobs[0]).list_gap_s is not None
+        if len(jobs) < MANY or not can_list:
             messages += [DispatchRequest(ref=job.ref) for job in jobs]
             continue
         for chunk in batched(jobs, POLLED_TOGETHER, strict=False):
@@ -244,7 +253,7 @@ def _has_come(job: Job, now: datetime) -> bool:
 
 def _has_no_deadline(job: Job, step: Step) -> bool:
     is_ended_poll = step is Step.POLL and not job.status.is_active
-    return is_ended_poll or step in (Step.KEEP, Step.PUSH, Step.BULK)
+    return is_ended_poll or step in (Step.KEEP, Step.PUSH, Step.BULK, Step.STOP)
 
 
 def _is_hopeless(job: Job, step: Step, now: datetime) -> bool:
@@ -252,7 +261,7 @@ def _is_hopeless(job: Job, step: Step, now: datetime) -> bool:
         return job.due_tries >= MAX_PUSH_LOOKS
     if step is Step.BULK:
         return job.due_tries >= MAX_BULK_LOOKS and not is_standing(job)
-    if step is Step.POLL:
+    if step in (Step.POLL, Step.STOP):
         return job.due_tries >= MAX_ENDED_POLLS
     return job.due_tries >= MAX_KEEP_LOOKS and is_overdue(job, now)
 
@@ -272,6 +281,12 @@ def _give_up(job: Job, step: Step, now: datetime) -> tuple[Job, Note]:
     if step is Step.POLL:
         sentence = "The provider could not be asked about this job for hours; it stays as it is."
         after = replace(job, poll_wanted=False, due_tries=0)
+        return after, Note(source=Source.SWEEP, outcome=Outcome.NOTED, message=sentence)
+    if step is Step.STOP:
+        sentence = "The provider could not be asked to stop for hours: it may charge for this job."
+        after = replace(job, due_tries=0)
+        for attempt in owed_stops(job):
+            after = after.with_attempt(replace(attempt, stop_wanted=False))
         return after, Note(source=Source.SWEEP, outcome=Outcome.NOTED, message=sentence)
     sentence = "The result could not be fetched for a day, and is given up."
     after = give_up_outputs(job, now)

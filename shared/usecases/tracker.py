@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 # A job that changes under our hands this often in a row is better tried again later.
 CONFLICT_TRIES = 8
 
-_SENT_AT_ONCE = frozenset({Step.CREATE, Step.KEEP, Step.POLL})
+_SENT_AT_ONCE = frozenset({Step.CREATE, Step.KEEP, Step.POLL, Step.STOP})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "shared.usecases.ports",
         "shared.usecases.notice_ports",
         "shared.gateways",
-        *("botocore", "boto3", "httpx", "httpcore", "imagesize", "nacl"),
+        *("botocore", "boto3", "httpx", "httpcore", "imagesize", "nacl", "urllib3"),
         *("mypy_boto3_dynamodb", "mypy_boto3_s3", "mypy_boto3_secretsmanager", "mypy_boto3_sqs"),
     ),
 }

@@ -1,5 +1,6 @@
 """Result links that a test makes work or fail."""
 
+import base64
 from collections.abc import Callable, Iterable
 
 from shared.domain.errors import JobTrackerError, OutputExpiredError
@@ -12,7 +13,7 @@ class FakeDownloads:
     """Implements Downloads.
 
     at: url → the bytes found there, or the error. fetched: (url, hosts), in order. during:
-    called at each fetch. Any url that `at` does not name is dead.
+    called at each fetch. Any url that `at` does not name is dead, unless it holds the image.
     """
 
     def __init__(self) -> None:
@@ -30,6 +31,8 @@ class FakeDownloads:
         self.fetched.append((url, tuple(hosts)))
         if self.during is not None:
             self.during()
+        if url.startswith("data:"):
+            self.at.setdefault(url, base64.b64decode(url.partition(",")[2]))
         found = self.at.get(url, OutputExpiredError("The result's link is dead (404)."))
         if isinstance(found, JobTrackerError):
             raise found

@@ -227,7 +227,7 @@ def test_blanks_around_a_text_do_not_count(world: World) -> None:
     [
         ({"toolId": "x"}, "inputImageUrl"),
         ({"provider": "pikcel", "inputImageUrl": "https://a.example/x"}, "toolId"),
-        (NEW | {"provider": "replicate"}, "provider"),
+        (NEW | {"provider": "acme"}, "provider"),
         (NEW | {"inputImageUrl": "http://shop.example/m.jpg"}, "inputImageUrl"),
         (NEW | {"inputImageUrl": "https://user:pass@shop.example/m.jpg"}, "inputImageUrl"),
         (NEW | {"inputImageUrl": "https://[::1/m.jpg"}, "inputImageUrl"),

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from shared.domain.job import Priority
+from shared.providers.base import Callback
 from shared.providers.pikcel import PikcelAdapter
 from shared.usecases.run_bulk import run_bulk
 from tests.api_world import World, world
@@ -150,7 +151,8 @@ def test_a_template_of_the_providers_goes_to_the_provider_and_ours_does_not(worl
         job = world.post("/api/jobs", body | {"templateId": template_id}).job
         stored = world.job(job["id"])
         assert stored.template_id == template_id
-        request = PikcelAdapter().create_request(stored, "https://x", "ref")
+        callback = Callback(url="https://x", reference="ref", secret="s")
+        request = PikcelAdapter().create_request(stored, callback)
         sent.append((request.body or {}).get("template_id"))
     assert sent == [None, "tpl_ghost", "5f0e2a52-7d2c-4b41-9d4d-0f3a2d4c1b11"]
 

@@ -108,6 +108,26 @@ def test_a_job_with_several_images_gets_them_all(world: PushWorld) -> None:
     assert [media["alt"] for media in world.shown(product)] == ["Blue mug – Cut-out"] * 3
 
 
+@pytest.mark.parametrize(("chosen", "pushed"), [((0,), [0]), ((2, 0), [0, 2]), ((), [0, 1, 2])])
+def test_of_several_images_those_are_pushed_that_were_chosen(
+    world: PushWorld, chosen: tuple[int, ...], pushed: list[int]
+) -> None:
+    product = world.product()
+    job = world.job(product, images=3, push_outputs=chosen)
+
+    assert world.outcome(job) is PushOutcome.PUSHED
+
+    outputs = world.now(job).current_outputs
+    assert world.now(job).push.status is PushStatus.PUSHED
+    assert [out.index for out in outputs if out.push_status is PushStatus.PUSHED] == pushed
+    assert all(out.media_id is None for out in outputs if out.index not in pushed)
+    names = sorted(media["filename"] for media in world.shown(product))
+    assert names == [f"{job.job_id}-1-{index}.png" for index in pushed]
+    world.undo(job)
+    world.push(job)
+    assert world.shown(product) == []
+
+
 def test_each_image_is_the_one_its_job_made(world: PushWorld) -> None:
     product = world.product()
     jobs = [world.job(product), world.job(product, images=2)]

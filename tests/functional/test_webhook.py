@@ -32,10 +32,13 @@ from shared.providers.base import Check
 from shared.providers.pikcel import PikcelAdapter
 from shared.usecases.apply_event import adopt_parked, apply_event
 from shared.usecases.ports import DispatchRequest
-from shared.usecases.receive_webhook import SignatureError
+from shared.usecases.receive_webhook import Seals, SignatureError
 from shared.usecases.tracker import Tracker
 from tests.builders import OTHER_SHOP, SHOP, a_dispatched_job, a_job, an_event, later
 from tests.fakes.clock import FakeClock
+from tests.fakes.desk import FakeDesk
+from tests.fakes.files import FakeFiles
+from tests.fakes.key_sets import FakeKeySets
 from tests.fakes.outbox import FakeOutbox
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.secrets import FakeSecrets
@@ -53,6 +56,7 @@ class World:
         self.store = InMemoryJobStore(self.clock)
         self.outbox = FakeOutbox()
         self.secrets = FakeSecrets()
+        self.files = FakeFiles()
         self.tracker = Tracker(
             store=self.store,
             outbox=self.outbox,
@@ -80,7 +84,9 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
-    app = wiring.WebhookApp(tracker=world.tracker, secrets=world.secrets, clock=world.clock)
+    seals = Seals(secrets=world.secrets, key_sets=FakeKeySets())
+    desk = FakeDesk(world.files)
+    app = wiring.WebhookApp(tracker=world.tracker, seals=seals, desk=desk, clock=world.clock)
     monkeypatch.setattr(wiring, "webhook_app", lambda: app)
     return world
 

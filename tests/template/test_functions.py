@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from shared import settings
+from shared.providers.base import KeySource
+from shared.providers.registry import ADAPTERS
 from tests.template.stack import (
     CONSUMERS,
     FUNCTIONS,
@@ -20,6 +22,12 @@ from tests.template.stack import (
     template,
 )
 
+ABOUT_PROVIDERS = {
+    f"{name}_{field.name}".upper()
+    for name in ADAPTERS
+    for field in fields(settings.ProviderSettings)
+}
+WITH_PARAMETERS = ("bfl", "fal", "openai", "pikcel", "replicate", "runpod")
 POWERTOOLS = {"LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
 
 
@@ -50,7 +58,43 @@ def test_a_function_runs_on_the_python_and_processor_of_the_layer(name: str) -> 
 def test_the_variables_of_a_function_are_the_fields_of_its_settings(name: str) -> None:
     model = getattr(settings, f"{name.capitalize()}Settings")
     wanted = {field.name.upper() for field in fields(model)}
-    assert set(function(name)["Environment"]["Variables"]) - POWERTOOLS == wanted
+    found = set(function(name)["Environment"]["Variables"])
+    assert found - POWERTOOLS - ABOUT_PROVIDERS == wanted
+
+
+def test_what_is_set_about_a_provider_goes_to_the_function_that_needs_it() -> None:
+    """A provider need not have parameters; one that has, has all that are of use to it."""
+    wanted = {
+        "dispatch": {f"{name.upper()}_API_URL" for name in WITH_PARAMETERS},
+        "webhook": {
+            f"{name.upper()}_{setting}"
+            for name in WITH_PARAMETERS
+            if ADAPTERS[name].key_source is KeySource.KEY_SET
+            for setting in ("JWKS_URL", "USER_ID")
+        },
+    }
+    for name in FUNCTIONS:
+        found = set(function(name)["Environment"]["Variables"]) & ABOUT_PROVIDERS
+        assert found == wanted.get(name, set())
+
+
+def test_an_address_of_a_provider_is_by_default_what_its_adapter_says() -> None:
+    parameters = template()["Parameters"]
+    for name in WITH_PARAMETERS:
+        adapter = ADAPTERS[name]
+        assert parameters[f"{name.capitalize()}ApiUrl"]["Default"] == adapter.access.url
+        key_set = parameters.get(f"{name.capitalize()}JwksUrl", {"Default": None})
+        assert key_set["Default"] == adapter.key_set_url
+
+
+def test_the_template_knows_providers_of_the_registry_only() -> None:
+    named = {
+        found.group(1).lower()
+        for parameter in template()["Parameters"]
+        if (found := re.fullmatch(r"([A-Z][a-z]+)(ApiUrl|JwksUrl|UserId)", parameter))
+    }
+    assert named == set(WITH_PARAMETERS)
+    assert set(WITH_PARAMETERS) <= set(ADAPTERS)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

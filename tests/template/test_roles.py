@@ -13,6 +13,7 @@ ANY_INDEX = {"Fn::Sub": "${Table.Arn}/index/*"}
 PUSH_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_push"}
 BATCH_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_batch"}
 STATUS_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_status"}
+DAY_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_day"}
 DUE_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_due"}
 FAILURES = {"Fn::GetAtt": ["NotifyDeadLetterQueue", "Arn"]}
 BULK = {"Fn::GetAtt": ["BulkQueue", "Arn"]}
@@ -57,7 +58,10 @@ WRITE = ("ConditionCheckItem", "GetItem", "PutItem", "UpdateItem")
 ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
     "webhook": [
         (items("DeleteItem", "Query", *WRITE), [TABLE]),
+        ({"dynamodb:Query"}, [DAY_INDEX]),
         ({"sqs:SendMessage"}, [DISPATCH, BULK]),
+        ({"s3:DeleteObject", "s3:GetObject", "s3:PutObject"}, [OBJECTS]),
+        ({"s3:ListBucket"}, [BUCKET]),  # else S3 answers 403 for a missing file
         ({"secretsmanager:GetSecretValue"}, [secret("Signing"), secret("App")]),
     ],
     "dispatch": [

@@ -19,9 +19,19 @@ BY_TABLES_SORT_KEY = (
 SECRETS = {
     "SigningSecret": {
         "PIKCEL_WEBHOOK_SECRET": "${PikcelWebhookSecret}",
+        "REPLICATE_WEBHOOK_SECRET": "${ReplicateWebhookSecret}",
+        "OPENAI_WEBHOOK_SECRET": "${OpenaiWebhookSecret}",
+        "WORKER_WEBHOOK_SECRET": "${WorkerWebhookSecret}",
         "SHOPIFY_API_SECRET": "${ShopifyApiSecret}",
     },
-    "ProvidersSecret": {"PIKCEL_API_KEY": "${PikcelApiKey}"},
+    "ProvidersSecret": {
+        "PIKCEL_API_KEY": "${PikcelApiKey}",
+        "REPLICATE_API_KEY": "${ReplicateApiKey}",
+        "FAL_API_KEY": "${FalApiKey}",
+        "RUNPOD_API_KEY": "${RunpodApiKey}",
+        "BFL_API_KEY": "${BflApiKey}",
+        "OPENAI_API_KEY": "${OpenaiApiKey}",
+    },
     "ShopifySecret": {
         "SHOPIFY_API_KEY": "${ShopifyApiKey}",
         "SHOPIFY_API_SECRET": "${ShopifyApiSecret}",
@@ -29,6 +39,7 @@ SECRETS = {
     },
     "AdminSecret": {"ADMIN_API_KEYS": "${AdminApiKeys}"},
 }
+MORE = {"SigningSecret": "MoreWebhookSecrets", "ProvidersSecret": "MoreApiKeys"}
 
 
 @pytest.mark.parametrize("logical_id", ["Table", "OutputBucket", "OutputBucketPolicy", "AppSecret"])
@@ -115,7 +126,31 @@ def test_there_is_one_secret_per_audience() -> None:
 
 @pytest.mark.parametrize("logical_id", SECRETS)
 def test_a_secret_is_a_flat_object_of_its_variables(logical_id: str) -> None:
-    assert json.loads(properties(logical_id)["SecretString"]["Fn::Sub"]) == SECRETS[logical_id]
+    text = properties(logical_id)["SecretString"]["Fn::Sub"]
+    assert json.loads(_with_more(text)) == SECRETS[logical_id]
+
+
+@pytest.mark.parametrize(("logical_id", "parameter"), MORE.items())
+def test_a_provider_without_parameters_of_its_own_has_room_for_its_secrets(
+    logical_id: str, parameter: str
+) -> None:
+    more = ',"FREEPIK_API_KEY":"one,two","FREEPIK_OTHER":"whsec_a+/="'
+    pattern = template()["Parameters"][parameter]["AllowedPattern"]
+    assert re.fullmatch(pattern, more)
+    assert not re.fullmatch(pattern, ',"A":"breaks","json')
+    assert not re.fullmatch(pattern, ',"A":"breaks\\","json":""')
+    assert template()["Parameters"][parameter]["NoEcho"] is True
+    text = properties(logical_id)["SecretString"]["Fn::Sub"]
+    assert json.loads(_with_more(text, more)) == SECRETS[logical_id] | {
+        "FREEPIK_API_KEY": "one,two",
+        "FREEPIK_OTHER": "whsec_a+/=",
+    }
+
+
+def _with_more(text: str, more: str = "") -> str:
+    for parameter in MORE.values():
+        text = text.replace(f"${{{parameter}}}", more)
+    return text
 
 
 def test_the_apps_own_secret_is_generated_without_the_separator() -> None:

@@ -31,6 +31,7 @@ import shared.gateways.dynamo_erasures
 import shared.gateways.dynamo_facts
 import shared.gateways.dynamo_keys
 import shared.gateways.dynamo_limiter
+import shared.gateways.dynamo_paces
 import shared.gateways.dynamo_receipts
 import shared.gateways.dynamo_works
 import shared.gateways.provider_http
@@ -55,6 +56,7 @@ from shared.gateways.dynamo_jobs import DynamoJobStore
 from shared.gateways.memory import (
     InMemoryJobStore,
     InMemoryLimiter,
+    InMemoryPaces,
     InMemoryShopStore,
     InMemoryWorkStore,
 )
@@ -360,6 +362,7 @@ class World:
                 InMemoryEndpointStore(self.our_clock),
             ),
             (gateways.dynamo_limiter, "DynamoLimiter", InMemoryLimiter()),
+            (gateways.dynamo_paces, "DynamoPaces", InMemoryPaces()),
             (gateways.dynamo_facts, "DynamoFactStore", InMemoryFactStore()),
             (gateways.dynamo_works, "DynamoWorkStore", works),
             (gateways.dynamo_erasures, "DynamoErasures", erasures),

@@ -11,19 +11,19 @@ from shared.bodies.requests import ShopQuery
 from shared.bodies.work import (
     LogBody,
     PatchBody,
-    ReportFields,
     SyncCreateBody,
     SyncExportQuery,
     SyncLogQuery,
     SyncQuery,
     SyncReportBody,
+    report_of,
 )
 from shared.domain.errors import InvalidRequestError, TooLargeError
 from shared.domain.events import Remark
 from shared.domain.filters import JobFilter
 from shared.domain.ids import JobRef
-from shared.domain.job import WORKER, Counts, Job, Priority
-from shared.domain.reports import Edit, Report
+from shared.domain.job import WORKER, Job, Priority
+from shared.domain.reports import Edit
 from shared.domain.status import read_status
 from shared.representation import log_json
 from shared.sync_representation import LEVELS, export_row, log_line, sync_job
@@ -33,7 +33,6 @@ from shared.usecases.issue_keys import active_agent
 from shared.usecases.read_work import find_work, read_latest, read_work_page
 from shared.usecases.report_progress import report_progress
 
-_COUNTS = ("total", "processed", "successful", "failed", "created", "updated", "skipped")
 _EDITABLE = (
     *("name", "description", "acceptance_criteria", "priority", "scheduled_at", "agent_id"),
 )
@@ -46,7 +45,7 @@ def patch(call: Call, job_id: str, query: ShopQuery, body: PatchBody) -> Answer:
     is_report = not said or bool(said - set(_EDITABLE))
     if body.agent_id is not None and not call.caller.is_agent:
         active_agent(call.app.keys, call.caller.require_shop(), body.agent_id)
-    report = _report(body) if is_report else None
+    report = report_of(body) if is_report else None
     if report is not None and body.log is not None:
         report = replace(report, remark=_remark(body.log))
     app, ref = call.app, _ref(call, job_id)
@@ -118,7 +117,7 @@ def sync_create(call: Call, query: ShopQuery, body: SyncCreateBody) -> Answer:
 def sync_report(call: Call, query: ShopQuery, body: SyncReportBody) -> Answer:
     """Take a worker's report."""
     app, ref = call.app, _ref(call, body.job_id)
-    job = report_progress(app.tracker, app.files, call.caller, ref, _report(body))
+    job = report_progress(app.tracker, app.files, call.caller, ref, report_of(body))
     return _data(_sync_job(call, job))
 
 
@@ -177,20 +176,6 @@ def _checked(body: dict[str, Any]) -> Answer:
 def _ref(call: Call, job_id: str) -> JobRef:
     """Name a job; whether an agent may see it is found out by the one read of a report."""
     return JobRef(call.caller.require_shop(), job_id_in(job_id))
-
-
-def _report(body: ReportFields) -> Report:
-    return Report(
-        status=read_status(body.status) if body.status is not None else None,
-        native=body.status,
-        attempt=body.attempt,
-        counts=Counts(**{name: getattr(body, name) for name in _COUNTS}),
-        progress=body.progress,
-        message=body.message,
-        metadata=body.metadata or {},
-        result=body.result,
-        error=body.error or None,
-    )
 
 
 def _remark(body: LogBody) -> Remark:

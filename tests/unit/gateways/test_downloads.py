@@ -1,5 +1,6 @@
 """Fetching results: what may be fetched, and every way we know to be led astray."""
 
+import base64
 import gzip
 import ssl
 import struct
@@ -535,3 +536,32 @@ def test_on_aws_a_named_host_may_be_neither() -> None:
     for url in ("http://127.0.0.1:8790/1.png", "https://127.0.0.1:8790/1.png"):
         refuse(network, url, extra_hosts=("127.0.0.1:8790",))
     assert network.connected == []
+
+
+def test_a_link_that_holds_the_image_is_read_without_any_network() -> None:
+    network = Network()
+    image = base64.b64encode(png()).decode()
+    download = network.downloads().fetch(f"data:image/png;base64,{image}", HOSTS)
+    assert (download.body, download.content_type) == (png(), "image/png")
+    assert (download.width, download.height) == (3, 2)
+    assert network.connected == []
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "data:",
+        "data:,",
+        "data:image/png;base64,",
+        "data:image/png;base64,%%%",
+        "data:image/png;base64,Zm9v\n",
+        "data:image/png;base64," + "\u0661" * 4,
+        "data:image/png,plain",
+        "data:image/png;base64," + base64.b64encode(b"<svg onload=x>").decode(),
+        "data:image/png;base64," + "A" * (MAX_BYTES * 4 // 3 + 8),
+    ],
+    ids=lambda link: link[:40],
+)
+def test_a_link_that_holds_anything_else_is_refused(link: str) -> None:
+    with pytest.raises(OutputRefusedError):
+        Network().downloads().fetch(link, HOSTS)

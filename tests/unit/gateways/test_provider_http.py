@@ -11,17 +11,22 @@ from shared.domain.errors import (
     SecretUnavailableError,
 )
 from shared.gateways.provider_http import (
-    MAX_REPLY_BYTES,
     TIMEOUT_S,
     HttpProviderApi,
     base_address,
     provider_client,
 )
-from shared.providers.base import Reply, Request
+from shared.providers.base import Access, Reply, Request
 from tests.fakes.clock import FakeClock
 from tests.fakes.secrets import FakeSecrets
 
 BASE = "https://app.pikcel.ai"
+ACCESS = Access(
+    url=BASE,
+    prefix="/api",
+    headers={"X-Client-Name": "job-tracker", "X-Client-Version": "0.1.0"},
+    hosts=(".pikcel.ai",),
+)
 GET = Request(method="GET", path="/api/jobs", query={"limit": "100"})
 POST = Request(method="POST", path="/api/jobs/dispatch", body={"tool_id": "x"})
 
@@ -31,18 +36,20 @@ type Handle = Callable[[httpx.Request], httpx.Response]
 class Wire:
     """One provider behind httpx. seen: the requests that arrived."""
 
-    def __init__(self, handle: Handle | None = None, base: str = BASE) -> None:
+    def __init__(
+        self, handle: Handle | None = None, base: str | None = None, access: Access = ACCESS
+    ) -> None:
         self.seen: list[httpx.Request] = []
         self.secrets = FakeSecrets()
         self.time_s = 0.0
         self._handle = handle or (lambda request: httpx.Response(200, text="{}"))
         self.api = HttpProviderApi(
             provider_client(httpx.MockTransport(self._answer)),
+            access,
             base,
             secrets=self.secrets,
             key_name="PIKCEL_API_KEY",
             clock=FakeClock(),
-            headers={"X-Client-Name": "job-tracker", "X-Client-Version": "0.1.0"},
             monotonic=lambda: self.time_s,
         )
 
@@ -122,7 +129,9 @@ def test_every_form_of_the_base_gives_the_same_address(setting: str) -> None:
 
 
 def test_a_base_may_have_a_path_of_its_own() -> None:
-    assert base_address("https://proxy.example/pikcel/api/") == "https://proxy.example/pikcel"
+    assert (
+        base_address("https://proxy.example/pikcel/api/", "/api") == "https://proxy.example/pikcel"
+    )
 
 
 @pytest.mark.parametrize("status", [200, 201, 302, 400, 401, 402, 404, 429, 500, 503])
@@ -193,8 +202,8 @@ def test_an_answer_that_never_ends_is_given_up() -> None:
 
 
 def test_the_largest_answer_is_read() -> None:
-    wire = Wire(answering(200, "x" * MAX_REPLY_BYTES))
-    assert len(wire.api.call(GET).body) == MAX_REPLY_BYTES
+    wire = Wire(answering(200, "x" * ACCESS.max_reply_bytes))
+    assert len(wire.api.call(GET).body) == ACCESS.max_reply_bytes
 
 
 def test_an_answer_that_drips_is_given_up_at_the_time_out() -> None:
@@ -217,3 +226,63 @@ def test_the_environment_takes_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not client.follow_redirects
     assert client.timeout.read == TIMEOUT_S
     client.close()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://eu.pikcel.ai/api/jobs/1?x=2",
+        "https://app.pikcel.ai/api/jobs/1",
+        "https://app.pikcel.ai:443/other",
+    ],
+)
+def test_an_address_of_the_providers_own_is_used_as_it_is(address: str) -> None:
+    wire = Wire()
+    wire.api.call(Request(method="GET", path="/api/jobs/1", url=address))
+    assert str(wire.seen[0].url) == address.replace(":443", "")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://evil.example/api/jobs/1",
+        "https://pikcel.ai.evil.example/",
+        "https://evilpikcel.ai/",
+        "http://eu.pikcel.ai/api/jobs/1",
+        "https://eu.pikcel.ai:8443/",
+        "https://user:word@eu.pikcel.ai/",
+        "https://eu.pikcel.ai@evil.example/",
+        "https://169.254.169.254/latest/meta-data",
+        "http://127.0.0.1:80/",
+        "file:///etc/passwd",
+        "//evil.example/",
+        "/api/other",
+        "",
+        "https://",
+        "https://[::1",
+        "https://eu.pikcel.ai\\@evil.example/",
+        "\ud800",
+    ],
+)
+def test_our_key_goes_nowhere_else_whatever_an_answer_says(address: str) -> None:
+    wire = Wire()
+    wire.api.call(Request(method="GET", path="/api/jobs/1", url=address))
+    assert str(wire.seen[0].url) == f"{BASE}/api/jobs/1"
+
+
+def test_a_simulator_may_name_its_own_address_without_tls() -> None:
+    wire = Wire(base="http://127.0.0.1:9000")
+    wire.api.call(Request(method="GET", path="/a", url="http://127.0.0.1:9000/b?id=1"))
+    wire.api.call(Request(method="GET", path="/a", url="http://127.0.0.1:9001/b"))
+    assert [str(request.url) for request in wire.seen] == [
+        "http://127.0.0.1:9000/b?id=1",
+        "http://127.0.0.1:9000/a",
+    ]
+
+
+def test_the_key_goes_where_the_provider_wants_it() -> None:
+    access = Access(url="https://api.example", header="x-key", scheme="")
+    wire = Wire(access=access)
+    wire.api.call(GET)
+    assert wire.seen[0].headers["x-key"] == "sk_test_1"
+    assert "authorization" not in wire.seen[0].headers

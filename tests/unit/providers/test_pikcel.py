@@ -18,10 +18,17 @@ from shared.domain.errors import (
     ProviderUnknownOutcomeError,
     ProviderUnreachableError,
 )
-from shared.domain.events import Proof, Source
+from shared.domain.events import Proof
 from shared.domain.job import PRESUMED_CODES
 from shared.domain.status import JobEvent
-from shared.providers.base import Check, MalformedDeliveryError, Reply
+from shared.providers.base import (
+    Callback,
+    Check,
+    Keys,
+    MalformedDeliveryError,
+    ProviderJob,
+    Reply,
+)
 from shared.providers.pikcel import PikcelAdapter
 from tests.builders import a_job, later
 
@@ -43,11 +50,16 @@ SECRETS = ("test-secret",)
 
 
 def check(headers: dict[str, str], body: bytes = BODY, secrets: tuple[str, ...] = SECRETS) -> Check:
-    return ADAPTER.verify(body, headers, secrets, NOW).check
+    return ADAPTER.verify(body, headers, Keys(texts=secrets), NOW).check
+
+
+def polled(reply: Reply) -> Any:
+    asked = ProviderJob(job_id="pk_1")
+    return ADAPTER.read_polled(asked, ADAPTER.poll_request(asked), reply)
 
 
 def parse(body: dict[str, Any]) -> Any:
-    return ADAPTER.parse(json.dumps(body).encode(), NOW, Proof.BODY)
+    return ADAPTER.parse(json.dumps(body).encode(), {}, NOW, Proof.BODY)
 
 
 @pytest.mark.parametrize(("body", "signature"), VECTORS)
@@ -55,7 +67,7 @@ def parse(body: dict[str, Any]) -> Any:
 def test_a_genuine_delivery_is_accepted_under_either_header(
     header: str, body: bytes, signature: str
 ) -> None:
-    verdict = ADAPTER.verify(body, {header: signature}, SECRETS, NOW)
+    verdict = ADAPTER.verify(body, {header: signature}, Keys(texts=SECRETS), NOW)
     assert (verdict.check, verdict.proof) == (Check.ACCEPTED, Proof.BODY)
 
 
@@ -139,7 +151,7 @@ _json = st.recursive(
 @given(st.one_of(_json.map(lambda v: json.dumps(v).encode()), st.binary(max_size=60)))
 def test_any_body_is_read_or_refused_never_an_exception(body: bytes) -> None:
     try:
-        parsed = ADAPTER.parse(body, NOW, Proof.BODY)
+        parsed = ADAPTER.parse(body, {}, NOW, Proof.BODY)
     except MalformedDeliveryError:
         return
     assert parsed.event.provider_job_id
@@ -151,7 +163,7 @@ def test_any_answer_is_read_or_is_one_of_our_errors(status: int, body: bytes) ->
     reply = Reply(status=status, body=body)
     for read in (
         lambda: ADAPTER.read_created(reply),
-        lambda: ADAPTER.read_polled(reply, "pk_1", Source.POLL),
+        lambda: polled(reply),
         lambda: ADAPTER.read_listed(reply, 0),
     ):
         with contextlib.suppress(JobTrackerError):
@@ -160,7 +172,7 @@ def test_any_answer_is_read_or_is_one_of_our_errors(status: int, body: bytes) ->
 
 def test_a_body_nested_a_hundred_thousand_deep_is_refused() -> None:
     with pytest.raises(MalformedDeliveryError):
-        ADAPTER.parse(b"[" * 100_000, NOW, Proof.BODY)
+        ADAPTER.parse(b"[" * 100_000, {}, NOW, Proof.BODY)
 
 
 def test_form_one_is_read() -> None:
@@ -277,7 +289,9 @@ def test_the_event_key_is_the_same_for_every_delivery_of_one_event() -> None:
 
 def test_a_dispatch_carries_the_reference_in_the_callback_and_in_the_metadata() -> None:
     job = replace(a_job(), template_id="t1")
-    request = ADAPTER.create_request(job, "https://us/webhooks/pikcel?ref=r", "r")
+    request = ADAPTER.create_request(
+        job, Callback(url="https://us/webhooks/pikcel?ref=r", reference="r", secret="s")
+    )
     assert (request.method, request.path) == ("POST", "/api/jobs/dispatch")
     assert request.body == {
         "tool_id": job.tool_id,
@@ -359,11 +373,14 @@ def test_a_refusal_with_a_thousand_faults_stays_short() -> None:
 def test_a_poll_that_answers_with_another_job_is_not_believed() -> None:
     body = json.dumps({"data": {"id": "pk_2", "status": "completed"}}).encode()
     with pytest.raises(ProviderUnknownOutcomeError):
-        ADAPTER.read_polled(Reply(status=200, body=body), "pk_1", Source.POLL)
+        polled(Reply(status=200, body=body))
 
 
 def test_a_provider_job_id_cannot_leave_its_path() -> None:
-    assert ADAPTER.poll_request("../admin?x=1").path == "/api/jobs/..%2Fadmin%3Fx%3D1"
+    assert (
+        ADAPTER.poll_request(ProviderJob(job_id="../admin?x=1")).path
+        == "/api/jobs/..%2Fadmin%3Fx%3D1"
+    )
 
 
 def test_a_listing_is_complete_only_when_the_provider_says_so() -> None:
@@ -382,14 +399,14 @@ def test_a_listing_is_complete_only_when_the_provider_says_so() -> None:
 def test_a_failure_that_the_provider_reports_is_never_taken_for_our_guess(code: str) -> None:
     body = {"id": "pk_1", "status": "failed", "error": {"code": code.upper(), "message": "No."}}
     reply = Reply(status=200, body=json.dumps({"success": True, "data": body}).encode())
-    event = ADAPTER.read_polled(reply, "pk_1", Source.POLL)
+    event = polled(reply)
     assert event.error_code == f"provider_{code}"
 
 
 def test_a_job_that_the_provider_does_not_know_is_presumed_failed() -> None:
     body = {"success": False, "error": {"code": "NOT_FOUND", "message": "Job not found"}}
     reply = Reply(status=404, body=json.dumps(body).encode())
-    event = ADAPTER.read_polled(reply, "pk_1", Source.POLL)
+    event = polled(reply)
     assert (event.event, event.error_code) == (JobEvent.FAILED, "provider_job_not_found")
 
 
@@ -405,4 +422,4 @@ def test_a_job_that_the_provider_does_not_know_is_presumed_failed() -> None:
 )
 def test_a_404_of_anybody_else_says_nothing_of_the_job(body: bytes) -> None:
     with pytest.raises(ProviderUnknownOutcomeError):
-        ADAPTER.read_polled(Reply(status=404, body=body), "pk_1", Source.POLL)
+        polled(Reply(status=404, body=body))

@@ -1,7 +1,7 @@
 """What becomes of what a provider says: trusted or only a hint, early, late or repeated."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -14,12 +14,13 @@ from shared.domain.job import NO_OUTPUT
 from shared.domain.plan import Step
 from shared.domain.references import make_reference
 from shared.domain.status import JobEvent, JobStatus, Outcome, PushStatus
-from shared.providers.base import Check, Delivery, Verdict
+from shared.providers.base import Check, Delivery, Keys, Verdict
 from shared.providers.pikcel import PikcelAdapter
 from shared.usecases.apply_event import apply_event
 from shared.usecases.dispatch_lane import Advance
-from shared.usecases.receive_webhook import receive_webhook
+from shared.usecases.receive_webhook import Seals, receive_webhook
 from tests.builders import OTHER_SHOP, RESULT_URL, SHOP, a_dispatched_job, a_job, an_event, later
+from tests.fakes.key_sets import FakeKeySets
 from tests.unit.usecases.lane_world import LaneWorld
 
 
@@ -29,9 +30,7 @@ class Weak(PikcelAdapter):
     trusts_deliveries = False
     proof = Proof.ID_TIME
 
-    def verify(
-        self, body: bytes, headers: Mapping[str, str], secrets: Sequence[str], now: datetime
-    ) -> Verdict:
+    def verify(self, body: bytes, headers: Mapping[str, str], keys: Keys, now: datetime) -> Verdict:
         return Verdict(Check.ACCEPTED, self.proof)
 
 
@@ -56,7 +55,8 @@ def deliver(world: LaneWorld, ref: JobRef, status: str) -> Outcome:
         received_at=world.clock.now(),
         reference=make_reference("pikcel", ref, 1, "test-app-secret"),
     )
-    return receive_webhook(world.tracker, world.secrets, delivery).outcome
+    seals = Seals(secrets=world.secrets, key_sets=FakeKeySets())
+    return receive_webhook(world.tracker, seals, delivery).outcome
 
 
 # --- proof ---------------------------------------------------------------------------
@@ -81,7 +81,9 @@ def test_the_provider_itself_confirms_a_hint(world: LaneWorld, weak: Weak) -> No
     ref = world.has(a_dispatched_job())
     deliver(world, ref, "completed")
     world.provider_has(ref, "pk_1", "completed", output_image_url=RESULT_URL)
-    assert world.advance(ref).completed
+    result = world.advance(ref)
+    # It was told by webhook: that share is what an alarm watches.
+    assert (result.advance, result.completed) == (Advance.POLLED, False)
     assert world.job(ref).status is JobStatus.COMPLETED
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from shared.domain import lifecycle
 from shared.domain.errors import (
+    ConflictError,
     OutputExpiredError,
     OutputRefusedError,
     RetryableError,
@@ -415,3 +416,67 @@ def test_a_message_begins_nothing_that_would_outlast_the_function(world: LaneWor
     # The next message goes on from there.
     assert world.advance(ref).advance is Advance.KEPT
     assert len(world.api.calls) == 1
+
+
+# --- several results, of which some are for the product --------------------------------
+
+
+THREE = tuple(f"https://cdn.pikcel.ai/results/{number}.png" for number in range(3))
+
+
+def test_all_results_are_kept_and_the_chosen_ones_are_queued(world: LaneWorld) -> None:
+    ref = world.has(a_completed_job(outputs=outputs(*THREE), auto_push=True, push_outputs=(1,)))
+    for url in THREE:
+        world.link_works(url)
+    assert world.advance(ref).advance is Advance.KEPT
+    job = world.job(ref)
+    assert all(output.is_kept for output in job.outputs)
+    assert job.push.status is PushStatus.QUEUED
+    queued = [out.index for out in job.outputs if out.push_status is PushStatus.QUEUED]
+    assert queued == [1]
+
+
+def test_the_push_waits_for_the_chosen_results_only(world: LaneWorld) -> None:
+    ref = world.has(a_completed_job(outputs=outputs(*THREE), auto_push=True, push_outputs=(0,)))
+    world.link_works(THREE[0])
+    world.downloads.at[THREE[1]] = TROUBLE
+    world.downloads.at[THREE[2]] = TROUBLE
+    assert world.advance(ref).advance is Advance.POSTPONED
+    job = world.job(ref)
+    assert job.push.status is PushStatus.QUEUED
+    assert [output.is_kept for output in job.outputs] == [True, False, False]
+    world.link_works(THREE[1])
+    world.link_works(THREE[2])
+    world.advance(ref)
+    assert all(output.is_kept for output in world.job(ref).outputs)
+
+
+def test_a_choice_that_there_is_not_is_said_plainly(world: LaneWorld) -> None:
+    ref = world.has(a_completed_job(auto_push=True, push_outputs=(5,)))
+    world.link_works(RESULT_URL)
+    world.advance(ref)
+    job = world.job(ref)
+    assert job.outputs[0].is_kept
+    assert (job.push.status, job.push.error) == (PushStatus.FAILED, lifecycle.NOT_CHOSEN)
+    with pytest.raises(ConflictError, match="this job pushes"):
+        lifecycle.request_push(job, later(9))
+
+
+# --- results that have no link ------------------------------------------------------------
+
+INLINE = "data:image/png;base64,iVBORw0KGgotYS1waWN0dXJl"
+
+
+def test_an_image_inside_an_answer_is_never_on_the_job_and_asked_for_once(
+    world: LaneWorld,
+) -> None:
+    ref = world.has(a_dispatched_job())
+    apply_event(world.tracker, ref, an_event(output_urls=(INLINE, INLINE)))
+    assert [output.url for output in world.job(ref).outputs] == [None, None]
+    world.api.has("pk_1", "completed", output_image_url=[INLINE, INLINE])
+    assert world.advance(ref).advance is Advance.KEPT
+    # One answer has them all.
+    assert len(world.api.calls) == 1
+    assert all(
+        output.sha256 == hashlib.sha256(PICTURE).hexdigest() for output in world.job(ref).outputs
+    )

@@ -162,7 +162,9 @@ def test_a_presumed_failure_is_polled_when_something_was_said(
     assert world.job(ref).error_code == "timed_out"
     world.change(ref, lambda job: replace(job, poll_wanted=True))
     world.api.has("pk_1", "completed", output_image_url=RESULT_URL)
-    assert world.advance(ref).completed
+    result = world.advance(ref)
+    # Somebody told us to ask: that is no silence of the provider's.
+    assert (result.advance, result.completed) == (Advance.POLLED, False)
     assert world.job(ref).status is JobStatus.COMPLETED
 
 
