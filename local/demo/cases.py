@@ -32,7 +32,7 @@ class Case:
     """One trouble.
 
     label: what the tables call it. hint: what the reader is waiting for meanwhile.
-    faults: the PikcelAI simulator's (local.pikcel_simulator.faults.Faults), for the first
+    faults: the PikcelAI simulator's (local.provider_simulator.faults.Faults), for the first
         `times` dispatches of the job (None = all).
     """
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from local.pikcel_simulator.delivery import sign
+from local.pikcel_simulator.dialect import sign
 from local.stack import running_stack
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from local.demo.photos import (
     pictures_in,
     title_of,
 )
-from local.pikcel_simulator.faults import FaultBook, Rule
-from local.pikcel_simulator.jobs import TOOLS
+from local.pikcel_simulator.catalogue import TOOLS
+from local.provider_simulator.faults import FaultBook, Rule
 
 URL = "http://127.0.0.1:1/photos"
 
