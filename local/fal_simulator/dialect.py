@@ -64,7 +64,7 @@ class FalDialect(Dialect[Config]):
 
     def envelope(self, letter: Letter, now: datetime, *, again: bool) -> Envelope:
         """Sign request, user, time and the body's digest."""
-        seed = bytes.fromhex(letter.settings.webhook_secrets[0])
+        seed = bytes.fromhex(letter.secret)
         return _sealed(letter, now, _signature(seed, letter, now))
 
     def forged(self, letter: Letter, now: datetime, forgery: Forgery) -> Envelope:

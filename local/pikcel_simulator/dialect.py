@@ -68,7 +68,7 @@ class PikcelDialect(Dialect[Config]):
     def envelope(self, letter: Letter, now: datetime, *, again: bool) -> Envelope:
         """Sign the body as it is, or a retry's with a time of its own where that is set."""
         settings = cast("Config", letter.settings)
-        secret, body = settings.webhook_secrets[0], letter.body
+        secret, body = letter.secret, letter.body
         if again and settings.webhook_restamp and settings.webhook_form == 1:
             body = _restamped(body, iso(now), secret)
         return _sealed(letter, body, sign(secret, body))

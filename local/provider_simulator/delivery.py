@@ -65,9 +65,10 @@ class Courier[C: Config]:
         body = self._dialect.body_of(event, job, config, now + shift)
         if body is None:
             return None
+        secret = self._dialect.secret_of(job, config)
         # The settings may change before the last retry.
         key = hashlib.sha256(f"{job.id} {event}".encode()).hexdigest()[:24]
-        letter = Letter(event, f"msg_{key}", job.id, config, body)
+        letter = Letter(event, f"msg_{key}", job.id, config, secret, body)
         return Parcel(letter, job.webhook_url, job.faults, now)
 
     async def deliver(self, parcel: "Parcel") -> bool:

@@ -43,13 +43,15 @@ class ApiError(Exception):
 class Letter:
     """One webhook as its event froze it: what it says, and how it is to be signed.
 
-    key: the same for every copy of it and every retry. settings: of the instant of the event.
+    key: the same for every copy of it and every retry. secret: what it is signed with.
+    settings: of the instant of the event.
     """
 
     event: Event
     key: str
     job_id: str
     settings: Config
+    secret: str
     body: bytes
 
 
@@ -82,6 +84,10 @@ class Dialect[C: Config](Protocol):
     def body_of(self, event: Event, job: JobRecord, config: C, at: datetime) -> bytes | None:
         """Return what the webhook of an event says; None if there is no such webhook."""
         ...
+
+    def secret_of(self, job: JobRecord, config: C) -> str:
+        """Return what a job's webhooks are signed with."""
+        return config.webhook_secrets[0]
 
     def repeats(self, event: Event) -> bool:
         """Tell whether a webhook that was not accepted is sent again."""

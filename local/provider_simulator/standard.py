@@ -31,8 +31,8 @@ def sign(secret: str, key: str, seconds: int, body: bytes) -> str:
 
 def seal(letter: Letter, now: datetime) -> Envelope:
     """Sign a letter as of now."""
-    secret, seconds = letter.settings.webhook_secrets[0], int(now.timestamp())
-    return _sealed(letter, seconds, sign(secret, letter.key, seconds, letter.body))
+    seconds = int(now.timestamp())
+    return _sealed(letter, seconds, sign(letter.secret, letter.key, seconds, letter.body))
 
 
 def forge(letter: Letter, now: datetime, forgery: Forgery) -> Envelope:
