@@ -92,7 +92,7 @@ class Tale:
             {"match": {"url_contains": f"case={case}"}, **rule} for case, rule in CASES.items()
         ]
         for name in self.inside:
-            self.configure(name, rules=rules, webhook_timeout_s=30.0)
+            self.configure(name, rules=rules, webhook_timeout_s=90.0)
         login = self.post(f"{self.shopify}/_simulator/id-token", {"shop": SHOP})["idToken"]
         bearer = {"Authorization": f"Bearer {login}"}
         self.api.get("/api/jobs/pending-count", headers=bearer).raise_for_status()
@@ -272,7 +272,12 @@ def test_what_was_pushed_had_been_kept_before_its_link_died(tale: Tale, provider
 def test_webhooks_in_the_wrong_order_and_twice_move_the_job_once(tale: Tale, provider: str) -> None:
     photo, job = tale.photo(provider, "shuffled")
     came = tale.deliveries(job)
-    assert [each["status"] for each in came] == [200] * 2 * WEBHOOKS.get(provider, 1)
+    answers = [each["status"] for each in came if each["status"] is not None]
+    assert set(answers) == {200}
+    assert len(answers) >= 2 * WEBHOOKS.get(provider, 1)
+    # On a busy machine our answer may come too late: then there is a retry more.
+    late = [each["error"] for each in came if each["status"] is None]
+    assert [error for error in late if not error.startswith("ReadTimeout")] == []
     assert came[0]["event"] == "job.completed"
     ends = [e for e in tale.timeline(photo) if e["to"] == "completed" != e["from"]]
     assert len(ends) == 1
