@@ -33,7 +33,7 @@ help: ## list the commands
 
 install: .venv/.installed .tools/sam/.installed ## install everything from the lock files
 
-demo: .venv/.installed ## photos through the whole pipeline on this machine (ONCE=1, PHOTOS=dir)
+demo: .venv/.installed ## photos through the whole pipeline on this machine (ONCE=1, PHOTOS=dir, PROVIDER=replicate|fal)
 	@$(PYTHON) -m local.demo
 
 up: .venv/.installed ## the stack alone, in the foreground (PORT, AUTH=1, KEEP=dir)

@@ -58,6 +58,8 @@ def _summary(stack: Stack, state_dir: Path, seconds: float) -> str:
         "page": info.page_url,
         "administrator": f"Authorization: Bearer {info.admin_key}",
         "PikcelAI": info.pikcel_url,
+        "Replicate": info.replicate_url,
+        "fal": info.fal_url,
         "Shopify": info.shopify_url,
         "AWS": f"{info.aws_endpoint} ({info.region})",
         "table": info.table_name,

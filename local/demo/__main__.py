@@ -1,7 +1,8 @@
 """`make demo`: photos through the whole pipeline on this machine.
 
 Environment: ``ONCE=1`` (exit when it is over: 0 if every job ended as expected, else 1),
-``PHOTOS=dir`` (one's own JPEG, PNG and WebP files), ``PORT`` (8787; 0 takes free ones).
+``PHOTOS=dir`` (one's own JPEG, PNG and WebP files), ``PROVIDER=replicate`` or ``fal`` (through
+whom they go; PikcelAI if nothing is said), ``PORT`` (8787; 0 takes free ones).
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from pathlib import Path
 
 import httpx
 
-from local.demo.cases import SHOP, SHOPS, assign
-from local.demo.clients import DemoError, Pikcel, Shopify, ShopPage, Web
+from local.demo.cases import CASES, SHOP, SHOPS, assign
+from local.demo.clients import DemoError, Provider, Shopify, ShopPage, Web
 from local.demo.evidence import Evidence, collect
 from local.demo.photos import PhotosError, Picture, own_pictures, pictures_in
 from local.demo.proofs import Proof, prove
+from local.demo.providers import PIKCEL, DemoProvider, provider_named
 from local.demo.screen import list_of, table, viewer_for
 from local.demo.story import Places, Sent, Story, StuckError
 from local.foreground import end_on_signals, forget_aws_profile
@@ -48,6 +50,7 @@ def main(
     folder = environment.get("PHOTOS")
     result = INTERRUPTED
     try:
+        provider = provider_named(environment.get("PROVIDER") or PIKCEL.name)
         photos = Path(folder).expanduser().resolve() if folder else None
         pictures = pictures_in(photos) if photos else own_pictures()
         with running_stack(
@@ -57,9 +60,9 @@ def main(
             photos=photos,
             state_dir=state_dir,
         ) as stack:
-            result = _perform(stack, pictures)
+            result = _perform(stack, pictures, provider)
             if not is_once:
-                print(_how_to_go_on(stack.info), flush=True)
+                print(_how_to_go_on(stack.info, provider), flush=True)
                 stack.stay_up()
     except KeyboardInterrupt:
         print("\nStopped. Nothing is left running.")
@@ -69,14 +72,14 @@ def main(
     return result
 
 
-def _perform(stack: Stack, pictures: Sequence[Picture]) -> int:
+def _perform(stack: Stack, pictures: Sequence[Picture], provider: DemoProvider) -> int:
     """Tell the whole story on the running stack; return 0 if it ended as expected, else 1."""
     begun = time.monotonic()
-    assignments = assign(pictures, f"{stack.info.pikcel_url}/photos")
+    assignments = assign(pictures, f"{provider.url_in(stack.info)}/photos", provider.cases)
     # trust_env off: a proxy of the machine must not see, or refuse, loopback traffic.
     with httpx.Client(timeout=40.0, trust_env=False) as client:
-        places = places_of(stack.info, client)
-        print(f"The stack is up: {stack.info.api_url}. Sending {len(pictures)} photos.\n")
+        places = places_of(stack.info, client, provider)
+        print(_opening(stack.info, len(pictures), provider))
         try:
             sent = Story(places, assignments, viewer_for(sys.stdout)).run()
             evidence, proofs = _settle(lambda: collect(places, sent, client))
@@ -88,7 +91,17 @@ def _perform(stack: Stack, pictures: Sequence[Picture]) -> int:
         return _verdict(stack, places, evidence, proofs, time.monotonic() - begun)
 
 
-def places_of(info: StackInfo, client: httpx.Client) -> Places:
+def _opening(info: StackInfo, photos: int, provider: DemoProvider) -> str:
+    """Say what is about to happen, and what is left out because the provider has no such thing."""
+    labels = {case.kind: case.label for case in CASES}
+    lines = [
+        f"The stack is up: {info.api_url}. Sending {photos} photos through {provider.label}.",
+        *(f"  Left out, “{labels[kind]}”: {why}." for kind, why in provider.left_out.items()),
+    ]
+    return "\n".join([*lines, ""])
+
+
+def places_of(info: StackInfo, client: httpx.Client, provider: DemoProvider = PIKCEL) -> Places:
     """Return the clients of a running stack."""
     shopify = Shopify(client, info.shopify_url.removesuffix("/{shop}"))
     api = Web(client, info.api_url)
@@ -96,7 +109,8 @@ def places_of(info: StackInfo, client: httpx.Client) -> Places:
     def page(shop: str) -> ShopPage:
         return ShopPage(api, lambda: shopify.id_token(shop))
 
-    return Places(Pikcel(client, info.pikcel_url), shopify, {shop: page(shop) for shop in SHOPS})
+    inside = Provider(client, provider.url_in(info))
+    return Places(inside, shopify, {shop: page(shop) for shop in SHOPS}, provider)
 
 
 def _settle(look: Callable[[], Evidence]) -> tuple[Evidence, tuple[Proof, ...]]:
@@ -158,12 +172,12 @@ def _is_telling(line: str) -> bool:
     return not line.startswith(("START ", "END ", "REPORT ", '{"_aws"'))
 
 
-def _how_to_go_on(info: StackInfo) -> str:
+def _how_to_go_on(info: StackInfo, provider: DemoProvider) -> str:
     rows = {
         "API": info.api_url,
         "administrator": f"Authorization: Bearer {info.admin_key}",
         "Shopify": f"{info.shopify_url.removesuffix('/{shop}')}/_simulator/shops/{SHOP}/products",
-        "PikcelAI": f"{info.pikcel_url}/_simulator/ledger",
+        provider.label: f"{provider.url_in(info)}/_simulator/ledger",
     }
     if _has_page(info.page_url):
         rows["page"] = info.page_url

@@ -32,7 +32,7 @@ class Case:
     """One trouble.
 
     label: what the tables call it. hint: what the reader is waiting for meanwhile.
-    faults: the PikcelAI simulator's (local.pikcel_simulator.faults.Faults), for the first
+    faults: the provider's simulator's (local.provider_simulator.faults.Faults), for the first
         `times` dispatches of the job (None = all).
     """
 
@@ -61,7 +61,7 @@ CASES: tuple[Case, ...] = (
     Case(
         Kind.LOST,
         "webhooks lost",
-        "PikcelAI will not call; the sweep asks it after a minute",
+        "the provider will not call; the sweep asks it after a minute",
         {"webhook_lost": "all"},
     ),
     Case(
@@ -100,7 +100,7 @@ CASES: tuple[Case, ...] = (
     Case(
         Kind.BUSY,
         "provider busy (429)",
-        "PikcelAI answers 429; it is sent again after Retry-After",
+        "the provider answers 429; it is sent again after Retry-After",
         {"create": "rate_limited", "retry_after_s": 2},
         times=1,
     ),
@@ -116,28 +116,30 @@ PLAIN = Case(Kind.PLAIN, "")
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A photo and what happens to it; `input_url` is where PikcelAI fetches the photo."""
+    """A photo and what happens to it; `input_url` is where the provider fetches the photo."""
 
     picture: Picture
     case: Case
     input_url: str
 
 
-def assign(pictures: Sequence[Picture], photos_url: str) -> tuple[Assignment, ...]:
+def assign(
+    pictures: Sequence[Picture], photos_url: str, cases: Sequence[Case] = CASES
+) -> tuple[Assignment, ...]:
     """Give each photo its case, by position as far as the cases reach; the rest are plain.
 
     >>> pictures = [Picture(f"{n}.jpg", str(n), "upscale-4x", b"") for n in range(11)]
     >>> [a.case.kind.value for a in assign(pictures, "http://127.0.0.1/photos")][-2:]
     ['expired', 'plain']
     """
-    cases = [*CASES, *[PLAIN] * len(pictures)]
+    all_cases = [*cases, *[PLAIN] * len(pictures)]
     return tuple(
         Assignment(picture, case, f"{photos_url}/{picture.url_name}")
-        for picture, case in zip(pictures, cases, strict=False)
+        for picture, case in zip(pictures, all_cases, strict=False)
     )
 
 
-def pikcel_rules(assignments: Sequence[Assignment]) -> list[dict[str, Any]]:
+def simulator_rules(assignments: Sequence[Assignment]) -> list[dict[str, Any]]:
     """Return the simulator's rules: our own requests carry nothing of the demo."""
     return [
         {

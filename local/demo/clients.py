@@ -57,8 +57,8 @@ class Web:
         raise DemoError(f"{method} {self._base_url}{path} was answered: {trouble}")
 
 
-class Pikcel(Web):
-    """The PikcelAI simulator's control routes."""
+class Provider(Web):
+    """The control routes of a provider's simulator."""
 
     def configure(self, **changes: object) -> None:
         """Change settings."""

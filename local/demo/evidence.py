@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from PIL import Image, UnidentifiedImageError
 
+from local.demo.providers import PIKCEL, DemoProvider
 from local.demo.story import Places, Sent
 
 type Facts = Mapping[str, Any]
@@ -30,8 +31,8 @@ class JobEvidence:
 
     sent: with the job as the API shows it. timeline: the API's, the oldest first.
     media: what is on the product (the Shopify simulator's word), files: the shop's files named
-    after the job, on a product or not. provider_jobs, charges, deliveries: what the PikcelAI
-    simulator did for it. fetched: the image on the product, if there is one.
+    after the job, on a product or not. provider_jobs, charges, deliveries: what the
+    provider's simulator did for it. fetched: the image on the product, if there is one.
     """
 
     sent: Sent
@@ -56,12 +57,13 @@ class JobEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All of it. stats, calls: by shop. requests: those that PikcelAI received."""
+    """All of it. stats, calls: by shop. requests: those that the provider received."""
 
     jobs: Sequence[JobEvidence]
     stats: Mapping[str, Facts]
     calls: Mapping[str, Sequence[Facts]]
     requests: Sequence[Facts]
+    provider: DemoProvider = PIKCEL
 
 
 def is_of_job(file: Facts, job_id: str) -> bool:
@@ -71,9 +73,9 @@ def is_of_job(file: Facts, job_id: str) -> bool:
 
 def collect(places: Places, sent: Sequence[Sent], client: httpx.Client) -> Evidence:
     """Ask everybody. `client` fetches the products' images as a browser would."""
-    provider_jobs = places.pikcel.read("jobs")["jobs"]
-    charges = places.pikcel.read("ledger")["charges"]
-    deliveries = places.pikcel.read("webhooks")["deliveries"]
+    provider_jobs = places.inside.read("jobs")["jobs"]
+    charges = places.inside.read("ledger")["charges"]
+    deliveries = places.inside.read("webhooks")["deliveries"]
     shops = sorted({each.shop for each in sent})
     products = {
         product["id"]: product for shop in shops for product in places.shopify.products(shop)
@@ -100,7 +102,8 @@ def collect(places: Places, sent: Sequence[Sent], client: httpx.Client) -> Evide
         jobs=jobs,
         stats={shop: places.pages[shop].stats() for shop in shops},
         calls={shop: places.shopify.calls(shop) for shop in shops},
-        requests=places.pikcel.read("requests")["requests"],
+        requests=places.inside.read("requests")["requests"],
+        provider=places.provider,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from local.demo.cases import Kind
 from local.demo.evidence import Evidence, Facts, JobEvidence
+from local.demo.providers import DemoProvider
 from local.demo.story import RETRY_AFTER_S
 
 _ADOPTED = "the lost answer: the job was adopted, not created again"
@@ -38,18 +39,30 @@ type Check = Callable[[JobEvidence], Iterator[str]]
 
 def prove(evidence: Evidence) -> tuple[Proof, ...]:
     """Check everything that the photos' cases call for."""
-    everywhere = evidence.jobs
+    everywhere, provider = evidence.jobs, evidence.provider
     kinds: tuple[tuple[Kind, str, Check], ...] = (
         (Kind.LOST, "the lost webhook was made up for by the sweep's poll", _lost),
         (Kind.RETRIED, "the failed job was retried as attempt 2, and only that was paid", _retried),
         (Kind.LATE, "the late webhook is on the timeline, without effect", _late),
-        (Kind.DUPLICATE, "the duplicates are on the timeline, without effect", _duplicate),
-        (Kind.FORGED, "every forged webhook got 401 and left no trace", _forged),
+        (
+            Kind.DUPLICATE,
+            "the duplicates are on the timeline, without effect",
+            lambda job: _duplicate(job, provider),
+        ),
+        (
+            Kind.FORGED,
+            "every forged webhook got 401 and left no trace",
+            lambda job: _forged(job, provider),
+        ),
     )
     return (
         _about(everywhere, "every photo is on its product exactly once", _once),
         _about(everywhere, "each product's image opens and is the one that we kept", _opens),
-        _about(everywhere, "PikcelAI's ledger has one charge per job, for its last attempt", _paid),
+        _about(
+            everywhere,
+            f"{provider.label}'s ledger has one charge per job, for its last attempt",
+            lambda job: _paid(job, provider),
+        ),
         *(
             _about(jobs, sentence, check)
             for kind, sentence, check in kinds
@@ -70,7 +83,7 @@ def _with_requests(
     sentence: str,
     check: Callable[[JobEvidence, Sequence[Facts]], Iterator[str]],
 ) -> Iterator[Proof]:
-    """Check jobs of a kind against what PikcelAI was asked, too."""
+    """Check jobs of a kind against what the provider was asked, too."""
     jobs = [job for job in evidence.jobs if job.sent.assignment.case.kind is kind]
     if jobs:
         yield _about(jobs, sentence, lambda job: check(job, evidence.requests))
@@ -107,18 +120,18 @@ def _opens(job: JobEvidence) -> Iterator[str]:
         yield "the product shows another image than the one that was kept"
 
 
-def _paid(job: JobEvidence) -> Iterator[str]:
+def _paid(job: JobEvidence, provider: DemoProvider) -> Iterator[str]:
     attempts = job.sent.assignment.case.attempts
     if job.sent.job["attempt"] != attempts:
         yield f"attempt {job.sent.job['attempt']} instead of {attempts}"
     if len(job.provider_jobs) != attempts:
-        yield f"{len(job.provider_jobs)} jobs at PikcelAI for {attempts} attempts"
+        yield f"{len(job.provider_jobs)} jobs at {provider.label} for {attempts} attempts"
     if len(job.charges) != 1:
         yield f"{len(job.charges)} charges"
     elif job.charges[0]["job_id"] != job.sent.job["providerJobId"]:
         yield "the charge is for another attempt than the one that succeeded"
     total = sum(charge["credits"] for charge in job.charges)
-    if total != job.sent.job["creditsUsed"]:
+    if provider.says_credits and total != job.sent.job["creditsUsed"]:
         yield f"{total} credits were charged, {job.sent.job['creditsUsed']} are booked"
 
 
@@ -136,9 +149,9 @@ def _adopted(job: JobEvidence, requests: Sequence[Facts]) -> Iterator[str]:
     if not _has(requests, "dispatch", None):
         yield "every create call was answered"
     if len(job.provider_jobs) != 1:
-        yield f"PikcelAI has {len(job.provider_jobs)} jobs"
+        yield f"the provider has {len(job.provider_jobs)} jobs"
     elif job.provider_jobs[0]["id"] != job.sent.job["providerJobId"]:
-        yield "we follow another job than the one that PikcelAI made"
+        yield "we follow another job than the one that the provider made"
 
 
 def _retried(job: JobEvidence) -> Iterator[str]:
@@ -148,7 +161,7 @@ def _retried(job: JobEvidence) -> Iterator[str]:
     if ends != [(1, "failed"), (2, "completed")]:
         yield f"its attempts ended as {ends}"
     if [one["status"] for one in job.provider_jobs] != ["failed", "completed"]:
-        yield f"at PikcelAI: {[one['status'] for one in job.provider_jobs]}"
+        yield f"at the provider: {[one['status'] for one in job.provider_jobs]}"
 
 
 def _late(job: JobEvidence) -> Iterator[str]:
@@ -158,12 +171,13 @@ def _late(job: JobEvidence) -> Iterator[str]:
     yield from _without_effect(job, at_least=1)
 
 
-def _duplicate(job: JobEvidence) -> Iterator[str]:
+def _duplicate(job: JobEvidence, provider: DemoProvider) -> Iterator[str]:
     copies = [one for one in job.deliveries if one["kind"] == "duplicate"]
     refused = [one["status"] for one in copies if not _is_accepted(one)]
-    if len(copies) != 4 or refused:
+    wanted = 2 * provider.webhooks
+    if len(copies) != wanted or refused:
         yield f"{len(copies)} duplicates were sent, answered {refused or 'with 2xx'}"
-    yield from _without_effect(job, at_least=4)
+    yield from _without_effect(job, at_least=wanted)
 
 
 def _without_effect(job: JobEvidence, *, at_least: int) -> Iterator[str]:
@@ -178,9 +192,9 @@ def _without_effect(job: JobEvidence, *, at_least: int) -> Iterator[str]:
         yield "its status went backwards"
 
 
-def _forged(job: JobEvidence) -> Iterator[str]:
+def _forged(job: JobEvidence, provider: DemoProvider) -> Iterator[str]:
     forged = [one["status"] for one in job.deliveries if one["kind"] == "forged"]
-    if len(forged) != 2 or set(forged) != {401}:
+    if len(forged) != provider.webhooks or set(forged) != {401}:
         yield f"{len(forged)} forged webhooks were answered {forged}"
     genuine = len(job.deliveries) - len(forged)
     noted = sum(entry["source"] == "webhook" for entry in job.timeline)
@@ -190,7 +204,7 @@ def _forged(job: JobEvidence) -> Iterator[str]:
 
 def _busy(job: JobEvidence, requests: Sequence[Facts]) -> Iterator[str]:
     if not _has(requests, "dispatch", 429):
-        yield "PikcelAI never said 429"
+        yield "the provider never said 429"
     if job.sent.job["retryCount"] != 0:
         yield "being busy cost an attempt"
 
@@ -199,7 +213,7 @@ def _expired(job: JobEvidence, requests: Sequence[Facts]) -> Iterator[str]:
     if not _has(requests, "results", 404):
         yield "no link was dead"
     if not _has(requests, "poll", 200, ending=f"/{job.sent.job['providerJobId']}"):
-        yield "PikcelAI was not asked for a fresh link"
+        yield "the provider was not asked for a fresh link"
     if not job.sent.job["outputs"][0]["kept"]:
         yield "its result is not kept"
 
@@ -235,15 +249,19 @@ def _statistics(evidence: Evidence) -> Proof:
     problems = []
     for shop, stats in evidence.stats.items():
         mine = [job for job in evidence.jobs if job.sent.shop == shop]
-        paid = sum(charge["credits"] for job in mine for charge in job.charges)
-        said = (stats["total"], stats["completed"], stats["totalCreditsUsed"])
-        if said != (len(mine), len(mine), paid):
-            problems.append(f"{shop}: jobs, completed, credits {said}")
-    return Proof("the statistics agree with the ledger", tuple(problems))
+        said = [stats["total"], stats["completed"]]
+        wanted = [len(mine), len(mine)]
+        if evidence.provider.says_credits:
+            said.append(stats["totalCreditsUsed"])
+            wanted.append(sum(charge["credits"] for job in mine for charge in job.charges))
+        if said != wanted:
+            problems.append(f"{shop}: jobs, completed, credits {said} instead of {wanted}")
+    with_what = "the ledger" if evidence.provider.says_credits else "what was sent"
+    return Proof(f"the statistics agree with {with_what}", tuple(problems))
 
 
 def _has(requests: Sequence[Facts], route: str, status: int | None, ending: str = "") -> bool:
-    """Tell whether PikcelAI got such a request; a status of None is one left unanswered."""
+    """Tell whether the provider got such a request; a status of None is one left unanswered."""
     return any(
         (one["route"], one["status"]) == (route, status) and one["path"].endswith(ending)
         for one in requests

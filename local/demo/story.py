@@ -13,9 +13,10 @@ from local.demo.cases import (
     THROTTLED_SHOP,
     Assignment,
     Kind,
-    pikcel_rules,
+    simulator_rules,
 )
-from local.demo.clients import DemoError, Pikcel, Shopify, ShopPage
+from local.demo.clients import DemoError, Provider, Shopify, ShopPage
+from local.demo.providers import PIKCEL, DemoProvider
 
 # The lost webhook costs a minute until its poll is due, and up to another until the sweep runs.
 PATIENCE_S = 180.0
@@ -42,7 +43,7 @@ THROTTLING = {
     ],
 }
 
-# The poll that finds the first photo's result is due a minute after PikcelAI took the job, and
+# The poll that finds the first photo's result is due a minute after the provider took the job, and
 # the sweep runs once a minute: a job taken late waits another minute.
 HEAD_START_S = 4.0
 
@@ -94,11 +95,12 @@ class StuckError(DemoError):
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Whom the story speaks to; a page per shop."""
+    """Whom the story speaks to; a page per shop. inside: the provider's simulator."""
 
-    pikcel: Pikcel
+    inside: Provider
     shopify: Shopify
     pages: Mapping[str, ShopPage]
+    provider: DemoProvider = PIKCEL
 
 
 class Story:
@@ -150,8 +152,8 @@ class Story:
         return tuple(self.sent)
 
     def _set_the_scene(self) -> None:
-        self._places.pikcel.configure(
-            rules=pikcel_rules(self._assignments),
+        self._places.inside.configure(
+            rules=simulator_rules(self._assignments),
             credits_balance=max(1_000, 10 * len(self._assignments)),
             processing_min_s=1.0,
             processing_max_s=3.0,
@@ -167,7 +169,8 @@ class Story:
             shop, picture.title, base64.b64encode(picture.data).decode(), picture.file_name
         )
         wish = {
-            "toolId": picture.tool_id,
+            "toolId": self._places.provider.tool(picture.tool_id),
+            "provider": self._places.provider.name,
             "inputImageUrl": assignment.input_url,
             "productId": product_id,
             "productTitle": picture.title,

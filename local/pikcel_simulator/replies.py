@@ -8,8 +8,9 @@ bare row, because neither is shown anywhere.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from local.pikcel_simulator.faults import Vocabulary
-from local.pikcel_simulator.jobs import OWNER_ID, TOOLS, JobRecord, iso
+from local.pikcel_simulator.catalogue import OWNER_ID, TOOLS
+from local.provider_simulator.faults import Vocabulary
+from local.provider_simulator.jobs import JobRecord, iso
 
 PROGRESS = {"pending": 0, "processing": 50, "completed": 100, "failed": 0, "cancelled": 0}
 

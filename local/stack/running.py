@@ -32,6 +32,9 @@ from local.stack.sam_template import HTTP_API, SECRET, TABLE, SamTemplate
 from local.stack.settings import kept_secrets
 
 DEFAULT_PORT = 8787
+# The account that fal's simulator signs for. Here, because its configuration is not to be
+# imported: it would bring pydantic and the web framework into every program of the stack.
+FAL_USER = "user_simulator"
 
 SCHEDULE_EVENT: Mapping[str, Any] = {
     "version": "0",
@@ -65,6 +68,8 @@ class StackInfo:
     queues: Mapping[str, str]
     functions: Mapping[str, str]
     pikcel_url: str
+    replicate_url: str
+    fal_url: str
     shopify_url: str
     secrets: Mapping[str, str]
 
@@ -182,10 +187,26 @@ class Stack:
 
 @dataclass(frozen=True)
 class _Ports:
+    """The order is that of their numbers, and of a kept stack's file."""
+
     gateway: int
     emulator: int
     pikcel: int
     shopify: int
+    replicate: int
+    fal: int
+
+    @property
+    def providers(self) -> dict[str, int]:
+        """Return the ports of the providers' simulators, by the setting that replaces each."""
+        return {
+            "PIKCEL_API_URL": self.pikcel,
+            "REPLICATE_API_URL": self.replicate,
+            "FAL_API_URL": self.fal,
+        }
+
+
+PORTS = len(fields(_Ports))
 
 
 @contextmanager
@@ -202,14 +223,15 @@ def running_stack(
     """Start everything, give the running stack, and end everything.
 
     Parameters
-        port: the API's; the emulator and the simulators take the three after it. 0 takes
-            any four free ones.
+        port: the API's; the emulator and the simulators take the five after it. 0 takes
+            any six free ones.
         auth: enforce the IAM policies of the template's roles.
         keep: a folder where tables, queues, secrets and objects survive; None keeps nothing.
-        settings: values by variable name (PIKCEL_API_KEY, RESULT_HOSTS …). PIKCEL_API_URL or
-            SHOPIFY_BASE_URL given: that is talked to, and its simulator is not started. A
-            secret that is not given gets a random development value; give "" for none.
-        photos: a folder that the PikcelAI simulator serves at /photos/ instead of our own.
+        settings: values by variable name (PIKCEL_API_KEY, RESULT_HOSTS …). PIKCEL_API_URL,
+            REPLICATE_API_URL, FAL_API_URL or SHOPIFY_BASE_URL given: that is talked to, and its
+            simulator is not started. A secret that is not given gets a random development value;
+            give "" for none.
+        photos: a folder that the providers' simulators serve at /photos/ instead of our own.
         state_dir: where ``logs/*.log`` and ``stack.json`` go; None uses a temporary folder.
         project_dir: where template.yaml, functions/ and shared/ are.
 
@@ -259,17 +281,19 @@ def _choose_ports(first: int, keep: Path | None) -> _Ports:
 
     A kept stack keeps its ports too: queue URLs and callback URLs in its data name them.
     """
-    chosen = list(range(first, first + 4)) if first else free_ports(4)
+    chosen = list(range(first, first + PORTS)) if first else free_ports(PORTS)
     if keep is not None:
         path = keep / "ports.json"
         if path.exists():
             kept: list[int] = json.loads(path.read_text())
-            if first and kept != chosen:
+            if first and kept[0] != first:
                 raise StackError(
                     f"{keep} was made with PORT={kept[0]}: its queues and callbacks name it. "
                     f"Start with that port, or with another KEEP."
                 )
-            chosen = kept
+            # The data may be of a time when there were fewer.
+            chosen = [*kept, *_ports_after(kept, chosen)]
+            path.write_text(json.dumps(chosen))
         else:
             keep.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(chosen))
@@ -278,18 +302,34 @@ def _choose_ports(first: int, keep: Path | None) -> _Ports:
     require_free(ports.emulator, "AWS emulator")
     require_free(ports.pikcel, "PikcelAI simulator")
     require_free(ports.shopify, "Shopify simulator")
+    require_free(ports.replicate, "Replicate simulator")
+    require_free(ports.fal, "fal simulator")
     return ports
+
+
+def _ports_after(kept: list[int], chosen: list[int]) -> list[int]:
+    """Return ports for what a kept stack has none for yet."""
+    return [port for port in chosen if port not in kept][: PORTS - len(kept)]
 
 
 def _with_addresses(settings: Mapping[str, str], ports: _Ports) -> dict[str, str]:
     """Return the settings completed by the addresses of this stack's own parts."""
-    pikcel = f"{LOOPBACK}:{ports.pikcel}"
-    hosts = settings.get("RESULT_HOSTS", "")
-    if "PIKCEL_API_URL" not in settings:
-        hosts = ",".join(filter(None, [hosts, pikcel]))
+    own = {
+        variable: f"{LOOPBACK}:{port}"
+        for variable, port in ports.providers.items()
+        if variable not in settings
+    }
+    fal = {}
+    if "FAL_API_URL" in own:
+        fal = {
+            "FAL_JWKS_URL": f"http://{own['FAL_API_URL']}/.well-known/jwks.json",
+            "FAL_USER_ID": FAL_USER,
+        }
+    hosts = ",".join(filter(None, [settings.get("RESULT_HOSTS"), *own.values()]))
     return {
         "PUBLIC_URL": f"http://{LOOPBACK}:{ports.gateway}",
-        "PIKCEL_API_URL": f"http://{pikcel}",
+        **{variable: f"http://{place}" for variable, place in own.items()},
+        **fal,
         "SHOPIFY_BASE_URL": f"http://{LOOPBACK}:{ports.shopify}/{{shop}}",
         **settings,
         "RESULT_HOSTS": hosts,
@@ -311,7 +351,19 @@ def _start_simulators(
             "PIKCEL_API_URL",
             ports.pikcel,
             "local.pikcel_simulator",
-            _pikcel_arguments(wanted, photos),
+            _provider_arguments("PIKCEL", wanted, photos),
+        ),
+        (
+            "REPLICATE_API_URL",
+            ports.replicate,
+            "local.replicate_simulator",
+            _provider_arguments("REPLICATE", wanted, photos),
+        ),
+        (
+            "FAL_API_URL",
+            ports.fal,
+            "local.fal_simulator",
+            _provider_arguments("FAL", wanted, photos),
         ),
         (
             "SHOPIFY_BASE_URL",
@@ -327,11 +379,12 @@ def _start_simulators(
     return started
 
 
-def _pikcel_arguments(wanted: Mapping[str, str], photos: Path | None) -> list[str]:
-    """Return what the simulator must know to accept our calls and to sign its webhooks."""
+def _provider_arguments(provider: str, wanted: Mapping[str, str], photos: Path | None) -> list[str]:
+    """Return what a simulator must know to accept our calls and to sign its webhooks."""
     return [
-        *_repeated("--api-key", wanted["PIKCEL_API_KEY"]),
-        *_repeated("--webhook-secret", wanted["PIKCEL_WEBHOOK_SECRET"]),
+        *_repeated("--api-key", wanted[f"{provider}_API_KEY"]),
+        # fal's has a key pair of its own, and publishes one half.
+        *_repeated("--webhook-secret", wanted.get(f"{provider}_WEBHOOK_SECRET", "")),
         *(["--photos", str(photos)] if photos else []),
     ]
 
@@ -391,6 +444,8 @@ def _describe(deployment: Deployment, wanted: Mapping[str, str], ports: _Ports) 
         queues={name: physical_ids[queue] for name, queue in template.queue_names.items()},
         functions={each.name: physical_ids[each.logical_id] for each in template.functions},
         pikcel_url=wanted["PIKCEL_API_URL"],
+        replicate_url=wanted["REPLICATE_API_URL"],
+        fal_url=wanted["FAL_API_URL"],
         shopify_url=wanted["SHOPIFY_BASE_URL"],
         secrets=secrets,
     )

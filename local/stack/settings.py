@@ -17,8 +17,8 @@ from local.stack.deployment import variable_name
 from local.stack.processes import StackError
 from local.stack.sam_template import SamTemplate
 
-# The emulator and the simulators take the three ports after it.
-LAST_FIRST_PORT = 65_532
+# The emulator and the simulators take the five ports after it.
+LAST_FIRST_PORT = 65_530
 
 
 def settings_in(environment: Mapping[str, str], template: SamTemplate) -> dict[str, str]:
@@ -28,9 +28,9 @@ def settings_in(environment: Mapping[str, str], template: SamTemplate) -> dict[s
 
 
 def port_in(environment: Mapping[str, str], default: int) -> int:
-    """Return PORT, the first of the stack's four ports; 0 takes free ones.
+    """Return PORT, the first of the stack's six ports; 0 takes free ones.
 
-    Raises StackError when it is not a port with three more after it.
+    Raises StackError when it is not a port with five more after it.
     """
     given = environment.get("PORT") or str(default)
     if not re.fullmatch("[0-9]{1,5}", given, re.ASCII) or int(given) > LAST_FIRST_PORT:

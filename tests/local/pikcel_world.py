@@ -16,10 +16,10 @@ from PIL import Image
 
 from local.photos import photo
 from local.pikcel_simulator.app import create_app
-from local.pikcel_simulator.clock import ManualClock
 from local.pikcel_simulator.config import DEVELOPMENT_KEY, Config
-from local.pikcel_simulator.editing import Edited, edit
 from local.pikcel_simulator.service import Simulator
+from local.provider_simulator.clock import ManualClock
+from local.provider_simulator.editing import Edited, edit
 
 START = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 HOOK = "https://receiver.test/webhooks/pikcel"

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local.pikcel_simulator.delivery import sign
+from local.pikcel_simulator.dialect import sign
 from local.stack import Stack
 
 pytestmark = pytest.mark.slow

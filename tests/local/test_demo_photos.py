@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local.demo.cases import CASES, THROTTLED_SHOP, Kind, assign, pikcel_rules
+from local.demo.cases import CASES, THROTTLED_SHOP, Kind, assign, simulator_rules
 from local.demo.photos import (
     LARGEST_BYTES,
     PhotosError,
@@ -15,8 +15,8 @@ from local.demo.photos import (
     pictures_in,
     title_of,
 )
-from local.pikcel_simulator.faults import FaultBook, Rule
-from local.pikcel_simulator.jobs import TOOLS
+from local.pikcel_simulator.catalogue import TOOLS
+from local.provider_simulator.faults import FaultBook, Rule
 
 URL = "http://127.0.0.1:1/photos"
 
@@ -27,7 +27,7 @@ def pictures(count: int) -> list[Picture]:
 
 def rules_of(names: list[str]) -> list[Rule]:
     given = [Picture(name, name, "upscale-4x", b"") for name in names]
-    return [Rule.model_validate(rule) for rule in pikcel_rules(assign(given, URL))]
+    return [Rule.model_validate(rule) for rule in simulator_rules(assign(given, URL))]
 
 
 def test_a_dozen_photos_see_every_case_and_two_see_none() -> None:

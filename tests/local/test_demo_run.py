@@ -50,6 +50,22 @@ def test_every_photo_arrives_once_whatever_goes_wrong(tmp_path: Path) -> None:
     assert not (tmp_path / "stack.json").exists()
 
 
+def test_the_story_runs_through_another_provider_too(tmp_path: Path) -> None:
+    done = demo(tmp_path, PROVIDER="replicate")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert "✗" not in done.stdout
+    assert done.stdout.count("✓") == 13
+    assert "Sending 12 photos through Replicate.\n  Left out, “result link dead”" in done.stdout
+
+
+def test_a_provider_without_a_simulator_is_told_before_anything_is_started(tmp_path: Path) -> None:
+    done = demo(tmp_path, PROVIDER="midjourney")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "PROVIDER=midjourney: there is a simulator of pikcel, replicate, fal." in done.stderr
+    assert not (tmp_path / "logs").exists()
+
+
 def test_photos_that_cannot_be_used_are_told_before_anything_is_started(tmp_path: Path) -> None:
     done = demo(tmp_path, PHOTOS=str(tmp_path))
     assert done.returncode == 1

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from local.demo.cases import SHOPS, Assignment, Kind, assign
-from local.demo.clients import TOKEN_GOOD_FOR_S, DemoError, Pikcel, Shopify, ShopPage, Web
+from local.demo.clients import TOKEN_GOOD_FOR_S, DemoError, Provider, Shopify, ShopPage, Web
 from local.demo.photos import Picture
 from local.demo.story import PATIENCE_S, Places, Sent, Story, StuckError
 
@@ -80,7 +80,7 @@ def places(services: Services, time: Time) -> Places:
     shopify = Shopify(client, "http://shopify", time.wait)
     api = Web(client, "http://api", time.wait)
     pages = {shop: ShopPage(api, lambda: shopify.id_token("x"), time.now) for shop in SHOPS}
-    return Places(Pikcel(client, "http://pikcel", time.wait), shopify, pages)
+    return Places(Provider(client, "http://pikcel", time.wait), shopify, pages)
 
 
 def assignments(count: int) -> tuple[Assignment, ...]:
@@ -100,6 +100,7 @@ def test_each_photo_becomes_a_job_that_is_pushed_by_itself() -> None:
     assert [each.job["asked"] for each in sent] == [
         {
             "toolId": "upscale-4x",
+            "provider": "pikcel",
             "inputImageUrl": f"http://pikcel/photos/{number}.jpg",
             "productId": f"gid-Photo {number}",
             "productTitle": f"Photo {number}",

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from local.photos import PHOTOS, Photo, photo
-from local.pikcel_simulator.editing import MAX_SIDE, TOOL_IDS, EditError, edit
-from local.pikcel_simulator.jobs import TOOLS
+from local.pikcel_simulator.catalogue import TOOLS
+from local.provider_simulator.editing import MAX_SIDE, TOOL_IDS, EditError, edit
 from tests.local.pikcel_world import small_photo
 
 SOURCES = (PHOTOS[0].path.parent / "SOURCES.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local.pikcel_simulator.service import ConnectionDroppedError
+from local.provider_simulator.service import ConnectionDroppedError
 from tests.local.pikcel_world import REF, World, a_world, always, small_photo
 
 pytestmark = pytest.mark.anyio

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from local.pikcel_simulator.config import DEVELOPMENT_SECRET
-from local.pikcel_simulator.delivery import sign
+from local.pikcel_simulator.dialect import sign
 from tests.local.pikcel_world import HOOK, REF, World, a_world, always
 
 pytestmark = pytest.mark.anyio

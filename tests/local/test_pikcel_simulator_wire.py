@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from local.photos import photo
-from local.pikcel_simulator.delivery import sign
+from local.pikcel_simulator.dialect import sign
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "wire-secret"

@@ -31,6 +31,8 @@ pytestmark = pytest.mark.slow
 
 ELSEWHERE = {
     "PIKCEL_API_URL": "http://127.0.0.1:9",
+    "REPLICATE_API_URL": "http://127.0.0.1:9",
+    "FAL_API_URL": "http://127.0.0.1:9",
     "SHOPIFY_BASE_URL": "http://127.0.0.1:9/{shop}",
     "PIKCEL_API_KEY": "sk_test_given",
     "RESULT_HOSTS": "results.example",
@@ -364,6 +366,8 @@ def test_stack_json_reads_back_as_it_was_written(stack: Stack, tmp_path: Path) -
         "queues",
         "functions",
         "pikcelUrl",
+        "replicateUrl",
+        "falUrl",
         "shopifyUrl",
         "secrets",
     }
@@ -460,6 +464,13 @@ def test_the_simulators_know_the_secrets_of_the_functions(project: Path) -> None
         bearer = {"Authorization": f"Bearer {info.secrets['PIKCEL_API_KEY']}"}
         assert httpx.get(f"{info.pikcel_url}/api/jobs", headers=bearer).status_code == 200
         assert httpx.get(f"{info.pikcel_url}/api/jobs").status_code == 401
+        bearer = {"Authorization": f"Bearer {info.secrets['REPLICATE_API_KEY']}"}
+        place = f"{info.replicate_url}/v1/webhooks/default/secret"
+        said = httpx.get(place, headers=bearer).raise_for_status().json()
+        assert said == {"key": info.secrets["REPLICATE_WEBHOOK_SECRET"]}
+        key = {"Authorization": f"Key {info.secrets['FAL_API_KEY']}"}
+        assert httpx.get(f"{info.fal_url}/a/b/requests/c/status", headers=key).status_code == 404
+        assert httpx.get(f"{info.fal_url}/a/b/requests/c/status").status_code == 401
         shop = info.shopify_url.replace("{shop}", "a.myshopify.com")
         token = {"X-Shopify-Access-Token": "shpat_given"}
         query = {"query": "{ shop { name } }"}
@@ -468,7 +479,11 @@ def test_the_simulators_know_the_secrets_of_the_functions(project: Path) -> None
         assert httpx.post(url, json=query).status_code == 401
         environment = running.invoke("dispatch")["environment"]
         assert environment["PIKCEL_API_URL"] == info.pikcel_url
-        assert environment["RESULT_HOSTS"] == httpx.URL(info.pikcel_url).netloc.decode()
+        assert environment["REPLICATE_API_URL"] == info.replicate_url
+        assert environment["FAL_API_URL"] == info.fal_url
+        providers = (info.pikcel_url, info.replicate_url, info.fal_url)
+        places = [httpx.URL(url).netloc.decode() for url in providers]
+        assert environment["RESULT_HOSTS"] == ",".join(places)
         assert environment["PUBLIC_URL"] == info.api_url
 
 

@@ -19,6 +19,8 @@ INFO = StackInfo(
     queues={},
     functions={},
     pikcel_url="http://127.0.0.1:8789",
+    replicate_url="http://127.0.0.1:8791",
+    fal_url="http://127.0.0.1:8792",
     shopify_url="http://127.0.0.1:8790/{shop}",
     secrets={},
 )
@@ -31,9 +33,9 @@ def test_the_first_port_is_taken_from_the_environment(given: dict[str, str], por
     assert port_in(given, 8787) == port
 
 
-@pytest.mark.parametrize("given", ["abc", "-5", "70000", "65533", "1.5", "8787 ", "٣", "9" * 5000])
+@pytest.mark.parametrize("given", ["abc", "-5", "70000", "65531", "1.5", "8787 ", "٣", "9" * 5000])
 def test_what_is_no_port_is_said_plainly(given: str) -> None:
-    with pytest.raises(StackError, match="give a number up to 65532"):
+    with pytest.raises(StackError, match="give a number up to 65530"):
         port_in({"PORT": given}, 8787)
 
 

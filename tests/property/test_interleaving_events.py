@@ -26,7 +26,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from local.pikcel_simulator.jobs import JobRecord
+from local.provider_simulator.jobs import JobRecord
 from shared.domain.job import Job
 from shared.domain.references import Reference, read_reference
 from shared.domain.status import JobState, PushStatus

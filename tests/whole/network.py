@@ -7,7 +7,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from local.pikcel_simulator.service import ConnectionDroppedError
+from local.provider_simulator.service import ConnectionDroppedError
 from tests.whole.calls import DOWNLOAD_FAILURES, Probe
 
 type AsyncSend = Callable[[httpx.Request], Any]

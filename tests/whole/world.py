@@ -37,11 +37,11 @@ import shared.gateways.dynamo_works
 import shared.gateways.provider_http
 import shared.gateways.shopify_http
 from local.pikcel_simulator.app import create_app
-from local.pikcel_simulator.clock import ManualClock
 from local.pikcel_simulator.config import DEVELOPMENT_KEY, DEVELOPMENT_SECRET, Config
-from local.pikcel_simulator.editing import Edited, edit
-from local.pikcel_simulator.jobs import JobRecord
 from local.pikcel_simulator.service import Simulator as Pikcel
+from local.provider_simulator.clock import ManualClock
+from local.provider_simulator.editing import Edited, edit
+from local.provider_simulator.jobs import JobRecord
 from local.shopify_simulator import Simulator as Shopify
 from local.shopify_simulator.simulator import DEFAULT_STATIC_TOKEN
 from local.shopify_simulator.webhooks import Answer as Taken

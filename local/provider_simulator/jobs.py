@@ -1,60 +1,20 @@
-"""Jobs, credits and links: the simulator's state, without any I/O.
+"""Jobs, credits and links: a simulator's state, without any I/O.
 
-Source: the service's public client (fields of a job, tools, credits by priority).
-Assumptions: the form of job ids, the prices of the tools, that an active job's credits are
-held back from the balance, and that a listing has the newest first and at most 100 a page.
+Assumptions: that an active job's credits are held back from the balance, and that a listing has
+the newest first.
 """
 
-import math
 import random
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from local.pikcel_simulator.config import Config
-from local.pikcel_simulator.editing import Edited
-from local.pikcel_simulator.faults import FaultBook, Faults
+from local.provider_simulator.config import Config
+from local.provider_simulator.editing import Edited
+from local.provider_simulator.faults import FaultBook, Faults
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled"]
-PRIORITY_FACTORS: Mapping[str, float] = {"low": 0.8, "normal": 1.0, "high": 1.5, "urgent": 2.0}
-OWNER_ID = "user_simulator"
-
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """One AI model as the service sells it; credits per picture at normal priority."""
-
-    id: str
-    name: str
-    category: str
-    credits: int
-
-
-TOOLS: Mapping[str, Tool] = {
-    tool.id: tool
-    for tool in (
-        Tool("background-removal", "Background Removal", "background", 1),
-        Tool("background-replacement", "Background Replacement", "background", 2),
-        Tool("color-correction", "Color Correction", "enhancement", 1),
-        Tool("gemini-background-removal", "Gemini Background Removal", "background", 2),
-        Tool("gemini-background-replacement", "Gemini Background Replacement", "background", 3),
-        Tool("gemini-batch-enhancement", "Gemini Batch Enhancement", "enhancement", 3),
-        Tool("ghost-mannequin", "Ghost Mannequin", "apparel", 2),
-        Tool("image-enhancement", "Image Enhancement", "enhancement", 1),
-        Tool("photo-retouching", "Photo Retouching", "enhancement", 2),
-        Tool("upscale-4x", "Upscale 4x", "enhancement", 2),
-    )
-}
-
-
-def price(tool_id: str, priority: str) -> int:
-    """Return the credits of one picture.
-
-    >>> [price("background-replacement", p) for p in ("low", "normal", "high", "urgent")]
-    [2, 2, 3, 4]
-    """
-    return math.ceil(TOOLS[tool_id].credits * PRIORITY_FACTORS[priority])
 
 
 def iso(instant: datetime) -> str:
@@ -64,11 +24,16 @@ def iso(instant: datetime) -> str:
 
 @dataclass(slots=True)
 class JobRecord:
-    """One job with what only the simulator knows: its faults, its output, its links."""
+    """One job with what only the simulator knows: its faults, its output, its links.
+
+    model: the provider's own name of what `tool_id` does. images: how many of them it makes.
+    extra: what a provider's routes keep of its request.
+    """
 
     id: str
     nth: int
     tool_id: str
+    model: str
     input_image_url: str
     parameters: dict[str, Any]
     priority: str
@@ -82,12 +47,15 @@ class JobRecord:
     status: Status = "pending"
     credits_used: int = 0
     output_image_url: str | None = None
+    more_output_urls: list[str] = field(default_factory=list)
     output_expires_at: datetime | None = None
     error_code: str | None = None
     error_message: str | None = None
     processing_time_ms: int | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
+    images: int = 1
+    extra: dict[str, Any] = field(default_factory=dict)
     output: Edited | None = field(default=None, repr=False)
 
     @property
@@ -134,10 +102,17 @@ class Upload:
 class JobBook:
     """All jobs, what was paid for them, and the links to their results."""
 
-    def __init__(self, config: Config, rng: random.Random) -> None:
-        """Begin empty; `rng` makes ids, links and processing times."""
+    def __init__(
+        self,
+        config: Config,
+        rng: random.Random,
+        new_id: Callable[[Callable[[int], str], datetime], str],
+        price: Callable[[str, str], int],
+    ) -> None:
+        """Begin empty; `rng` makes ids, links and processing times (see Dialect for the rest)."""
         self.config = config
         self.rng = rng
+        self._new_id, self._price = new_id, price
         self.faults = FaultBook()
         self.jobs: dict[str, JobRecord] = {}
         self.links: dict[str, Link] = {}
@@ -168,19 +143,22 @@ class JobBook:
     ) -> JobRecord:
         """Create the job of a validated dispatch and charge it if that is when one pays."""
         job = JobRecord(
-            id=f"job_{now:%Y}_{self.token(12)}",
+            id=self._new_id(self.token, now),
             nth=self.dispatches,
             tool_id=request["tool_id"],
+            model=request.get("model") or request["tool_id"],
             input_image_url=request["input_image_url"],
             parameters=request.get("parameters") or {},
             priority=request.get("priority") or "normal",
-            webhook_url=callback_of(request),
+            webhook_url=request.get("webhook_url"),
             metadata=request.get("metadata"),
             faults=faults,
             base_url=base_url,
-            quote=price(request["tool_id"], request.get("priority") or "normal"),
+            quote=self._price(request["tool_id"], request.get("priority") or "normal"),
             created_at=now,
             updated_at=now,
+            images=request.get("images") or 1,
+            extra=request.get("extra") or {},
         )
         self.jobs[job.id] = job
         if self.config.charge == "on_dispatch":
@@ -208,17 +186,30 @@ class JobBook:
         self._refund(job, now)
 
     def cancel(self, job: JobRecord, now: datetime) -> None:
-        """End the job as cancelled; the service announces that by no webhook."""
+        """End the job as cancelled."""
         self._end(job, "cancelled", now)
         self._refund(job, now)
 
     def link(self, job: JobRecord, output: Edited, now: datetime, lifetime_s: float) -> None:
-        """Give the job's result a new, unguessable address."""
-        token = self.token(40)
+        """Give the job's results new, unguessable addresses."""
         expires_at = now + timedelta(seconds=lifetime_s)
-        self.links[token] = Link(job, output, expires_at)
-        job.output_image_url = f"{job.base_url}/results/{token}.{output.extension}"
+        urls = []
+        for _ in range(job.images):
+            token = self.token(40)
+            self.links[token] = Link(job, output, expires_at)
+            urls.append(f"{job.base_url}/results/{token}.{output.extension}")
+        job.output_image_url, *job.more_output_urls = urls
         job.output_expires_at = expires_at
+
+    def expire_links(self, now: datetime) -> None:
+        """Kill every link that still lives."""
+        self.links = {
+            token: replace(link, expires_at=min(link.expires_at, now))
+            for token, link in self.links.items()
+        }
+        for job in self.jobs.values():
+            if job.output_expires_at is not None:
+                job.output_expires_at = min(job.output_expires_at, now)
 
     def renew_dead_link(self, job: JobRecord, now: datetime) -> None:
         """Replace the job's link if it has died and the service is set to do so."""
@@ -270,12 +261,6 @@ class JobBook:
     ) -> None:
         job.credits_used += amount
         self.ledger.append(Charge(job.id, job.ref, job.tool_id, amount, kind, iso(now)))
-
-
-def callback_of(request: Mapping[str, Any]) -> str | None:
-    """Return where to send webhooks: webhook_url, or parameters.callback_url (plan, form 2)."""
-    url = request.get("webhook_url") or (request.get("parameters") or {}).get("callback_url")
-    return url if isinstance(url, str) else None
 
 
 def inner_view(job: JobRecord) -> dict[str, Any]:

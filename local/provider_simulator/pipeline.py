@@ -1,8 +1,7 @@
 """The life of a job: wait, fetch the input, edit it, end, announce each step.
 
-Source: the service's public client (statuses, three events, none for a cancelled job).
-Assumptions: the error codes of a job that cannot be done, and that the events of one job
-are sent one after the other.
+Which steps have a webhook is the provider's to say. Assumptions: the error codes of a job that
+cannot be done, and that the events of one job are sent one after the other.
 """
 
 import asyncio
@@ -11,11 +10,11 @@ from typing import Any
 
 import httpx
 
-from local.pikcel_simulator.clock import Clock
-from local.pikcel_simulator.delivery import Courier, Parcel
-from local.pikcel_simulator.editing import Edited, EditError, edit
-from local.pikcel_simulator.faults import Failure
-from local.pikcel_simulator.jobs import JobBook, JobRecord
+from local.provider_simulator.clock import Clock
+from local.provider_simulator.delivery import Courier, Parcel
+from local.provider_simulator.editing import Edited, EditError, edit
+from local.provider_simulator.faults import Failure
+from local.provider_simulator.jobs import JobBook, JobRecord
 
 type Editor = Callable[[str, bytes], Awaitable[Edited]]
 
@@ -57,7 +56,7 @@ class Pipeline:
     def __init__(
         self,
         book: Callable[[], JobBook],
-        courier: Callable[[], Courier],
+        courier: Callable[[], Courier[Any]],
         clock: Clock,
         client: httpx.AsyncClient,
         background: Background,
@@ -76,6 +75,8 @@ class Pipeline:
         book, faults = self._book(), job.faults
         pending_s = book.config.pending_s if faults.pending_s is None else faults.pending_s
         await self._clock.sleep(pending_s)
+        if not job.is_active:
+            return
         book.start(job, self._clock.now())
         started = self._courier().prepare("job.started", job)
         announced = None
@@ -106,8 +107,11 @@ class Pipeline:
                 failure = Failure(code="INPUT_UNREACHABLE", message=str(problem))
             except EditError as problem:
                 failure = Failure(code="INVALID_IMAGE", message=str(problem))
+        await self._announce(self._courier().prepare("job.progress", job))
         spent_s = (self._clock.now() - begun).total_seconds()
         await self._clock.sleep(max(0.0, processing_s - spent_s))
+        if not job.is_active:
+            return None  # cancelled meanwhile, and announced
         now = self._clock.now()
         if output is not None:
             book.complete(job, output, now)
@@ -116,7 +120,13 @@ class Pipeline:
             book.fail(job, failure.code, failure.message, now)
             return self._courier().prepare("job.failed", job)
         book.cancel(job, now)
-        return None
+        return self._courier().prepare("job.cancelled", job)
+
+    def cancel(self, job: JobRecord) -> None:
+        """End an active job because its owner asked for it, and say so."""
+        self._book().cancel(job, self._clock.now())
+        said = self._courier().prepare("job.cancelled", job)
+        self._background.run(self._announce(said))
 
     def _processing_s(self, book: JobBook, job: JobRecord) -> float:
         if job.faults.processing_s is not None:

@@ -1,7 +1,7 @@
 """What can be made to go wrong, as data, and the rules that say for which job.
 
-Everything here is the simulator's own: it provokes the failures of webhooks
-section 6, most of which PikcelAI's documents do not mention.
+Everything here is the simulators' own: it provokes what goes wrong with webhooks in practice, most
+of which no provider's documents mention. Each provider has its own words for the events.
 """
 
 from collections import Counter
@@ -10,9 +10,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Event = Literal["job.started", "job.completed", "job.failed"]
+Event = Literal["job.started", "job.progress", "job.completed", "job.failed", "job.cancelled"]
 Vocabulary = Literal["A", "B", "C", "D", "minimal"]
-Route = Literal["dispatch", "poll", "list", "models", "profile", "upload", "results"]
+Route = Literal[
+    "dispatch", "poll", "list", "models", "profile", "upload", "results", "result", "cancel", "keys"
+]
 
 
 class Strict(BaseModel):
@@ -42,6 +44,7 @@ class Faults(Strict):
     status_word: native word shown instead of the final status, for `status_word_times` polls
     result: what fetching the output gives; `result_times` limits it (None = always).
         `expired` kills only the first link: a poll gives a fresh one where configured
+    reply: PikcelAI's only
     """
 
     create: (

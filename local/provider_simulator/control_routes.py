@@ -8,26 +8,28 @@ GET  /_simulator/jobs      every job with its faults
 GET  /_simulator/requests  counts per route, and the latest requests
 GET  /_simulator/webhooks  every delivery attempt
 GET  /_simulator/ledger    what was paid
+POST /_simulator/expire    kills every link to a result
 """
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.pikcel_simulator.jobs import inner_view
-from local.pikcel_simulator.service import Simulator
+from local.provider_simulator.jobs import inner_view
+from local.provider_simulator.service import Simulator
 
-type Handler = Callable[[Simulator, Request], Awaitable[Response]]
+type Handler = Callable[[Simulator[Any], Request], Awaitable[Response]]
 
 _OBJECT = TypeAdapter(dict[str, object])
 
 
-def routes(simulator: Simulator) -> list[Route]:
+def routes(simulator: Simulator[Any]) -> list[Route]:
     """Return the control routes."""
 
     def route(path: str, method: str, handler: Handler) -> Route:
@@ -45,18 +47,19 @@ def routes(simulator: Simulator) -> list[Route]:
         route("requests", "GET", _requests),
         route("webhooks", "GET", _webhooks),
         route("ledger", "GET", _ledger),
+        route("expire", "POST", _expire),
     ]
 
 
-async def _health(simulator: Simulator, request: Request) -> Response:
+async def _health(simulator: Simulator[Any], request: Request) -> Response:
     return JSONResponse({"ok": True})
 
 
-async def _read_config(simulator: Simulator, request: Request) -> Response:
+async def _read_config(simulator: Simulator[Any], request: Request) -> Response:
     return JSONResponse(simulator.config.model_dump())
 
 
-async def _change_config(simulator: Simulator, request: Request) -> Response:
+async def _change_config(simulator: Simulator[Any], request: Request) -> Response:
     try:
         simulator.configure(_OBJECT.validate_json(await request.body()))
     except ValidationError as problem:
@@ -65,25 +68,25 @@ async def _change_config(simulator: Simulator, request: Request) -> Response:
     return JSONResponse(simulator.config.model_dump())
 
 
-async def _reset(simulator: Simulator, request: Request) -> Response:
+async def _reset(simulator: Simulator[Any], request: Request) -> Response:
     await simulator.reset()
     return JSONResponse({"ok": True})
 
 
-async def _jobs(simulator: Simulator, request: Request) -> Response:
+async def _jobs(simulator: Simulator[Any], request: Request) -> Response:
     return JSONResponse({"jobs": [inner_view(job) for job in simulator.book.jobs.values()]})
 
 
-async def _requests(simulator: Simulator, request: Request) -> Response:
+async def _requests(simulator: Simulator[Any], request: Request) -> Response:
     latest = [seen.view() for seen in simulator.requests]
     return JSONResponse({"counts": dict(simulator.counts), "requests": latest})
 
 
-async def _webhooks(simulator: Simulator, request: Request) -> Response:
+async def _webhooks(simulator: Simulator[Any], request: Request) -> Response:
     return JSONResponse({"deliveries": [line.view() for line in simulator.courier.log]})
 
 
-async def _ledger(simulator: Simulator, request: Request) -> Response:
+async def _ledger(simulator: Simulator[Any], request: Request) -> Response:
     ledger = simulator.book.ledger
     per_ref: Counter[str] = Counter()
     for charge in ledger:
@@ -96,3 +99,8 @@ async def _ledger(simulator: Simulator, request: Request) -> Response:
             "balance": simulator.book.balance,
         }
     )
+
+
+async def _expire(simulator: Simulator[Any], request: Request) -> Response:
+    simulator.book.expire_links(simulator.clock.now())
+    return JSONResponse({"ok": True})

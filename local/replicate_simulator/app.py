@@ -1,0 +1,13 @@
+"""The web application."""
+
+from starlette.applications import Starlette
+
+from local.provider_simulator.app import application
+from local.provider_simulator.service import Simulator
+from local.replicate_simulator import provider_routes
+from local.replicate_simulator.config import Config
+
+
+def create_app(simulator: Simulator[Config]) -> Starlette:
+    """Return the application of `simulator`; ending it stops what still runs."""
+    return application(simulator, provider_routes.routes)
