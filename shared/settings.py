@@ -109,6 +109,13 @@ class ApiSettings(_Settings):
     app_secret_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DashboardSettings(_Settings):
+    """functions/dashboard. shopify_api_key: the app's client id, which every page shows."""
+
+    shopify_api_key: str
+
+
 def is_laptop(environment: Mapping[str, str] | None = None) -> bool:
     """Tell whether AWS itself is an emulator on this machine.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-FUNCTIONS: Final = ("api", "bulk", "dispatch", "push", "sweep", "webhook")
+FUNCTIONS: Final = ("api", "bulk", "dashboard", "dispatch", "push", "sweep", "webhook")
 
 
 def build(*arguments: str | Path, root: Path = ROOT) -> None:

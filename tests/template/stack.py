@@ -12,7 +12,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
-FUNCTIONS: Final = ("api", "bulk", "dispatch", "push", "sweep", "webhook")
+FUNCTIONS: Final = ("api", "bulk", "dashboard", "dispatch", "push", "sweep", "webhook")
 CONSUMERS: Final = {"bulk": "BulkQueue", "dispatch": "DispatchQueue", "push": "PushQueue"}
 
 
