@@ -282,16 +282,18 @@ def _choose_ports(first: int, keep: Path | None) -> _Ports:
 
 def _with_addresses(settings: Mapping[str, str], ports: _Ports) -> dict[str, str]:
     """Return the settings completed by the addresses of this stack's own parts."""
-    pikcel = f"{LOOPBACK}:{ports.pikcel}"
-    hosts = settings.get("RESULT_HOSTS", "")
+    pikcel, shopify = f"{LOOPBACK}:{ports.pikcel}", f"{LOOPBACK}:{ports.shopify}"
+    hosts = [settings.get("RESULT_HOSTS", "")]
     if "PIKCEL_API_URL" not in settings:
-        hosts = ",".join(filter(None, [hosts, pikcel]))
+        hosts.append(pikcel)
+    if "SHOPIFY_BASE_URL" not in settings:
+        hosts.append(shopify)  # photos of its products, which jobs are made from
     return {
         "PUBLIC_URL": f"http://{LOOPBACK}:{ports.gateway}",
         "PIKCEL_API_URL": f"http://{pikcel}",
-        "SHOPIFY_BASE_URL": f"http://{LOOPBACK}:{ports.shopify}/{{shop}}",
+        "SHOPIFY_BASE_URL": f"http://{shopify}/{{shop}}",
         **settings,
-        "RESULT_HOSTS": hosts,
+        "RESULT_HOSTS": ",".join(filter(None, hosts)),
     }
 
 

@@ -463,7 +463,8 @@ def test_the_simulators_know_the_secrets_of_the_functions(project: Path) -> None
         assert httpx.post(url, json=query).status_code == 401
         environment = running.invoke("dispatch")["environment"]
         assert environment["PIKCEL_API_URL"] == info.pikcel_url
-        assert environment["RESULT_HOSTS"] == httpx.URL(info.pikcel_url).netloc.decode()
+        hosts = [info.pikcel_url, info.shopify_url.removesuffix("/{shop}")]
+        assert environment["RESULT_HOSTS"] == ",".join(httpx.URL(h).netloc.decode() for h in hosts)
         assert environment["PUBLIC_URL"] == info.api_url
 
 
