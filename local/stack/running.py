@@ -255,7 +255,6 @@ def running_stack(
         deployment = deploy(
             template,
             endpoint=endpoint_of(ports.emulator),
-            shared_dir=project_dir / "shared",
             settings=wanted,
         )
         repair(deployment)
@@ -325,14 +324,17 @@ def _with_addresses(settings: Mapping[str, str], ports: _Ports) -> dict[str, str
             "FAL_JWKS_URL": f"http://{own['FAL_API_URL']}/.well-known/jwks.json",
             "FAL_USER_ID": FAL_USER,
         }
-    hosts = ",".join(filter(None, [settings.get("RESULT_HOSTS"), *own.values()]))
+    shopify = f"{LOOPBACK}:{ports.shopify}"
+    hosts = [settings.get("RESULT_HOSTS", ""), *own.values()]
+    if "SHOPIFY_BASE_URL" not in settings:
+        hosts.append(shopify)  # photos of its products, which jobs are made from
     return {
         "PUBLIC_URL": f"http://{LOOPBACK}:{ports.gateway}",
         **{variable: f"http://{place}" for variable, place in own.items()},
         **fal,
-        "SHOPIFY_BASE_URL": f"http://{LOOPBACK}:{ports.shopify}/{{shop}}",
+        "SHOPIFY_BASE_URL": f"http://{shopify}/{{shop}}",
         **settings,
-        "RESULT_HOSTS": hosts,
+        "RESULT_HOSTS": ",".join(filter(None, hosts)),
     }
 
 

@@ -46,7 +46,8 @@ def test_a_function_is_packaged_from_its_own_folder_under_one_import_name(name: 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_runs_on_the_python_and_processor_of_the_layer(name: str) -> None:
     layer = resource("SharedLayer")
-    assert function(name)["Layers"] == [{"Ref": "SharedLayer"}]
+    pages = [{"Ref": "PageLayer"}] if name == "dashboard" else []
+    assert function(name)["Layers"] == [{"Ref": "SharedLayer"}, *pages]
     assert layer["Properties"]["CompatibleRuntimes"] == [function(name)["Runtime"]]
     assert layer["Properties"]["CompatibleArchitectures"] == function(name)["Architectures"]
     assert layer["Metadata"]["BuildArchitecture"] == "arm64"
@@ -135,8 +136,8 @@ def test_timeout_and_memory_come_with_a_reason(name: str, setting: str) -> None:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_answers_before_whoever_waits_for_it_gives_up(name: str) -> None:
-    limits = {"api": 29, "bulk": 899, "webhook": 29, "sweep": 59, "dispatch": 899, "push": 89}
-    limits |= {"deliver": 899, "notify": 899}
+    limits = {"api": 29, "dashboard": 29, "webhook": 29, "sweep": 59, "push": 89}
+    limits |= {"bulk": 899, "deliver": 899, "dispatch": 899, "notify": 899}
     assert 0 < function(name)["Timeout"] <= limits[name]
 
 
@@ -144,7 +145,8 @@ def test_a_function_answers_before_whoever_waits_for_it_gives_up(name: str) -> N
 def test_every_change_of_a_function_publishes_a_version(name: str) -> None:
     assert function(name)["AutoPublishAlias"] == "live"
     assert function(name)["AutoPublishAliasAllProperties"] is True
-    assert properties("SharedLayer")["PublishLambdaVersion"] is True
+    for layer in function(name)["Layers"]:
+        assert properties(layer["Ref"])["PublishLambdaVersion"] is True
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -174,7 +176,7 @@ def test_no_variable_of_a_function_holds_a_secret(name: str) -> None:
 
 def test_the_functions_behind_the_api_do_not_refer_to_it() -> None:
     # The API's definition names both functions: a reference back would be a circle.
-    for name in ("api", "webhook"):
+    for name in ("api", "dashboard", "webhook"):
         assert "HttpApi" not in _references(function(name)["Environment"])
 
 
