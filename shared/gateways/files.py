@@ -13,7 +13,7 @@ from shared.domain.errors import NotFoundError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
+    from mypy_boto3_s3.type_defs import ListObjectsV2RequestTypeDef, ObjectIdentifierTypeDef
 
 _ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 _DELETED_AT_ONCE = 1000  # S3's own limit
@@ -55,6 +55,20 @@ class S3Files:
     def delete(self, keys: Sequence[str]) -> None:
         """Delete; keys that do not exist are no error. Raises StoreUnavailableError."""
         self._delete([{"Key": key} for key in keys])
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys of all files under a prefix. Raises StoreUnavailableError."""
+        found: list[str] = []
+        request: ListObjectsV2RequestTypeDef = {"Bucket": self._bucket, "Prefix": prefix}
+        while True:
+            try:
+                reply = self._client.list_objects_v2(**request)
+            except (ClientError, BotoCoreError) as error:
+                raise map_error(error) from None
+            found += [each["Key"] for each in reply.get("Contents", ())]
+            if not reply.get("IsTruncated"):
+                return found
+            request["ContinuationToken"] = reply["NextContinuationToken"]
 
     def find(self, prefix: str, *, limit: int) -> list[str]:
         """Return `{version}/{key}` of some files under a prefix.

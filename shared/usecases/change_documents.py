@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from shared.domain.errors import DocumentsLostError, StoreUnavailableError
+from shared.domain.errors import DocumentsLostError, NotFoundError, StoreUnavailableError
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.statistics import is_uncounted
@@ -30,20 +30,25 @@ def change_documents(tracker: Tracker, files: Files, ref: JobRef, decide: Decide
     Guarantees
         A job of small documents costs one read and one write, and nothing of the bucket.
         Documents that were replaced are removed after the write; a crash in between leaves
-        them in the job's own folder, where nothing refers to them. A job whose documents are
+        them in the job's own folder, until the job is deleted. A job whose documents are
         lost (a deletion that broke off) is changed as one of empty ones, as it is shown.
     """
     change = _Change(files, decide)
     for _ in range(CONFLICT_TRIES):
         try:
             saved = tracker.change(ref, change.decide)
+        except NotFoundError:
+            if not tracker.store.get_many([ref]):
+                # It was deleted while we put something into its folder.
+                change.tidy(None)
+            raise
         except DocumentsLostError as error:
             # Somebody faster may have replaced them between our read and our fetch.
             if tracker.store.get(ref).documents_key == change.asked:
                 change.lost = change.asked
                 log.error("documents lost", extra={"key": change.asked, "reason": error.message})
             continue
-        change.tidy(saved)
+        change.tidy(saved.documents_key)
         return with_documents_of(saved, change.whole)
     raise StoreUnavailableError("The job is being changed by too many at once; try again.")
 
@@ -74,9 +79,9 @@ class _Change:
         self._meet(after)
         return after, note
 
-    def tidy(self, saved: Job) -> None:
-        """Remove what the saved job does not name. Nobody else names it: keys hold the version."""
-        left = sorted(self.keys - {saved.documents_key})
+    def tidy(self, kept: str | None) -> None:
+        """Remove all but what the saved job names. Nobody else names it: keys hold the version."""
+        left = sorted(self.keys - {kept})
         if left:
             with suppress(StoreUnavailableError):
                 self.files.delete(left)

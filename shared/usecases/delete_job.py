@@ -6,6 +6,7 @@ from shared.domain.bulk import file_key
 from shared.domain.errors import ConflictError, StoreUnavailableError, VersionConflictError
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
+from shared.domain.storage import job_folder
 from shared.usecases.ports import Files
 from shared.usecases.tracker import CONFLICT_TRIES, Tracker
 
@@ -13,20 +14,22 @@ from shared.usecases.tracker import CONFLICT_TRIES, Tracker
 def delete_job(tracker: Tracker, files: Files, ref: JobRef) -> None:
     """Delete an ended job: its files, then its item, timeline and share of the statistics.
 
-    The files (images, documents, payloads) go first: a crash in between leaves a job that can be
-    deleted again, never files that nothing refers to. Those of entries that came meanwhile follow.
+    The files go first: a crash in between leaves a job that can be deleted again, never files
+    that nothing refers to. They are all that lies in the job's folder (images, documents,
+    payloads): also documents that a crash left there when they had been replaced. Those of
+    entries that came meanwhile follow.
 
     Raises NotFoundError; ConflictError `job_active` while somebody still works on it.
     """
     for _ in range(CONFLICT_TRIES):
         job = tracker.store.get(ref)
         check_deletable(job)
-        files_of_it = [job.documents_key, file_key(job), *(output.key for output in job.outputs)]
-        keys = [key for key in files_of_it if key is not None] + tracker.store.log_files(ref)
+        named = [job.documents_key, file_key(job), *(output.key for output in job.outputs)]
+        keys = {*files.keys(job_folder(ref)), *(key for key in named if key is not None)}
         if keys:
-            files.delete(keys)
+            files.delete(sorted(keys))
         try:
-            left = sorted(set(tracker.store.delete(job)) - set(keys))
+            left = sorted(set(tracker.store.delete(job)) - keys)
         except VersionConflictError:
             continue
         if left:

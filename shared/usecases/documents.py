@@ -45,7 +45,8 @@ def shelve(files: Files, job: Job) -> Job:
     Guarantees
         The same documents of the same version of a job have the same key. It is written
         before the job, so that a stored job's documents are there; a crash in between leaves
-        an object in the job's own folder that nothing refers to.
+        an object in the job's own folder that nothing refers to: it goes with the job, or, where
+        the job came not to be made, when the shop is erased.
     """
     body = _written(job)
     if job.documents_key is not None or len(body) <= INLINE_BYTES:

@@ -754,6 +754,10 @@ class Files(Protocol):
         """Delete; keys that do not exist are no error."""
         ...
 
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys of all files under a prefix."""
+        ...
+
     def find(self, prefix: str, *, limit: int) -> list[str]:
         """Return what `remove` takes: some of the files under a prefix, in every version, and
         what was uploaded of those that are not finished."""

@@ -37,6 +37,11 @@ class FakeFiles:
         for key in keys:
             self.stored.pop(key, None)
 
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys of all files under a prefix."""
+        self._check()
+        return [key for key in sorted(self.stored) if key.startswith(prefix)]
+
     def find(self, prefix: str, *, limit: int) -> list[str]:
         """Name some of the files under a prefix."""
         self._check()

@@ -10,7 +10,7 @@ from shared.domain.job import Job
 from shared.domain.status import JobStatus
 from shared.usecases.documents import INLINE_BYTES, shelve
 from tests.api_world import Reply, World, world
-from tests.builders import a_completed_job, a_job, later
+from tests.builders import SHOP, a_completed_job, a_job, later
 
 __all__ = ["world"]
 
@@ -171,6 +171,15 @@ def test_a_deleted_job_is_gone_with_its_documents(world: World) -> None:
     kept = a_shelved_job(world)
     assert world.call("DELETE", f"/api/jobs/{job.job_id}").status == 200
     assert list(world.files.stored) == [kept.documents_key]
+
+
+def test_what_a_crash_left_in_a_jobs_folder_goes_with_the_job(world: World) -> None:
+    job = world.has(a_completed_job(outputs=()))
+    other = f"shops/{SHOP}/jobs/{a_completed_job().job_id}/documents-1.json"
+    for key in (f"shops/{SHOP}/jobs/{job.job_id}/documents-0.json", other):
+        world.files.put(key, b"{}", "application/json")
+    assert world.call("DELETE", f"/api/jobs/{job.job_id}").status == 200
+    assert list(world.files.stored) == [other]
 
 
 # --- documents that change -------------------------------------------------------------

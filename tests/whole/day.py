@@ -254,6 +254,7 @@ class Day:
             ((_, act),) = self.rng.choices(ACTS, weights)
             act(self)
             self._let_time_pass(acts)
+            assert self.world.bugs == []
             if number % 40 == 39:
                 self.count_again(self.rng.choice(SHOPS))
         self.world.settle()

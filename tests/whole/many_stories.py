@@ -142,6 +142,14 @@ def _reported(world: World) -> None:
         assert answer.status == 200, answer
 
 
+def _reported_and_deleted(world: World) -> None:
+    """Its documents were replaced several times: nothing of them stays behind."""
+    _reported(world)
+    (job,) = world.jobs()
+    assert world.ask("DELETE", f"/api/jobs/{job.job_id}").status in (200, 404)
+    assert not [key for key in world.kept() if job.job_id in key], "files left"
+
+
 def _told_to_stop(world: World) -> None:
     """The worker learns of the cancellation by the answer to its next report."""
     job_id = _created(world, type="catalog_pull", total=100)
@@ -284,6 +292,7 @@ MANY_STORIES = (
     ),
     Story("bulk_cancelled", _bulk_cancelled, IN_CHUNKS, ends=("completed", "pushed", 3)),
     Story("reported", _reported, ends=("completed", "none", 0)),
+    Story("reported_and_deleted", _reported_and_deleted, ends=_NOTHING),
     Story("told_to_stop", _told_to_stop, ends=("cancelled", "none", 0)),
     Story("silent_worker", _silent_worker, ends=("completed", "none", 0)),
     Story("sync_app", _sync_app, ends=("completed", "none", 0)),

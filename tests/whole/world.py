@@ -181,6 +181,10 @@ class _Bucket:
     def list_multipart_uploads(self, **_request: Any) -> dict[str, Any]:
         return {}
 
+    def list_objects_v2(self, **request: Any) -> dict[str, Any]:
+        found = [key for key in sorted(self.objects) if key.startswith(request["Prefix"])]
+        return {"Contents": [{"Key": key} for key in found], "IsTruncated": False}
+
     def delete_objects(self, **request: Any) -> dict[str, Any]:
         for each in request["Delete"]["Objects"]:
             self.objects.pop(each["Key"], None)

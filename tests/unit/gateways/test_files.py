@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -135,6 +136,17 @@ def test_files_that_could_not_be_deleted_are_said(
 # --- everything under a prefix -------------------------------------------------------------
 
 
+def test_all_keys_under_a_prefix_are_told_page_by_page(
+    files: S3Files, client: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = [f"shops/a/{name}" for name in ("1.png", "2 ü.png", "3.png")]
+    for key in (*mine, "shops/ab/1.png"):
+        files.put(key, b"x", "image/png")
+    monkeypatch.setattr(client, "list_objects_v2", partial(client.list_objects_v2, MaxKeys=2))
+    assert files.keys("shops/a/") == mine
+    assert files.keys("shops/b/") == []
+
+
 def test_what_is_found_under_a_prefix_is_removed_for_good(files: S3Files) -> None:
     mine = [f"shops/a/{name}" for name in ("1.png", "a folder/ü+%2F?.csv", "ü/2.png")]
     for key in (*mine, "shops/ab/1.png", "other"):
@@ -172,5 +184,8 @@ def test_a_bucket_that_does_not_answer_hides_no_files(
         raise EndpointConnectionError(endpoint_url="https://s3.example")
 
     monkeypatch.setattr(client, "list_object_versions", out)
+    monkeypatch.setattr(client, "list_objects_v2", out)
     with pytest.raises(StoreUnavailableError):
         files.find("shops/a/", limit=10)
+    with pytest.raises(StoreUnavailableError):
+        files.keys("shops/a/")

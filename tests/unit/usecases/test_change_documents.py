@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from shared.domain import lifecycle
-from shared.domain.errors import ConflictError, StoreUnavailableError
+from shared.domain.errors import ConflictError, NotFoundError, StoreUnavailableError
 from shared.domain.job import Job
 from shared.domain.status import JobStatus
 from shared.usecases.change_documents import Decide, change_documents
+from shared.usecases.delete_job import delete_job
 from shared.usecases.documents import fetch, shelve
 from shared.usecases.tracker import Note
 from tests.builders import a_worker_job
@@ -164,6 +165,33 @@ def test_a_leftover_that_cannot_be_removed_is_no_error(
 
     monkeypatch.setattr(world.files, "delete", refuse)
     assert dict(change(world, job, adding({"page": 1})).metadata) == {"page": 1}
+
+
+def test_a_job_that_is_deleted_meanwhile_leaves_nothing(
+    world: LaneWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = a_shelved_job(world, status=JobStatus.FAILED)
+    save = world.store.save
+
+    def save_late(before: Job, after: Job, **more: Any) -> Job:
+        delete_job(world.tracker, world.files, job.ref)
+        return save(before, after, **more)
+
+    monkeypatch.setattr(world.store, "save", save_late)
+    with pytest.raises(NotFoundError):
+        change(world, job, adding({"page": 1}))
+    assert world.files.stored == {}
+
+
+def test_somebody_who_may_not_see_the_job_takes_nothing_from_it(world: LaneWorld) -> None:
+    job = a_shelved_job(world)
+
+    def hide(_job: Job, _now: datetime) -> tuple[Job, Note | None]:
+        raise NotFoundError("There is no such job.")
+
+    with pytest.raises(NotFoundError):
+        change(world, job, hide)
+    assert list(world.files.stored) == [job.documents_key]
 
 
 def test_a_result_of_an_earlier_attempt_does_not_come_back(world: LaneWorld) -> None:
