@@ -1,16 +1,22 @@
 """Shops, keys, agents, parked deliveries and erasures as JSON."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from shared.domain.erasure import ErasureReport, remainders
 from shared.domain.events import ParkedEvent
 from shared.domain.keys import Agent, ShopKey
+from shared.endpoint_representation import notifications_json
 from shared.representation import instant, safe
+from shared.usecases.notice_ports import AddressState
 from shared.usecases.shop_settings import ShopView
 
 
-def shop_json(view: ShopView) -> dict[str, Any]:
-    """Describe a shop: settings, installation, what its budget took. Never its token."""
+def shop_json(view: ShopView, states: Mapping[str, AddressState]) -> dict[str, Any]:
+    """Describe a shop: settings, installation, what its budget took. Never its token.
+
+    states: whether those we write to have agreed, by address.
+    """
     shop, spent = view.shop, view.spent
     limits = {"credits": shop.budget_credits, "costMicros": shop.budget_cost_micros}
     used = {"credits": spent.credits, "costMicros": spent.cost_micros}
@@ -25,6 +31,7 @@ def shop_json(view: ShopView) -> dict[str, Any]:
         "monthlyBudget": safe(limits),
         "spent": {"month": view.month, **safe(used)},
         "retentionDays": shop.retention_days,
+        "notifications": notifications_json(shop.notifications, states),
     }
 
 

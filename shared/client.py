@@ -218,6 +218,30 @@ class TrackedJob:
                 fields["metadata"] = {**self._news["metadata"], **fields["metadata"]}
             self._news.update(fields)
 
+    def log(
+        self,
+        message: str | None = None,
+        *,
+        request: Any = None,
+        response: Any = None,
+        native_status: str | None = None,
+    ) -> str:
+        """Put an entry on the job's timeline at once, with what was got and given (any JSON).
+
+        Returns its id. Raises JobTrackerClientError, JobTrackerUnavailableError.
+        """
+        said = {
+            "message": message,
+            "nativeStatus": native_status,
+            "requestPayload": request,
+            "responsePayload": response,
+        }
+        body = {name: value for name, value in said.items() if value is not None}
+        made = self._tracker.call(
+            "POST", f"{self._path}/logs", body, tries=SURE_TRIES, once=str(uuid4())
+        )
+        return str(made["log"]["id"])
+
     def check(self) -> None:
         """Raise JobCancelledError once the job was cancelled; use it where nothing advances."""
         if self._refusal is not None:

@@ -4,6 +4,7 @@ camelCase, every field always there, null if unknown; instants are ISO 8601 UTC 
 milliseconds and `Z`; integers beyond 2^53 are strings, because JavaScript would round them.
 """
 
+import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -55,7 +56,7 @@ def job_json(job: Job, link: LinkMaker, now: datetime | None = None) -> dict[str
     Parameters
         link: makes the presigned link of a kept file; no network is used for it.
         now: a file that a bulk job wrote and that is cleared away by then has no link any more;
-            and what changes with time alone, the ETA of a provider's job, is left out without it.
+            without it the ETA of a provider's job, which runs down by itself, is left out.
 
     Shape: the 26 columns of the tracker that this replaces under their own names
     (`pikcelJobId` is the provider's id when the provider is PikcelAI), and ours. `outputs` are
@@ -86,12 +87,13 @@ def job_json(job: Job, link: LinkMaker, now: datetime | None = None) -> dict[str
 
 
 def etag(body: Mapping[str, Any], version: int) -> str:
-    """Return the strong entity tag of a job's JSON as made with `link=str` and no `now`.
+    """Return the strong entity tag of a job's JSON as made with `link=str`.
 
     Presigned links are no part of it: they differ at every call and say the same. Nor is an ETA
     that runs down by itself.
     """
-    stable = json.dumps(body, sort_keys=True, ensure_ascii=True).encode()
+    lasting = {name: value for name, value in body.items() if name != "etaSeconds"}
+    stable = json.dumps(lasting, sort_keys=True, ensure_ascii=True).encode()
     return f'"{version}-{hashlib.sha256(stable).hexdigest()[:20]}"'
 
 
@@ -108,7 +110,29 @@ def log_json(entry: LogEntry) -> dict[str, Any]:
         "outcome": entry.outcome.value,
         "proof": entry.proof.value if entry.proof else None,
         "message": entry.message,
+        "nativeStatus": entry.native_status,
+        "hasPayload": entry.has_payload,
+        "hasBody": entry.has_body,
     }
+
+
+def raw_json(body: bytes | None) -> dict[str, Any]:
+    """Describe a raw delivery: as text where it is text, else in base64.
+
+    Text full of control characters takes six characters for each in JSON: base64 is shorter.
+
+    >>> raw_json(b'{"id": 1}')["body"], raw_json(b"\\xff")
+    ('{"id": 1}', {'body': '/w==', 'bodyEncoding': 'base64'})
+    """
+    if body is None:
+        return {"body": None, "bodyEncoding": None}
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        text = None
+    if text is None or len(json.dumps(text, ensure_ascii=False)) > 2 * len(text) + 2:
+        return {"body": base64.b64encode(body).decode(), "bodyEncoding": "base64"}
+    return {"body": text, "bodyEncoding": "text"}
 
 
 def _what(job: Job) -> dict[str, Any]:
@@ -236,7 +260,9 @@ def batch_json(view: BatchView) -> dict[str, Any]:
         "progress": view.progress,
         "status": view.status.value,
         "parameters": safe(batch.parameters),
+        "successRate": view.success_rate,
         "totalCreditsUsed": safe(view.sums.tally.credits),
+        "totalCostMicros": safe(view.sums.tally.cost_micros),
         "startedAt": instant(view.started_at),
         "completedAt": instant(view.completed_at),
         "createdAt": instant(batch.created_at),

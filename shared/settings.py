@@ -78,11 +78,16 @@ class SweepSettings(_Settings):
     dispatch_queue_url: str
     push_queue_url: str
     bulk_queue_url: str
+    deliver_queue_url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkSettings(_Settings):
-    """functions/bulk. log_retention_days: for the report about an erasure."""
+    """functions/bulk.
+
+    log_retention_days: for the report about an erasure. notice_topic_prefix: what the ARN of
+    every shop's SNS topic begins with.
+    """
 
     table_name: str
     bulk_queue_url: str
@@ -90,16 +95,42 @@ class BulkSettings(_Settings):
     push_queue_url: str
     output_bucket: str
     log_retention_days: str
+    notice_topic_prefix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifySettings(_Settings):
+    """functions/notify.
+
+    notice_topic_prefix: what the ARN of every shop's SNS topic begins with.
+    """
+
+    table_name: str
+    deliver_queue_url: str
+    event_bus_name: str
+    notice_topic_prefix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverSettings(_Settings):
+    """functions/deliver. result_hosts: on a laptop, endpoints there may be plain and private."""
+
+    table_name: str
+    deliver_queue_url: str
+    result_hosts: str
+    app_secret_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSettings(_Settings):
-    """functions/api."""
+    """functions/api. notice_topic_prefix: what the ARN of every shop's SNS topic begins with."""
 
     table_name: str
     dispatch_queue_url: str
     push_queue_url: str
     bulk_queue_url: str
+    deliver_queue_url: str
+    notice_topic_prefix: str
     output_bucket: str
     shopify_api_version: str
     shopify_base_url: str

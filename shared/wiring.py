@@ -6,7 +6,7 @@ each app imports only the gateways it needs (the webhook never sees httpx).
 
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.domain.errors import SecretUnavailableError
 from shared.gateways.aws import AwsClients
@@ -20,7 +20,9 @@ from shared.providers.worker import WORKER_RECEIVER
 from shared.settings import (
     ApiSettings,
     BulkSettings,
+    DeliverSettings,
     DispatchSettings,
+    NotifySettings,
     ProviderSettings,
     PushSettings,
     SweepSettings,
@@ -34,14 +36,22 @@ from shared.usecases.tracker import Tracker
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from shared.domain.letters import Letter
+    from shared.domain.notices import Notice
+    from shared.domain.shop import Notifications
     from shared.gateways.key_sets import HttpKeySets
     from shared.providers.base import Receiver
+    from shared.usecases.announce import NoticeLane
+    from shared.usecases.deliver_notice import DeliverLane
     from shared.usecases.dispatch_lane import DispatchLane
     from shared.usecases.identify_caller import Doors
     from shared.usecases.install_shop import ShopInstaller
     from shared.usecases.list_products import Storefront
+    from shared.usecases.manage_endpoints import EndpointDesk
+    from shared.usecases.notice_ports import AddressState, Change, EndpointStore, Letters
     from shared.usecases.ports import (
         BulkRequest,
+        DeliverRequest,
         Erasures,
         Grant,
         KeyStore,
@@ -72,7 +82,7 @@ def clients() -> AwsClients:
 def reset() -> None:
     """Forget everything made so far (tests change the environment)."""
     apps = (webhook_app, shop_desk, api_app, dispatch_app, push_app, sweep_app, bulk_app)
-    for made in (clients, *apps):
+    for made in (clients, *apps, notify_app, deliver_app):
         made.cache_clear()
 
 
@@ -83,6 +93,7 @@ def _tracker(
     secrets: Secrets | None = None,
     *,
     bulk_url: str | None = None,
+    deliver_url: str | None = None,
 ) -> Tracker:
     return Tracker(
         store=DynamoJobStore(
@@ -91,7 +102,7 @@ def _tracker(
             clock=SystemClock(),
             random=SystemRandomness(),
         ),
-        outbox=SqsOutbox(clients().client("sqs"), dispatch_url, push_url, bulk_url),
+        outbox=SqsOutbox(clients().client("sqs"), dispatch_url, push_url, bulk_url, deliver_url),
         clock=SystemClock(),
         random=SystemRandomness(),
         adapters=ADAPTERS,
@@ -234,7 +245,7 @@ class ApiApp:
     is_allowed_http: whether a `host[:port]` may be plain http (a laptop's own, never on AWS).
     needed_secrets: audience → a secret that must be set. queue_checks: name → a call that
     raises QueueUnavailableError. doors: what callers are checked with. receipts, box: what was
-    answered to calls with an Idempotency-Key, sealed.
+    answered to calls with an Idempotency-Key, sealed. desk: the shops' webhook endpoints.
     """
 
     tracker: Tracker
@@ -248,6 +259,8 @@ class ApiApp:
     templates: "TemplateStore"
     catalog: "Catalog"
     storefront: "Storefront"
+    desk: "EndpointDesk"
+    letters: "Letters"
     files: Files
     secrets: Secrets
     clock: Clock
@@ -303,9 +316,35 @@ class _AdminsOnDemand:
         return self._admins.open(shop, token)
 
 
+class _LettersOnDemand:
+    """Amazon SNS, whose client is made by the first shop that has people to write to."""
+
+    def __init__(self, topic_prefix: str) -> None:
+        self._topic_prefix = topic_prefix
+
+    @cached_property
+    def _letters(self) -> "Letters":
+        from shared.gateways.sns_letters import SnsLetters
+
+        return SnsLetters(clients().client("sns"), self._topic_prefix)
+
+    def send(self, notice: "Notice", letter: "Letter") -> bool:
+        """Send to those of the shop who want to hear of it (see Letters)."""
+        return self._letters.send(notice, letter)
+
+    def subscribe(self, shop: str, wanted: "Notifications | None") -> None:
+        """Have exactly these people written to (see Letters)."""
+        self._letters.subscribe(shop, wanted)
+
+    def states(self, shop: str) -> "Mapping[str, AddressState]":
+        """Return who is known, by address."""
+        return self._letters.states(shop)
+
+
 @cache
 def api_app() -> ApiApp:
     """Put functions/api together. Raises SettingsError."""
+    from shared.gateways.dynamo_endpoints import DynamoEndpointStore
     from shared.gateways.dynamo_erasures import DynamoErasures
     from shared.gateways.dynamo_keys import DynamoKeyStore
     from shared.gateways.dynamo_receipts import DynamoReceipts
@@ -317,6 +356,7 @@ def api_app() -> ApiApp:
     from shared.usecases.install_shop import ShopInstaller
     from shared.usecases.key_ring import KeyRing
     from shared.usecases.list_products import Storefront
+    from shared.usecases.manage_endpoints import EndpointDesk
     from shared.usecases.shop_access import ShopAccess
 
     settings = ApiSettings.load()
@@ -331,6 +371,7 @@ def api_app() -> ApiApp:
         settings.push_queue_url,
         secrets,
         bulk_url=settings.bulk_queue_url,
+        deliver_url=settings.deliver_queue_url,
     )
     catalog = _catalog(tracker, settings.table_name)
     tracker = replace(tracker, catalog=catalog)
@@ -350,7 +391,17 @@ def api_app() -> ApiApp:
         "dispatch": settings.dispatch_queue_url,
         "push": settings.push_queue_url,
         "bulk": settings.bulk_queue_url,
+        "deliver": settings.deliver_queue_url,
     }
+    desk = EndpointDesk(
+        endpoints=DynamoEndpointStore(dynamo, settings.table_name, clock=tracker.clock),
+        outbox=tracker.outbox,
+        box=installer.box,
+        clock=tracker.clock,
+        random=tracker.random,
+        new_id=lambda: tracker.new_id(tracker.now()),
+        is_allowed_http=plain_hosts.__contains__,
+    )
     return ApiApp(
         tracker=tracker,
         shops=shops,
@@ -378,6 +429,8 @@ def api_app() -> ApiApp:
                 settings.shopify_base_url, settings.shopify_api_version, tracker.clock
             ),
         ),
+        desk=desk,
+        letters=_LettersOnDemand(settings.notice_topic_prefix),
         files=S3Files(clients().client("s3"), settings.output_bucket),
         secrets=secrets,
         clock=tracker.clock,
@@ -503,19 +556,26 @@ class SweepApp:
     """What functions/sweep works with."""
 
     tracker: Tracker
+    endpoints: "EndpointStore"
 
 
 @cache
 def sweep_app() -> SweepApp:
     """Put functions/sweep together. Raises SettingsError."""
+    from shared.gateways.dynamo_endpoints import DynamoEndpointStore
+
     settings = SweepSettings.load()
+    tracker = _tracker(
+        settings.table_name,
+        settings.dispatch_queue_url,
+        settings.push_queue_url,
+        bulk_url=settings.bulk_queue_url,
+        deliver_url=settings.deliver_queue_url,
+    )
+    dynamo = clients().client("dynamodb")
     return SweepApp(
-        tracker=_tracker(
-            settings.table_name,
-            settings.dispatch_queue_url,
-            settings.push_queue_url,
-            bulk_url=settings.bulk_queue_url,
-        )
+        tracker=tracker,
+        endpoints=DynamoEndpointStore(dynamo, settings.table_name, clock=tracker.clock),
     )
 
 
@@ -556,6 +616,7 @@ def bulk_app() -> BulkApp:
         works=works,
         files=files,
         erasures=DynamoErasures(dynamo, settings.table_name, clock=tracker.clock),
+        letters=_LettersOnDemand(settings.notice_topic_prefix),
         log_days=int(settings.log_retention_days),
     )
     lane = BulkLane(
@@ -567,3 +628,72 @@ def bulk_app() -> BulkApp:
         duties=duties,
     )
     return BulkApp(lane=lane, read=read_bulk)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifyApp:
+    """What functions/notify works with. read: reads a record of the table's stream (None: it
+    tells nothing), or raises InvariantError."""
+
+    lane: "NoticeLane"
+    read: "Callable[[Mapping[str, Any]], Change | None]"
+
+
+@cache
+def notify_app() -> NotifyApp:
+    """Put functions/notify together. Raises SettingsError."""
+    from shared.gateways.dynamo_endpoints import DynamoEndpointStore
+    from shared.gateways.dynamo_works import DynamoWorkStore
+    from shared.gateways.event_bus import EventBridgeBus
+    from shared.gateways.sns_letters import SnsLetters
+    from shared.gateways.stream import read_change
+    from shared.usecases.announce import NoticeLane
+
+    settings = NotifySettings.load()
+    tracker = _tracker(settings.table_name, None, None, deliver_url=settings.deliver_queue_url)
+    clock, dynamo = tracker.clock, clients().client("dynamodb")
+    lane = NoticeLane(
+        store=tracker.store,
+        works=DynamoWorkStore(dynamo, settings.table_name, clock=clock),
+        shops=DynamoShopStore(dynamo, settings.table_name, clock=clock),
+        endpoints=DynamoEndpointStore(dynamo, settings.table_name, clock=clock),
+        outbox=tracker.outbox,
+        bus=EventBridgeBus(clients().client("events"), settings.event_bus_name),
+        letters=SnsLetters(clients().client("sns"), settings.notice_topic_prefix),
+        clock=clock,
+    )
+    return NotifyApp(lane=lane, read=read_change)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverApp:
+    """What functions/deliver works with. read: reads a message, or raises ValueError."""
+
+    lane: "DeliverLane"
+    read: "Callable[[str], DeliverRequest]"
+
+
+@cache
+def deliver_app() -> DeliverApp:
+    """Put functions/deliver together. Raises SettingsError."""
+    from shared.gateways.dynamo_endpoints import DynamoEndpointStore
+    from shared.gateways.queues import read_deliver
+    from shared.gateways.token_box import SecretTokenBox
+    from shared.gateways.webhook_posts import GuardedPosts
+    from shared.usecases.deliver_notice import DeliverLane
+
+    settings = DeliverSettings.load()
+    clock, dynamo = SystemClock(), clients().client("dynamodb")
+    secrets = _secrets(app=settings.app_secret_id)
+    hosts = split_hosts(settings.result_hosts)
+    lane = DeliverLane(
+        endpoints=DynamoEndpointStore(dynamo, settings.table_name, clock=clock),
+        outbox=SqsOutbox(
+            clients().client("sqs"), None, None, deliver_url=settings.deliver_queue_url
+        ),
+        box=SecretTokenBox(partial(secrets.get, "app", "APP_SECRET")),
+        posts=GuardedPosts(clock, private_hosts=hosts if is_laptop() else ()),
+        clock=clock,
+        random=SystemRandomness(),
+    )
+    return DeliverApp(lane=lane, read=read_deliver)

@@ -27,6 +27,7 @@ from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.tools import Account, FactKind, Tool, account_value, tools_value
 from shared.gateways.memory import InMemoryJobStore, InMemoryShopStore, InMemoryWorkStore
+from shared.gateways.memory_endpoints import InMemoryEndpointStore
 from shared.gateways.memory_erasures import InMemoryErasures
 from shared.gateways.memory_facts import InMemoryFactStore
 from shared.gateways.memory_keys import InMemoryKeyStore, InMemoryReceipts
@@ -37,6 +38,7 @@ from shared.usecases.identify_caller import Doors
 from shared.usecases.install_shop import ShopInstaller
 from shared.usecases.key_ring import KeyRing
 from shared.usecases.list_products import Storefront
+from shared.usecases.manage_endpoints import EndpointDesk
 from shared.usecases.provider_catalog import Catalog
 from shared.usecases.run_bulk import BulkLane
 from shared.usecases.shop_access import ShopAccess
@@ -44,6 +46,7 @@ from shared.usecases.tracker import Tracker
 from tests.builders import SHOP
 from tests.fakes.clock import FakeClock
 from tests.fakes.files import FakeFiles
+from tests.fakes.notices import FakeLetters
 from tests.fakes.outbox import FakeOutbox
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.secrets import FakeSecrets
@@ -99,6 +102,7 @@ class World:
         self.uploads = FakeUploads(self.files)
         self.secrets = FakeSecrets()
         self.tokens = FakeTokens()
+        self.letters = FakeLetters()
         self.plain_hosts: set[str] = set()
         self.broken_queues: dict[str, Exception] = {}
         self.facts = InMemoryFactStore()
@@ -142,6 +146,16 @@ class World:
             ),
             admins=ShopifyAdmins(http, SHOPIFY_URL + "/{shop}", "2026-10", self.clock),
         )
+        self.endpoints = InMemoryEndpointStore(self.clock)
+        self.desk = EndpointDesk(
+            endpoints=self.endpoints,
+            outbox=self.outbox,
+            box=FakeBox(),
+            clock=self.clock,
+            random=self.tracker.random,
+            new_id=lambda: self.tracker.new_id(self.clock.now()),
+            is_allowed_http=self.plain_hosts.__contains__,
+        )
 
     def app(self) -> wiring.ApiApp:
         return wiring.ApiApp(
@@ -156,6 +170,8 @@ class World:
             templates=self.templates,
             catalog=self.catalog,
             storefront=self.storefront,
+            desk=self.desk,
+            letters=self.letters,
             files=self.files,
             secrets=self.secrets,
             clock=self.clock,
@@ -310,9 +326,12 @@ def logged(caplog: pytest.LogCaptureFixture) -> str:
     return "\n".join(str(vars(record)) for record in caplog.records)
 
 
-def path_of(route: Route, value: str) -> str:
-    """Return a route's path with every parameter filled in."""
-    return "/".join(value if part.startswith("{") else part for part in route.path.split("/"))
+def path_of(route: Route, value: str, **named: str) -> str:
+    """Return a route's path with every parameter filled in: with its own value, or with `value`."""
+    return "/".join(
+        named.get(part[1:-1], value) if part.startswith("{") else part
+        for part in route.path.split("/")
+    )
 
 
 def template_path(method: str, path: str) -> str | None:

@@ -51,7 +51,7 @@ SCHEDULE_EVENT: Mapping[str, Any] = {
 class StackInfo:
     """Where everything is: the content of ``.local/stack.json``, which has camelCase names.
 
-    ``queues``: dispatch, push, dispatch-dlq, push-dlq → URL. ``functions``: webhook, dispatch,
+    ``queues``: dispatch, push, deliver, dispatch-dlq … → URL. ``functions``: webhook, dispatch,
     push, sweep, api → deployed name. ``secrets``: variable name → value, as the functions
     read them from Secrets Manager.
     """

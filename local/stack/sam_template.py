@@ -20,6 +20,7 @@ TABLE = "AWS::DynamoDB::Table"
 ROLE = "AWS::IAM::Role"
 ALARM = "AWS::CloudWatch::Alarm"
 BUCKET_POLICY = "AWS::S3::BucketPolicy"
+_DEAD_LETTERS = "DeadLetterQueue"
 
 
 class _TemplateLoader(yaml.SafeLoader):
@@ -113,23 +114,18 @@ class SamTemplate:
 
     @cached_property
     def queue_names(self) -> dict[str, str]:
-        """Our names of the queues → logical ids: dispatch, push, dispatch-dlq, push-dlq.
+        """Our names of the queues → logical ids: dispatch, push, dispatch-dlq, notify-dlq.
 
-        A dead-letter queue is called after the queue that redrives into it.
+        A dead-letter queue is called after the queue that redrives into it, or the function that
+        gives up into it: the template names it so.
         """
-        queues = dict(self.resources(QUEUE))
-        dead_letters = {
-            properties["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]: logical_id
-            for logical_id, properties in queues.items()
-            if "RedrivePolicy" in properties
-        }
         return {
             (
-                f"{_kebab(dead_letters[logical_id], 'Queue')}-dlq"
-                if logical_id in dead_letters
+                f"{_kebab(logical_id, _DEAD_LETTERS)}-dlq"
+                if logical_id.endswith(_DEAD_LETTERS)
                 else _kebab(logical_id, "Queue")
             ): logical_id
-            for logical_id in queues
+            for logical_id, _ in self.resources(QUEUE)
         }
 
     def only(self, kind: str) -> str:

@@ -16,6 +16,7 @@ from shared.bodies.requests import (
     _Input,
     read_instant,
 )
+from shared.bodies.webhooks import NotificationsBody
 
 Limit = Annotated[int, Field(ge=0, le=2**53)]
 
@@ -62,6 +63,9 @@ class ShopBody(_Body):
     auto_push: bool | None = Field(None, description="Push results without being asked.")
     monthly_budget: BudgetBody | None = Field(
         None, description="Both limits at once; null takes them away."
+    )
+    notifications: NotificationsBody | None = Field(
+        None, description="Whom to write to, all of it at once; null: nobody."
     )
     retention_days: Annotated[int, Field(ge=1, le=3650)] | None = Field(
         None, description="How long ended jobs are kept; null: until somebody deletes them."

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from shared.bodies.answers import BigInteger, Instant, JobJson, _Answer, _Success
+from shared.bodies.webhook_answers import NotificationsJson
 from shared.domain.events import Proof
 from shared.usecases.shop_settings import TokenState
 
@@ -95,6 +96,7 @@ class ShopJson(_Answer):
     monthly_budget: BudgetJson
     spent: SpentJson
     retention_days: int | None
+    notifications: NotificationsJson | None
 
 
 class ShopAnswer(_Success):

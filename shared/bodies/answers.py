@@ -132,7 +132,8 @@ class JobJson(_Answer):
 
 
 class LogJson(_Answer):
-    """One line of a timeline. proof: what a delivery's signature proves."""
+    """One line of a timeline. proof: what a delivery's signature proves. hasPayload, hasBody: what
+    can be read beside it."""
 
     id: str
     at: Instant
@@ -144,6 +145,9 @@ class LogJson(_Answer):
     outcome: Outcome
     proof: Proof | None
     message: str
+    native_status: str | None = Field(description="The actor's own word for what happened.")
+    has_payload: bool
+    has_body: bool = Field(description="The raw delivery is kept (30 days); false for agents.")
 
 
 class _Sums(_Answer):
@@ -157,13 +161,18 @@ class _Sums(_Answer):
     average_processing_time: float = Field(description="In ms, over completed jobs.")
     total_credits_used: BigInteger
     total_cost_micros: BigInteger
+    average_cost_micros: float = Field(description="Over jobs that ended.")
 
 
-class StatisticsJson(_Sums):
-    """Sums over the shop's jobs."""
-
+class _LiveSums(_Sums):
     pending: int
     processing: int
+
+
+class StatisticsJson(_LiveSums):
+    """Sums over the shop's jobs."""
+
+    time_saved_hours: float = Field(description="Five minutes a completed job.")
 
 
 class DayJson(_Sums):
@@ -172,7 +181,7 @@ class DayJson(_Sums):
     date: str
 
 
-class GroupJson(StatisticsJson):
+class GroupJson(_LiveSums):
     """Sums over the jobs of one project, tool, type or status."""
 
     key: str
@@ -247,7 +256,11 @@ class BatchJson(_Answer):
     progress: Annotated[int, Field(ge=0, le=100)]
     status: BatchStatus = Field(description="partial: some completed, some failed.")
     parameters: dict[str, Any]
+    success_rate: Annotated[float, Field(ge=0, le=100)] = Field(
+        description="Completed of completed and failed, in percent."
+    )
     total_credits_used: BigInteger
+    total_cost_micros: BigInteger
     started_at: Instant | None
     completed_at: Instant | None
     created_at: Instant
@@ -368,6 +381,21 @@ class LogsAnswer(_Success):
     logs: list[LogJson]
     next_cursor: str | None
     dropped: int
+
+
+class NewLogAnswer(_Success):
+    """The entry as it is on the timeline."""
+
+    log: LogJson
+
+
+class LogAnswer(NewLogAnswer):
+    """One entry. request, response: its payloads. body: the raw delivery, as data."""
+
+    body: str | None
+    body_encoding: Literal["text", "base64"] | None
+    request: Any
+    response: Any
 
 
 class StatisticsAnswer(_Success):

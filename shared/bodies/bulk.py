@@ -18,7 +18,7 @@ from shared.bodies.requests import (
     Url,
     VariantId,
 )
-from shared.domain.batch import MAX_IMAGES
+from shared.domain.batch import MAX_IMAGES, BatchStatus
 from shared.usecases.start_bulk import MAX_IDS
 
 
@@ -93,8 +93,9 @@ class BatchBody(Input):
 
 
 class BatchesQuery(CursorQuery):
-    """Which page of the batches."""
+    """Which batches. A filtered page may be shorter than limit, even empty."""
 
+    status: BatchStatus | None = None
     limit: PageSize = 20
 
 

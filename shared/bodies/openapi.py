@@ -6,10 +6,10 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from shared.bodies import access_answers, answers, catalogue_answers
+from shared.bodies import access_answers, answers, catalogue_answers, webhook_answers
 from shared.bodies.route import Route
 
-_ANSWERS = (answers, access_answers, catalogue_answers)
+_ANSWERS = (answers, access_answers, catalogue_answers, webhook_answers)
 # Instead of a model: the answer is such a file.
 CSV = "text/csv"
 _REFERENCE = "#/components/schemas/{model}"

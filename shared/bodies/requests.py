@@ -21,7 +21,9 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from shared.domain.events import Source
 from shared.domain.ids import is_shop
+from shared.domain.job import PIKCEL
 from shared.domain.lifecycle import MAX_OUTPUTS
 from shared.domain.status import SPELLINGS, JobStatus, PushStatus, read_status
 from shared.usecases.read_statistics import GroupBy
@@ -41,7 +43,8 @@ _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Take text without control characters, line ends among them."""
     if _CONTROL.search(text):
         raise ValueError("must not hold control characters")
     return text
@@ -150,7 +153,8 @@ def _shop_name(text: str) -> str:
     return text
 
 
-def _soon(at: datetime) -> datetime:
+def soon(at: datetime) -> datetime:
+    """Take an instant of this century or the next."""
     # Whether it lies in the past is nobody's concern: then the job starts at once.
     if at.year > 2200:
         raise ValueError("is too far away")
@@ -165,11 +169,11 @@ def _short(most: int) -> StringConstraints:
     return StringConstraints(strip_whitespace=True, min_length=1, max_length=most)
 
 
-Id = Annotated[str, _short(128), AfterValidator(_one_line)]
-Title = Annotated[str, _short(300), AfterValidator(_one_line)]
+Id = Annotated[str, _short(128), AfterValidator(one_line)]
+Title = Annotated[str, _short(300), AfterValidator(one_line)]
 Prose = Annotated[str, _short(5000), AfterValidator(_lines)]
 AltText = Annotated[str, _short(512), AfterValidator(_lines)]
-Url = Annotated[str, _short(2048), AfterValidator(_one_line)]
+Url = Annotated[str, _short(2048), AfterValidator(one_line)]
 Object = Annotated[dict[str, Any], AfterValidator(small_object(MAX_OBJECT_BYTES))]
 Instant = Annotated[datetime, BeforeValidator(read_instant), _INSTANT_SCHEMA]
 _INDEX_SCHEMA = {"type": "integer", "minimum": 0, "maximum": MAX_OUTPUTS - 1}
@@ -243,6 +247,9 @@ class JobConditions(_Input):
     agent_id: Id | None = None
     from_: Instant | None = Field(None, alias="from", description="Created then or later.")
     to: Instant | None = Field(None, description="Created before then.")
+    scheduled_before: Instant | None = Field(
+        None, description="Whose scheduledAt is before then, or that have none: what may begin."
+    )
     q: Annotated[str, StringConstraints(max_length=200)] | None = Field(
         None, description="Part of an id, title, name, tool or error; case does not matter."
     )
@@ -259,13 +266,21 @@ class ListQuery(JobConditions, CursorQuery):
         ]
         | None
     ) = None
+    provider_job_id: Id | None = Field(
+        None, description="The job with this id at its provider, of whichever attempt."
+    )
+    provider: Id = Field(PIKCEL, description="Whose id that is.")
     sort: Literal["-createdAt", "createdAt"] = "-createdAt"
     limit: PageSize = 20
 
 
 class LogQuery(CursorQuery):
-    """Which part of a timeline."""
+    """Which part of a timeline. Filters come before the limit."""
 
+    source: Source | None = None
+    actor: Id | None = Field(
+        None, description="As entries have it, or without what is before its colon: an agent's id."
+    )
     limit: PageSize = 50
 
 
@@ -347,7 +362,7 @@ class CreateBody(_Input):
         None, description="Which of several results go to the product; all are kept. Default: all."
     )
     alt_text: AltText | None = None
-    scheduled_at: Annotated[Instant, AfterValidator(_soon)] | None = None
+    scheduled_at: Annotated[Instant, AfterValidator(soon)] | None = None
     total: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
         None, description="How many items a worker's job is about."
     )

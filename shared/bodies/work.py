@@ -1,7 +1,7 @@
 """What people and programs may send about work that other programs do."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -10,10 +10,21 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    model_validator,
 )
 from pydantic.alias_generators import to_camel
 
-from shared.bodies.requests import Id, Object, Prose, ShopQuery, Title, whole_number
+from shared.bodies.requests import (
+    Id,
+    Instant,
+    Object,
+    Prose,
+    ShopQuery,
+    Title,
+    one_line,
+    soon,
+    whole_number,
+)
 from shared.domain.job import Counts
 from shared.domain.reports import Report
 from shared.domain.status import read_status
@@ -39,6 +50,12 @@ def _known_status(word: str) -> str:
     return word.strip()
 
 
+Word = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=60),
+    AfterValidator(one_line),
+]
+"""One word, or a few."""
 Count = Annotated[int, Field(ge=0, le=2**53)]
 """Items, as far as JavaScript counts exactly."""
 
@@ -95,13 +112,43 @@ def report_of(body: ReportFields) -> Report:
     )
 
 
+class LogBody(BaseModel):
+    """What is to be on the timeline: at least one of these."""
+
+    model_config = ReportFields.model_config
+
+    message: Annotated[str, _cut(MAX_MESSAGE)] | None = None
+    native_status: Word | None = Field(
+        None, description="A word of your own for what happened, e.g. MATCHING_FAILED."
+    )
+    request_payload: Any = Field(None, description="What you got: any JSON.")
+    response_payload: Any = Field(None, description="What you gave: any JSON.")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        said = (self.message, self.native_status, self.request_payload, self.response_payload)
+        if all(value is None or value == "" for value in said):
+            raise ValueError("must say something: a message, a nativeStatus or a payload")
+        return self
+
+
 class PatchBody(ReportFields):
     """A worker's report, or (while the job is pending) its owner's edit."""
+
+    log: LogBody | None = Field(
+        None, description="Put on the timeline with this report; again if the report is sent again."
+    )
 
     name: Title | None = None
     description: Prose | None = None
     acceptance_criteria: Prose | None = None
     priority: Literal["low", "normal", "high", "urgent"] | None = None
+    scheduled_at: Annotated[Instant, AfterValidator(soon)] | None = Field(
+        None, description="null, or the past: now. Until the job has been sent to its provider."
+    )
+    agent_id: Id | None = Field(
+        None, description="The agent that is to do a worker's job: `assigned`; null: nobody."
+    )
 
 
 class SyncReportBody(ReportFields):

@@ -20,6 +20,7 @@ class Batch:
     """What was asked for. batch_id is also the id of the bulk job that makes the jobs.
 
     total: how many images. tool_name: as the provider called the tool then, if that was known.
+    finished_by: the write (`{job}:{version}`) by which it was first seen to be over.
     """
 
     shop: str
@@ -30,6 +31,7 @@ class Batch:
     name: str | None = None
     tool_name: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    finished_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +94,15 @@ class BatchView:
 
     @property
     def _unmade(self) -> int:
-        """How many will never be made: whatever made the jobs has ended before them."""
+        """How many will never be made: whatever made the jobs has ended before them.
+
+        Those of a chunk that broke off are there without having been counted.
+        """
         if self.expansion is None or self.is_expanding:
             return 0
-        return max(0, self.batch.total - (self.expansion.counts.processed or 0))
+        counts = self.expansion.counts
+        seen_to = max(counts.processed or 0, self.sums.jobs + (counts.failed or 0))
+        return max(0, self.batch.total - seen_to)
 
     @property
     def _has_broken_off(self) -> bool:
@@ -113,6 +120,11 @@ class BatchView:
         if self.is_over:
             return 100
         return min(99, ended * 100 // self.total) if self.total else 0
+
+    @property
+    def success_rate(self) -> float:
+        """Completed of completed and failed, in percent (0-100); 0 if there are none."""
+        return Tally(completed=self.completed, failed=self.failed).success_rate
 
     @property
     def is_over(self) -> bool:

@@ -173,6 +173,7 @@ def read_filter(shop: str, data: Mapping[str, Any]) -> JobFilter:
         "push_status": PushStatus,
         "created_from": datetime.fromisoformat,
         "created_to": datetime.fromisoformat,
+        "scheduled_before": datetime.fromisoformat,
     }
     values: dict[str, Any] = {
         name: readers[name](value) if name in readers else value for name, value in data.items()

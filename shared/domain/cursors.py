@@ -15,7 +15,7 @@ from dataclasses import fields
 from datetime import datetime
 
 from shared.domain.errors import InvalidRequestError
-from shared.domain.filters import JobFilter
+from shared.domain.filters import JobFilter, LogFilter
 
 _MAC_BYTES = 16
 MAX_CURSOR_CHARACTERS = 4096
@@ -33,9 +33,9 @@ def jobs_scope(wanted: JobFilter) -> str:
     return "jobs\n" + json.dumps(values, sort_keys=True, default=_text)
 
 
-def log_scope(shop: str, job_id: str) -> str:
-    """Say in one text whose timeline is asked for."""
-    return "log\n" + json.dumps([shop, job_id])
+def log_scope(shop: str, job_id: str, wanted: LogFilter) -> str:
+    """Say in one text whose timeline is asked for, and which entries of it."""
+    return "log\n" + json.dumps([shop, job_id, wanted.source, wanted.actor])
 
 
 def make_cursor(scope: str, position: str, secrets: Sequence[str]) -> str:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 BACKUP_DAYS = 35
-UPLOAD_DAYS = 1
 DEAD_LETTER_DAYS = 14
 
 
@@ -86,9 +85,9 @@ def remainders(report: ErasureReport) -> tuple[Remainder, ...]:
             days=DEAD_LETTER_DAYS,
         ),
         Remainder(
-            where="the bucket",
-            what="parts of uploads that were broken off, if there are any",
-            days=UPLOAD_DAYS,
+            where="whoever was told",
+            what="webhooks, events, e-mails and short messages that were sent",
+            days=None,
         ),
         Remainder(
             where="the shop at Shopify",

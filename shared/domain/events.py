@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from shared.domain.ids import JobRef
 from shared.domain.status import JobEvent, JobStatus, Outcome
@@ -76,8 +77,12 @@ class LogEntry:
 
     entry_id: time-ordered (UUIDv7), made from `at`. actor: who, as far as known (a user's
         id, an administrator's key fingerprint, an agent). attempt: which attempt it was about.
+    native_status: the actor's own word for what happened.
     body: the raw delivery, if there was one (kept gzipped up to 16 KB for 30 days);
-        body_sha256: its digest, always kept.
+        body_sha256: its digest, always kept. has_body: it can (still) be read.
+    payload: what the actor got and gave, as one small JSON object; payload_key: where it lies in
+        our bucket instead, when it is big. has_payload: there is one, here or there.
+    Body and payload are on the way in only: they lie beside the entry and are read apart.
     """
 
     entry_id: str
@@ -90,8 +95,27 @@ class LogEntry:
     from_status: JobStatus | None = None
     to_status: JobStatus | None = None
     proof: Proof | None = None
+    native_status: str | None = None
     body: bytes | None = field(default=None, repr=False)
     body_sha256: str | None = None
+    has_body: bool = False
+    payload: bytes | None = field(default=None, repr=False)
+    payload_key: str | None = None
+    has_payload: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """What somebody adds to a timeline.
+
+    native_status: a word of their own. request, response: what they got and gave, any JSON;
+    None where there is none.
+    """
+
+    message: str | None = None
+    native_status: str | None = None
+    request: Any = field(default=None, repr=False)
+    response: Any = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.domain.events import LogEntry, Source
 from shared.domain.job import Job
 from shared.domain.statistics import BULK_TYPE_PREFIX
 from shared.domain.status import JobStatus, PushStatus
@@ -12,7 +13,8 @@ from shared.domain.status import JobStatus, PushStatus
 class JobFilter:
     """All conditions must hold; None means any.
 
-    created_from is inclusive, created_to exclusive. text: a substring of ids, titles, names,
+    created_from is inclusive, created_to exclusive. scheduled_before: those that wait for no time,
+    or for one before it. text: a substring of ids, titles, names,
     tool or error, case ignored. ascending: oldest first. Our own bulk jobs are listed only
     when their type is asked for.
     """
@@ -28,6 +30,7 @@ class JobFilter:
     agent_id: str | None = None
     created_from: datetime | None = None
     created_to: datetime | None = None
+    scheduled_before: datetime | None = None
     text: str | None = None
     ascending: bool = False
 
@@ -50,8 +53,50 @@ class JobFilter:
             and self.agent_id in (None, job.agent_id)
             and (self.created_from is None or job.created_at >= self.created_from)
             and (self.created_to is None or job.created_at < self.created_to)
+            and self._is_scheduled_before(job)
             and (self.text is None or _contains(job, self.text.casefold()))
         )
+
+    def _is_scheduled_before(self, job: Job) -> bool:
+        if self.scheduled_before is None or job.scheduled_at is None:
+            return True
+        return job.scheduled_at < self.scheduled_before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilter:
+    """Which entries of a timeline; None means any.
+
+    actor: as the entry has it (`agent:…`), or without what it says before the colon.
+    """
+
+    source: Source | None = None
+    actor: str | None = None
+
+    @property
+    def is_unfiltered(self) -> bool:
+        """Whether every entry is asked for."""
+        return self == LogFilter()
+
+    def matches(self, entry: LogEntry) -> bool:
+        """Tell whether the entry is asked for.
+
+        >>> from shared.domain.status import Outcome
+        >>> entry = LogEntry(
+        ...     entry_id="1",
+        ...     at=datetime(2026, 1, 1),
+        ...     source=Source.WORKER,
+        ...     outcome=Outcome.NOTED,
+        ...     message="",
+        ...     actor="agent:a1",
+        ... )
+        >>> [LogFilter(actor=name).matches(entry) for name in ("a1", "agent:a1", "a", "agent")]
+        [True, True, False, False]
+        """
+        if self.source not in (None, entry.source):
+            return False
+        names = (entry.actor, (entry.actor or "").partition(":")[2] or None)
+        return self.actor is None or self.actor in names
 
 
 def _is_bulk(job: Job) -> bool:

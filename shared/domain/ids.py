@@ -8,6 +8,8 @@ SHOP_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,99}\.myshopify\.com", re.ASCII)
 JOB_ID_PATTERN = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII
 )
+# How many characters of our ids tell the millisecond; the rest is chance.
+TIME_CHARACTERS = 13
 
 
 @dataclass(frozen=True, slots=True)

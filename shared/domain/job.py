@@ -12,6 +12,9 @@ from shared.domain.status import JobState, JobStatus, PushStatus
 WORKER = "worker"
 PIKCEL = "pikcel"
 
+# The native word of a pending job that an agent is to do.
+ASSIGNED = "assigned"
+
 # A presumed failure: we guessed. A real completion overrides it.
 TIMED_OUT = "timed_out"
 DISPATCH_UNKNOWN = "dispatch_unknown"
@@ -184,8 +187,9 @@ class Job:
         it is at work. reported_at: when it was last heard of.
     counted_tool, counted_type: the name it is counted under in the day's statistics
         when that is not its own ("other": the day already has 20 names).
-    bulk_marks: the newest bulk jobs that acted on this job, written together with what they
-        did, so that a chunk that is delivered again does nothing twice.
+    bulk_marks: the newest bulk jobs (and retries with an Idempotency-Key) that acted on this
+        job, written together with what they did, so that what is delivered again does nothing
+        twice.
     bulk_cursor: of a bulk job itself: how far it is.
     """
 

@@ -11,7 +11,8 @@ from math import ceil
 from typing import Any
 
 from shared.domain.errors import ConflictError
-from shared.domain.job import WORKER_FAILED, Counts, Job, Priority, Sample
+from shared.domain.events import Remark
+from shared.domain.job import ASSIGNED, WORKER_FAILED, Counts, Job, Priority, Sample
 from shared.domain.lifecycle import Decision
 from shared.domain.statistics import is_uncounted
 from shared.domain.status import TRANSITIONS, JobEvent, JobState, JobStatus, Outcome
@@ -37,6 +38,7 @@ class Report:
     status: in our words; native: in the worker's. counts: all absolute, integers ≥ 0.
     attempt: which attempt it is about (None: the current one). progress: percent, used where
     there are no counts to compute it from. metadata: added to what there is, by key.
+    remark: what is to be on the timeline of it, whatever the report amounts to.
     A report that says nothing at all is a heartbeat.
     """
 
@@ -49,6 +51,7 @@ class Report:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     result: Mapping[str, Any] | None = None
     error: str | None = None
+    remark: Remark | None = None
 
     def ended_as(self, status: JobStatus, native: str) -> "Report":
         """Return the same report as one that says how the job ended."""
@@ -59,10 +62,11 @@ class Report:
 class Edit:
     """What an owner changes of a job that nobody has begun; only the fields in `changes`.
 
-    changes: name, description, acceptance_criteria (None clears them), priority.
+    changes: name, description, acceptance_criteria, scheduled_at (None: now), agent_id (None
+    clears them), priority.
     """
 
-    changes: Mapping[str, str | Priority | None]
+    changes: Mapping[str, str | Priority | datetime | None]
 
 
 def check_is_reportable(job: Job) -> None:
@@ -76,16 +80,40 @@ def check_is_reportable(job: Job) -> None:
 def edit(job: Job, wanted: Edit, now: datetime) -> Job:
     """Change what a job is about, while it is pending; the same job if nothing changes.
 
-    Raises ConflictError: `wrong_status` once it has begun, `not_a_worker_job` for our own.
+    A job given to an agent is `assigned`. One that waits for its time can be started now.
+
+    Raises ConflictError: `wrong_status` once it has begun, or is at its provider already (its
+    time); `not_a_worker_job` for our own, or one that is a provider's to do (its agent).
     """
     if is_uncounted(job):
         raise ConflictError("This job is ours and cannot be edited.", code="not_a_worker_job")
     if job.status is not JobStatus.PENDING:
         raise ConflictError(f"This job is {job.status}; only a pending job can be edited.")
+    asked = dict(wanted.changes)
+    if "scheduled_at" in asked:
+        asked["scheduled_at"] = _start(job.scheduled_at, wanted.changes["scheduled_at"], now)
     changes: dict[str, Any] = {
-        name: value for name, value in wanted.changes.items() if getattr(job, name) != value
+        name: value for name, value in asked.items() if getattr(job, name) != value
     }
+    if "scheduled_at" in changes and _has_been_sent(job):
+        raise ConflictError("This job has been sent to its provider; its time cannot be changed.")
+    if "agent_id" in changes:
+        if not job.is_worker_job:
+            raise ConflictError("A provider works on this job.", code="not_a_worker_job")
+        changes["native_status"] = ASSIGNED if changes["agent_id"] else None
     return replace(job, **changes, updated_at=now) if changes else job
+
+
+def _start(planned: datetime | None, asked: object, now: datetime) -> datetime | None:
+    """Return when a job is to begin. Its time-outs count from then: never from the past."""
+    if isinstance(asked, datetime) and asked > now:
+        return asked
+    return now if planned is not None and planned > now else planned
+
+
+def _has_been_sent(job: Job) -> bool:
+    attempt = job.attempt
+    return attempt.provider_job_id is not None or attempt.intent_at is not None
 
 
 def apply_report(job: Job, report: Report, now: datetime) -> Decision:

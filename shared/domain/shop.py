@@ -5,9 +5,46 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.domain.errors import ShopClosedError
+from shared.domain.notice_types import NoticeType
 
 # Shopify asks for a shop's erasure so long after the app was uninstalled.
 REDACTED_AFTER = timedelta(hours=48)
+
+MAX_EMAILS = 5
+MAX_PHONES = 3
+# What a shop is told of that does not say: trouble, and the ends of batches.
+USUAL_NOTICES = (
+    NoticeType.JOB_FAILED,
+    NoticeType.JOB_PUSH_FAILED,
+    NoticeType.BATCH_FINISHED,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notifications:
+    """Whom of a shop we write to, and of what.
+
+    emails, phones (E.164): whom. types: of what; that an endpoint of theirs was disabled, they
+    are told in any case.
+    """
+
+    emails: tuple[str, ...] = ()
+    phones: tuple[str, ...] = ()
+    types: tuple[NoticeType, ...] = USUAL_NOTICES
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nobody to write to."""
+        return not self.emails and not self.phones
+
+    @property
+    def all_types(self) -> tuple[NoticeType, ...]:
+        """What they are told of."""
+        return tuple(dict.fromkeys((*self.types, NoticeType.ENDPOINT_DISABLED)))
+
+    def covers(self, kind: NoticeType) -> bool:
+        """Whether somebody is to be told of such things."""
+        return not self.is_empty and kind in self.all_types
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +64,8 @@ class Shop:
     retention_days: how long ended jobs are kept; None: until somebody deletes them.
         retention_job: the bulk job that sees to it.
     erasing: the bulk job that erases everything of the shop; nothing begins meanwhile.
+    notifications: whom we write to; None: nobody. subscriptions_owed: they were changed, and
+        Amazon SNS may not know yet.
     """
 
     shop: str
@@ -49,6 +88,8 @@ class Shop:
     retention_days: int | None = None
     retention_job: str | None = None
     erasing: str | None = None
+    notifications: Notifications | None = None
+    subscriptions_owed: bool = False
 
     @property
     def known_installed_at(self) -> datetime | None:

@@ -19,7 +19,9 @@ OTHER = "other"
 class Tally:
     """Sums over ended jobs.
 
-    processing_ms, timed: over completed jobs that say how long they took.
+    processing_ms, timed: over completed jobs that say how long they took. failed_credits,
+    failed_cost_micros, cancelled_credits, cancelled_cost_micros: how much of credits and
+    cost_micros was for jobs that ended so; the rest was for completed ones.
     """
 
     completed: int = 0
@@ -29,6 +31,10 @@ class Tally:
     timed: int = 0
     credits: int = 0
     cost_micros: int = 0
+    failed_credits: int = 0
+    failed_cost_micros: int = 0
+    cancelled_credits: int = 0
+    cancelled_cost_micros: int = 0
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(**{name: getattr(self, name) + getattr(other, name) for name in TALLY_FIELDS})
@@ -55,6 +61,45 @@ class Tally:
     def average_processing_ms(self) -> float:
         """Mean over completed jobs, in milliseconds; 0 if there are none."""
         return self.processing_ms / self.timed if self.timed else 0.0
+
+    @property
+    def average_cost_micros(self) -> float:
+        """Mean cost of these jobs, in millionths; 0 if there are none.
+
+        >>> Tally(completed=1, failed=1, cost_micros=25).average_cost_micros
+        12.5
+        """
+        return self.cost_micros / self.ended if self.ended else 0.0
+
+    def of(self, status: JobStatus) -> "Tally":
+        """Return what of it is about the jobs that ended so (nothing for active ones).
+
+        >>> both = Tally(completed=2, failed=1, credits=5, failed_credits=1)
+        >>> both.of(JobStatus.COMPLETED).credits, both.of(JobStatus.FAILED).credits
+        (4, 1)
+        """
+        failed = Tally(
+            failed=self.failed,
+            credits=self.failed_credits,
+            cost_micros=self.failed_cost_micros,
+            failed_credits=self.failed_credits,
+            failed_cost_micros=self.failed_cost_micros,
+        )
+        cancelled = Tally(
+            cancelled=self.cancelled,
+            credits=self.cancelled_credits,
+            cost_micros=self.cancelled_cost_micros,
+            cancelled_credits=self.cancelled_credits,
+            cancelled_cost_micros=self.cancelled_cost_micros,
+        )
+        match status:
+            case JobStatus.COMPLETED:
+                return self - failed - cancelled
+            case JobStatus.FAILED:
+                return failed
+            case JobStatus.CANCELLED:
+                return cancelled
+        return Tally()
 
 
 TALLY_FIELDS = tuple(field.name for field in fields(Tally))
@@ -83,15 +128,20 @@ def contribution(job: Job) -> Tally:
     if job.status.is_active or is_uncounted(job):
         return Tally()
     is_completed = job.status is JobStatus.COMPLETED
+    is_failed, is_cancelled = job.status is JobStatus.FAILED, job.status is JobStatus.CANCELLED
     timed_ms = job.processing_ms if is_completed else None
     return Tally(
         completed=int(is_completed),
-        failed=int(job.status is JobStatus.FAILED),
-        cancelled=int(job.status is JobStatus.CANCELLED),
+        failed=int(is_failed),
+        cancelled=int(is_cancelled),
         processing_ms=timed_ms or 0,
         timed=int(timed_ms is not None),
         credits=job.credits_used,
         cost_micros=job.cost_micros,
+        failed_credits=job.credits_used * is_failed,
+        failed_cost_micros=job.cost_micros * is_failed,
+        cancelled_credits=job.credits_used * is_cancelled,
+        cancelled_cost_micros=job.cost_micros * is_cancelled,
     )
 
 

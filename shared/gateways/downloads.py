@@ -1,39 +1,35 @@
-"""Fetching result images from addresses that others tell us.
-
-A result link is input from outside. Fetched naively it makes this function a door into its
-own network (server-side request forgery), so every connection is checked where it is made:
-the name is resolved here, every address it has must be public, and the connection goes to a
-checked address. A name that changes its mind between check and connect changes nothing.
-
-httpcore is used directly, because httpx has no public place for a network backend.
-"""
+"""Fetching result images from addresses that others tell us (see guarded_network)."""
 
 import base64
 import binascii
 import io
-import ipaddress
-import socket
 import ssl
 import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 import httpcore
 import httpx
 import imagesize
 
+from shared.domain.addresses import DEFAULT_PORTS, is_allowed
 from shared.domain.errors import OutputExpiredError, OutputRefusedError, RetryableError
 from shared.domain.retry import read_retry_after
-from shared.gateways.timed_network import TimedStream
+from shared.gateways.guarded_network import (
+    CheckedBackend,
+    ForbiddenAddressError,
+    Resolver,
+    host_header,
+    resolve,
+    wire_url,
+)
 from shared.usecases.ports import Clock, Download
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_REDIRECTS = 3
 DEADLINE_S = 20.0
 
-_DEFAULT_PORTS = {"https": 443, "http": 80}
 _HEADERS = [
     # Images are compressed already; an encoding would only be a way to hide a bomb.
     (b"Accept-Encoding", b"identity"),
@@ -54,58 +50,6 @@ _MAGIC = (
     (b"GIF87a", "image/gif", "gif"),
     (b"GIF89a", "image/gif", "gif"),
 )
-
-type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-type Resolver = Callable[[str, int], Sequence[str]]
-
-# Ways to write an IPv4 address as an IPv6 one, by which a private one could be reached.
-_CARRIERS = tuple(
-    map(ipaddress.IPv6Network, ("::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16"))
-)
-
-
-def resolve(host: str, port: int) -> list[str]:
-    """Return the addresses of a name. Raises OSError."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-def is_public(text: str) -> bool:
-    """Tell whether an address belongs to the public internet.
-
-    >>> [is_public(a) for a in ("93.184.216.34", "10.0.0.1", "::ffff:127.0.0.1")]
-    [True, False, False]
-    """
-    try:
-        address: Address = ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        elif address.is_site_local or any(address in network for network in _CARRIERS):
-            return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
-
-
-def is_allowed(host: str, port: int, scheme: str, hosts: Iterable[str]) -> bool:
-    """Tell whether a list of `host`, `host:port` and `.suffix` entries allows a host.
-
-    Without a port, an entry allows the scheme's own port only.
-
-    >>> is_allowed("cdn.pikcel.ai", 443, "https", [".pikcel.ai"])
-    True
-    >>> is_allowed("evilpikcel.ai", 443, "https", [".pikcel.ai"])
-    False
-    """
-    for entry in hosts:
-        name, separator, wanted = entry.rpartition(":")
-        if not separator:
-            name, wanted = entry, str(_DEFAULT_PORTS[scheme])
-        fits = host.endswith(name) and host != name if name.startswith(".") else host == name
-        if fits and str(port) == wanted:
-            return True
-    return False
 
 
 def sniff(body: bytes) -> tuple[str, str] | None:
@@ -130,65 +74,6 @@ def measure(body: bytes) -> tuple[int, int] | None:
         # A hostile header: the bytes are kept all the same, Shopify has the last word.
         return None
     return (int(width), int(height)) if width > 0 and height > 0 else None
-
-
-class _CheckedBackend(httpcore.NetworkBackend):
-    """Connects to checked addresses only.
-
-    Parameters
-        may_be_private: the one `(host, port)` of this fetch that may be private (a laptop).
-    """
-
-    def __init__(
-        self,
-        backend: httpcore.NetworkBackend,
-        resolver: Resolver,
-        left: Callable[[], float],
-        *,
-        may_be_private: bool,
-    ) -> None:
-        self._backend = backend
-        self._resolver = resolver
-        self._left = left
-        self._may_be_private = may_be_private
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        failure: httpcore.NetworkError | httpcore.TimeoutException | None = None
-        for address in self._addresses(host, port):
-            try:
-                stream = self._backend.connect_tcp(address, port, self._left())
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-            else:
-                # TLS still names and checks the host, not the address.
-                return TimedStream(stream, self._left)
-        raise failure or httpcore.ConnectError("the name has no address")
-
-    def connect_unix_socket(
-        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
-    ) -> httpcore.NetworkStream:
-        raise OutputRefusedError("The result's address is not one we fetch from.")
-
-    def sleep(self, seconds: float) -> None:
-        raise NotImplementedError("nothing is retried here")
-
-    def _addresses(self, host: str, port: int) -> Sequence[str]:
-        try:
-            found = self._resolver(host, port)
-        except UnicodeError:
-            raise OutputRefusedError("The result's host name is not a host name.") from None
-        except OSError as error:
-            raise httpcore.ConnectError(str(error)) from error
-        if not self._may_be_private and not all(map(is_public, found)):
-            raise OutputRefusedError("The result's host has a private address.")
-        return found
 
 
 class GuardedDownloads:
@@ -259,9 +144,9 @@ class GuardedDownloads:
 
     def _check(self, place: httpx.URL, allowed: Sequence[str]) -> bool:
         """Return whether the place may be private. Raises OutputRefusedError."""
-        if place.userinfo or place.scheme not in _DEFAULT_PORTS or not place.host:
+        if place.userinfo or place.scheme not in DEFAULT_PORTS or not place.host:
             raise OutputRefusedError("The result's link is not a plain https address.")
-        host, port = place.host.lower(), place.port or _DEFAULT_PORTS[place.scheme]
+        host, port = place.host.lower(), place.port or DEFAULT_PORTS[place.scheme]
         may_be_private = is_allowed(host, port, place.scheme, self._private_hosts)
         if place.scheme != "https" and not may_be_private:
             raise OutputRefusedError("The result's link is not an https address.")
@@ -273,11 +158,7 @@ class GuardedDownloads:
         self, place: httpx.URL, left: Callable[[], float], *, may_be_private: bool
     ) -> bytes | str:
         """Make one request; returns the body, or where it is redirected to."""
-        backend = _CheckedBackend(
-            self._backend, self._resolver, left, may_be_private=may_be_private
-        )
-        port = f":{place.port}" if place.port else ""
-        host = f"[{place.host}]" if ":" in place.host else place.raw_host.decode()
+        backend = CheckedBackend(self._backend, self._resolver, left, may_be_private=may_be_private)
         try:
             with (
                 httpcore.ConnectionPool(
@@ -285,16 +166,13 @@ class GuardedDownloads:
                 ) as pool,
                 pool.stream(
                     "GET",
-                    httpcore.URL(
-                        scheme=place.raw_scheme,
-                        host=place.raw_host,
-                        port=place.port,
-                        target=place.raw_path,
-                    ),
-                    headers=[(b"Host", f"{host}{port}".encode()), *_HEADERS],
+                    wire_url(place),
+                    headers=[(b"Host", host_header(place)), *_HEADERS],
                 ) as response,
             ):
                 return self._read(response)
+        except ForbiddenAddressError:
+            raise OutputRefusedError("The result's host has no public address.") from None
         except (
             httpcore.NetworkError,
             httpcore.TimeoutException,

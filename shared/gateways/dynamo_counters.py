@@ -52,6 +52,10 @@ SHORT_NAMES = {
     "timed": "n",
     "credits": "cr",
     "cost_micros": "cost",
+    "failed_credits": "fcr",
+    "failed_cost_micros": "fcost",
+    "cancelled_credits": "xcr",
+    "cancelled_cost_micros": "xcost",
 }
 _LONG_NAMES = {short: name for name, short in SHORT_NAMES.items()}
 

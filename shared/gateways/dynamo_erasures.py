@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | keys, each with its holder (`KEY#{key id}`, `KEY`) | `SHOP#{shop}` | `KEY#…`, `AGENT#…` |
 | tombstones | `LINK#…`, found on the index of types | `LINK` |
-| items: batches, work lists, receipts, prices, markers, counts, … | `SHOP#{shop}` | any other |
+| items: batches, templates, work lists, receipts, prices, markers, … | `SHOP#{shop}` | any other |
 | counters | `COUNT#…#{shop}`, `BUDGET#{shop}` | any |
 
 Jobs, with their timelines (`LOG#{shop}#{job}`), their links and what is parked for those, are

@@ -20,7 +20,8 @@ from shared.domain.errors import InvariantError
 from shared.domain.events import Link, LogEntry, ParkedEvent, Proof, Source
 from shared.domain.ids import JobRef, instant, milliseconds_up
 from shared.domain.job import Attempt, Counts, Job, Output, Priority, Push, Sample
-from shared.domain.shop import Shop
+from shared.domain.notice_types import NoticeType
+from shared.domain.shop import Notifications, Shop
 from shared.domain.statistics import is_uncounted
 from shared.domain.status import JobStatus, Outcome, PushStatus
 from shared.gateways.dynamo_table import Item, Value, flag, key, number, text
@@ -37,6 +38,7 @@ LINK_SK = "LINK"
 SHOP_SK = "SHOP"
 JOB_PREFIX = "JOB#"
 BODY_PREFIX = "BODY#"
+PAYLOAD_PREFIX = "PAYLOAD#"
 PARKED_PREFIX = "PARKED#"
 
 
@@ -80,6 +82,11 @@ def log_pk(ref: JobRef) -> str:
 def body_key(ref: JobRef, entry_id: str) -> Item:
     """Return the key of the raw delivery behind an entry."""
     return key(log_pk(ref), BODY_PREFIX + entry_id)
+
+
+def payload_key(ref: JobRef, entry_id: str) -> Item:
+    """Return the key of the payload beside an entry."""
+    return key(log_pk(ref), PAYLOAD_PREFIX + entry_id)
 
 
 def link_pk(provider: str, provider_job_id: str) -> str:
@@ -478,8 +485,27 @@ _ENTRY_KINDS: Mapping[str, _Kind] = {
     "from_status": _word(JobStatus),
     "to_status": _word(JobStatus),
     "proof": _word(Proof),
+    "native_status": _TEXT,
     "body_sha256": _TEXT,
+    "has_body": _FLAG,
+    "payload_key": _TEXT,
+    "has_payload": _FLAG,
 }
+
+
+def _write_notifications(wanted: Notifications) -> Value:
+    return text(to_json({name: getattr(wanted, name) for name in ("emails", "phones", "types")}))
+
+
+def _read_notifications(value: Value) -> Notifications:
+    told = json.loads(value["S"])
+    return Notifications(
+        emails=tuple(told["emails"]),
+        phones=tuple(told["phones"]),
+        types=tuple(map(NoticeType, told["types"])),
+    )
+
+
 _SHOP_KINDS: Mapping[str, _Kind] = {
     "version": _NUMBER,
     "installed_at": _INSTANT,
@@ -500,12 +526,18 @@ _SHOP_KINDS: Mapping[str, _Kind] = {
     "retention_days": _NUMBER,
     "retention_job": _TEXT,
     "erasing": _TEXT,
+    "notifications": _Kind(_write_notifications, _read_notifications),
+    "subscriptions_owed": _FLAG,
 }
 
 
 def _write(kinds: Mapping[str, _Kind], record: object) -> Item:
     values = ((name, kind, getattr(record, name)) for name, kind in kinds.items())
-    return {name: kind.write(value) for name, kind, value in values if value is not None}
+    return {
+        name: kind.write(value)
+        for name, kind, value in values
+        if value is not None and value is not False
+    }
 
 
 def _read(kinds: Mapping[str, _Kind], item: Mapping[str, Value]) -> dict[str, Any]:
@@ -520,6 +552,11 @@ def entry_item(ref: JobRef, entry: LogEntry) -> Item:
 def read_entry(item: Mapping[str, Value]) -> LogEntry:
     """Read the item of a timeline entry."""
     return LogEntry(entry_id=item["sk"]["S"], **_read(_ENTRY_KINDS, item))
+
+
+def payload_item(ref: JobRef, entry_id: str, packed: bytes) -> Item:
+    """Return the item of an entry's payload, gzipped. It stays as long as the entry."""
+    return payload_key(ref, entry_id) | {"payload": {"B": packed}}
 
 
 def body_item(ref: JobRef, entry_id: str, packed: bytes, until: datetime) -> Item:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import gzip
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import batched
+from itertools import batched, islice
 from typing import TYPE_CHECKING
 
 from shared.domain.batch import BatchSums
@@ -25,7 +25,7 @@ from shared.domain.errors import (
     VersionConflictError,
 )
 from shared.domain.events import Link, LogEntry, ParkedEvent
-from shared.domain.filters import JobFilter
+from shared.domain.filters import JobFilter, LogFilter
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.statistics import Scope, Tally
@@ -70,6 +70,8 @@ from shared.gateways.store_rules import (
     already_running,
     budget_exceeded,
     dropped_links,
+    entry_as_read,
+    entry_to_keep,
     is_starting,
     key_reused,
     link_taken,
@@ -95,6 +97,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_EVERY_ENTRY = LogFilter()
 # A counter that others are writing is tried on another shard, this often in all.
 WRITE_TRIES = 6
 # A transaction has at most 100 rows; older attempts' links are written before it.
@@ -222,7 +225,7 @@ class DynamoJobStore:
                 return write.after
         raise StoreUnavailableError("The table is too busy at the moment.")
 
-    def delete(self, job: Job) -> None:
+    def delete(self, job: Job) -> list[str]:
         """Delete the job; see `JobStore.delete`.
 
         The timeline goes first: if we die in between, the job is still there and deleting it
@@ -231,7 +234,7 @@ class DynamoJobStore:
         stored = self._table.get(items.job_key(job.ref), "version")
         if stored is None or int(stored["version"]["N"]) != job.version:
             raise VersionConflictError("The job was changed meanwhile.")
-        self._delete_log(job.ref)
+        files = self._delete_log(job.ref)
         # A link that proved to be another job's stays theirs.
         tombstones = [_tombstone_row(link) for link in links(job) if self._is_held(link)]
         for row in tombstones[:-_LINKS_TOGETHER]:
@@ -239,7 +242,8 @@ class DynamoJobStore:
         self._remove(job, tombstones[-_LINKS_TOGETHER:])
         # Deleted it is, whatever becomes of this: nobody could repeat it.
         with contextlib.suppress(StoreUnavailableError):
-            self._delete_log(job.ref)
+            files += self._delete_log(job.ref)
+        return files
 
     def erase(self, ref: JobRef) -> None:
         """Delete a job in whatever state, and everything that names it; see `JobStore.erase`."""
@@ -479,7 +483,7 @@ class DynamoJobStore:
 
     # --- timeline --------------------------------------------------------------------
 
-    def note(self, ref: JobRef, entry: LogEntry) -> None:
+    def note(self, ref: JobRef, entry: LogEntry) -> bool:
         """Put an entry on the timeline; nothing happens when the job is gone."""
         rows = [_count_entry_row(ref), *_entry_rows(ref, entry)]
         for tries in range(WRITE_TRIES):
@@ -490,11 +494,11 @@ class DynamoJobStore:
                 if job.code == CONDITION_FAILED:
                     if job.item is not None:
                         self._count_only(ref)
-                    return
+                    return False
                 # Somebody is changing the job this very moment.
                 self._clock.sleep(0.01 * 2**tries * self._random.fraction())
             else:
-                return
+                return True
         raise StoreUnavailableError("The table is too busy at the moment.")
 
     def _count_only(self, ref: JobRef) -> None:
@@ -509,14 +513,30 @@ class DynamoJobStore:
         except ConditionFailedError:
             return
 
-    def log(self, ref: JobRef, *, limit: int, position: str | None = None) -> LogPage:
-        """Read the timeline, newest first."""
+    def log(
+        self,
+        ref: JobRef,
+        *,
+        limit: int,
+        position: str | None = None,
+        wanted: LogFilter = _EVERY_ENTRY,
+    ) -> LogPage:
+        """Read the timeline, newest first. With a filter all of it is read: at most 500 entries."""
         request = _log_request(ref, before=position) | {
             "ScanIndexForward": False,
-            "Limit": limit + 1,
             "ConsistentRead": True,
         }
-        found = [items.read_entry(item) for item in self._table.query_page(request)["Items"]]
+        if wanted.is_unfiltered:
+            rows: Iterable[Item] = self._table.query_page(request | {"Limit": limit + 1})["Items"]
+        else:
+            rows = self._table.query(request)
+        now = self._clock.now()
+        fitting = (
+            entry
+            for item in rows
+            if wanted.matches(entry := entry_as_read(items.read_entry(item), now))
+        )
+        found = list(islice(fitting, limit + 1))
         job = self._table.get(items.job_key(ref), "log_count") or {}
         count = int(job["log_count"]["N"]) if "log_count" in job else 0
         return LogPage(
@@ -532,21 +552,41 @@ class DynamoJobStore:
             return None
         return gzip.decompress(item["body"]["B"])
 
-    def _delete_log(self, ref: JobRef) -> None:
-        self._delete_all(items.log_pk(ref))
+    def entry(self, ref: JobRef, entry_id: str) -> LogEntry | None:
+        """Read one entry of the timeline consistently; None if there is none."""
+        item = self._table.get(key(items.log_pk(ref), entry_id))
+        return entry_as_read(items.read_entry(item), self._clock.now()) if item else None
 
-    def _delete_all(self, partition: str, but: str | None = None) -> None:
-        """Delete a whole partition, except for one item of it."""
+    def payload(self, ref: JobRef, entry_id: str) -> bytes | None:
+        """Read the payload that lies beside an entry; None if there is none, or in the bucket."""
+        item = self._table.get(items.payload_key(ref, entry_id))
+        return gzip.decompress(item["payload"]["B"]) if item is not None else None
+
+    def log_files(self, ref: JobRef) -> list[str]:
+        """Read the keys of the timeline's payloads that lie in the bucket."""
+        rows = self._table.query(_log_request(ref, before=None) | {"ConsistentRead": True})
+        return [item["payload_key"]["S"] for item in rows if "payload_key" in item]
+
+    def _delete_log(self, ref: JobRef) -> list[str]:
+        """Delete the timeline; returns the keys of its payloads that lie in the bucket."""
+        gone = self._delete_all(items.log_pk(ref))
+        return [item["payload_key"]["S"] for item in gone if "payload_key" in item]
+
+    def _delete_all(self, partition: str, but: str | None = None) -> list[Item]:
+        """Delete a whole partition, except for one item of it; returns what named which files."""
         terms = Terms()
         condition = terms.equals("pk", text(partition))
-        names = f"{terms.name('pk')}, {terms.name('sk')}"
+        names = ", ".join(map(terms.name, ("pk", "sk", "payload_key")))
         request = {
             "KeyConditionExpression": condition,
             "ProjectionExpression": names,
             "ConsistentRead": True,
         }
-        found = self._table.query(terms.attach(request))
-        self._table.batch_delete([item for item in found if item["sk"]["S"] != but])
+        found = [
+            item for item in self._table.query(terms.attach(request)) if item["sk"]["S"] != but
+        ]
+        self._table.batch_delete([key(item["pk"]["S"], item["sk"]["S"]) for item in found])
+        return found
 
     # --- links and parked events -----------------------------------------------------
 
@@ -851,21 +891,23 @@ def _running_row(job: Job, ended_holder: str | None) -> Row:
 
 
 def _entry_rows(ref: JobRef, entry: LogEntry | None) -> list[Row]:
-    """Return the entry, and apart from it its raw delivery, which it outlives."""
+    """Return the entry, and apart from it its raw delivery, which it outlives, and its payload."""
     if entry is None:
         return []
-    item = items.entry_item(ref, entry)
-    check_size(item)
-    rows = [Row(Role.ENTRY, "Put", {"Item": item})]
     packed = pack_body(entry.body) if entry.body is not None else None
+    found = [items.entry_item(ref, entry_to_keep(entry, packed))]
     if packed is not None:
-        body = items.body_item(ref, entry.entry_id, packed, entry.at + BODY_KEPT_FOR)
-        rows.append(Row(Role.ENTRY, "Put", {"Item": body}))
-    return rows
+        found.append(items.body_item(ref, entry.entry_id, packed, entry.at + BODY_KEPT_FOR))
+    if entry.payload is not None:
+        small = gzip.compress(entry.payload, mtime=0)
+        found.append(items.payload_item(ref, entry.entry_id, small))
+    for item in found:
+        check_size(item)
+    return [Row(Role.ENTRY, "Put", {"Item": item}) for item in found]
 
 
 def _log_request(ref: JobRef, before: str | None) -> Request:
-    """Return the Query of a timeline's entries; raw deliveries sort after all of them."""
+    """Return the Query of a timeline's entries; what lies beside them sorts after all of them."""
     terms = Terms()
     partition = terms.equals("pk", text(items.log_pk(ref)))
     end = terms.value(text(before if before is not None else items.BODY_PREFIX))

@@ -2,7 +2,8 @@
 
 Shape of work: `work` is the JSON text; `expires_at` clears away what nobody will ask for any
 more. The pages that it finds are `BULK#{job_id}#{place}`, with `page` likewise. Shape of a
-batch: `batch` is the JSON text of its fields; the jobs are not in it.
+batch: `batch` is the JSON text of its fields; the jobs are not in it. `finished_by`, once it is
+over, is the write by which that was seen.
 """
 
 from __future__ import annotations
@@ -22,7 +23,15 @@ from shared.gateways.dynamo_items import (
     shop_pk,
     to_json,
 )
-from shared.gateways.dynamo_table import Item, Table, Terms, check_size, key, text
+from shared.gateways.dynamo_table import (
+    Item,
+    Table,
+    Terms,
+    check_size,
+    key,
+    text,
+    update_expression,
+)
 from shared.usecases.ports import Clock
 
 if TYPE_CHECKING:
@@ -109,6 +118,23 @@ class DynamoWorkStore:
         page = found[:limit]
         return page, page[-1].batch_id if has_more else None
 
+    def finish_batch(self, shop: str, batch_id: str, by: str) -> bool:
+        """Note by which write the batch was first seen to be over; see `WorkStore`."""
+        terms = Terms()
+        is_open = terms.absent("finished_by")
+        request = {
+            "Key": _batch_key(shop, batch_id),
+            "UpdateExpression": update_expression(terms, put={"finished_by": text(by)}),
+            "ConditionExpression": (
+                f"{terms.present()} AND ({is_open} OR {terms.equals('finished_by', text(by))})"
+            ),
+        }
+        try:
+            self._table.update(terms.attach(request))
+        except ConditionFailedError:
+            return False
+        return True
+
 
 _BATCH = "BATCH#"
 _BATCH_FIELDS = ("created_at", "tool_id", "tool_name", "total", "name", "parameters")
@@ -121,6 +147,8 @@ def _batch_key(shop: str, batch_id: str) -> Item:
 def _read_batch(shop: str, item: Mapping[str, Any]) -> Batch:
     values = json.loads(item["batch"]["S"])
     values["created_at"] = from_microseconds(values["created_at"])
+    if "finished_by" in item:
+        values["finished_by"] = item["finished_by"]["S"]
     return Batch(shop=shop, batch_id=item["sk"]["S"].removeprefix(_BATCH), **values)
 
 

@@ -16,7 +16,7 @@ from shared.domain.budget import Budget, Spending, learnt_price, spending_change
 from shared.domain.erasure import shop_digest
 from shared.domain.errors import NotFoundError, VersionConflictError
 from shared.domain.events import Link, LogEntry, ParkedEvent
-from shared.domain.filters import JobFilter
+from shared.domain.filters import JobFilter, LogFilter
 from shared.domain.ids import JobRef, first_id_at
 from shared.domain.job import Job
 from shared.domain.pace import bucket_of, expected_ms
@@ -31,6 +31,8 @@ from shared.gateways.store_rules import (
     already_running,
     budget_exceeded,
     dropped_links,
+    entry_as_read,
+    entry_to_keep,
     is_starting,
     key_reused,
     later_minutes,
@@ -48,12 +50,15 @@ from shared.usecases.ports import Clock, DayTally, DueJob, Idempotency, LogPage,
 
 type _LinkKey = tuple[str, str]
 
+_EVERY_ENTRY = LogFilter()
+
 
 @dataclass(slots=True)
 class _Timeline:
     """One job's entries, their raw deliveries (gzipped, with their end), and the true count."""
 
     entries: dict[str, LogEntry] = field(default_factory=dict)
+    payloads: dict[str, bytes] = field(default_factory=dict)
     bodies: dict[str, tuple[datetime, bytes]] = field(default_factory=dict)
     count: int = 0
 
@@ -137,15 +142,17 @@ class InMemoryJobStore:
         self._enter(after.ref, entry)
         return after
 
-    def delete(self, job: Job) -> None:
+    def delete(self, job: Job) -> list[str]:
         """Delete the job and its timeline; links become tombstones."""
         self._check_version(job)
+        files = self.log_files(job.ref)
         del self._jobs[job.ref]
         self._timelines.pop(job.ref, None)
         for link in links(job):
             # A link that proved to be another job's stays theirs.
             if self._links.get(_link_key(link), link).ref == job.ref:
                 self._links[_link_key(link)] = replace(link, is_tombstone=True)
+        return files
 
     def erase(self, ref: JobRef) -> None:
         """Delete a job in whatever state, and everything that names it."""
@@ -205,22 +212,43 @@ class InMemoryJobStore:
 
     # --- timeline --------------------------------------------------------------------
 
-    def note(self, ref: JobRef, entry: LogEntry) -> None:
+    def note(self, ref: JobRef, entry: LogEntry) -> bool:
         """Put an entry on the timeline; nothing happens when the job is gone."""
-        if ref in self._jobs:
-            self._enter(ref, entry)
+        return ref in self._jobs and self._enter(ref, entry)
 
-    def log(self, ref: JobRef, *, limit: int, position: str | None = None) -> LogPage:
+    def log(
+        self,
+        ref: JobRef,
+        *,
+        limit: int,
+        position: str | None = None,
+        wanted: LogFilter = _EVERY_ENTRY,
+    ) -> LogPage:
         """Read the timeline, newest first."""
         timeline = self._timelines.get(ref, _Timeline())
-        ids = sorted(timeline.entries, reverse=True)
+        ids = sorted((i for i, e in timeline.entries.items() if wanted.matches(e)), reverse=True)
         left = [i for i in ids if position is None or i < position]
         page = left[:limit]
+        now = self._clock.now()
         return LogPage(
-            entries=tuple(timeline.entries[i] for i in page),
+            entries=tuple(entry_as_read(timeline.entries[i], now) for i in page),
             position=page[-1] if len(left) > limit else None,
             dropped=max(0, timeline.count - MAX_LOG_ENTRIES),
         )
+
+    def entry(self, ref: JobRef, entry_id: str) -> LogEntry | None:
+        """Read one entry of the timeline; None if there is none."""
+        found = self._timelines.get(ref, _Timeline()).entries.get(entry_id)
+        return None if found is None else entry_as_read(found, self._clock.now())
+
+    def payload(self, ref: JobRef, entry_id: str) -> bytes | None:
+        """Read the payload that lies beside an entry; None if there is none, or in the bucket."""
+        return self._timelines.get(ref, _Timeline()).payloads.get(entry_id)
+
+    def log_files(self, ref: JobRef) -> list[str]:
+        """Read the keys of the timeline's payloads that lie in the bucket."""
+        entries = self._timelines.get(ref, _Timeline()).entries
+        return [entries[i].payload_key or "" for i in sorted(entries) if entries[i].payload_key]
 
     def body(self, ref: JobRef, entry_id: str) -> bytes | None:
         """Read the raw delivery behind an entry; None if none is kept."""
@@ -229,17 +257,21 @@ class InMemoryJobStore:
             return None
         return gzip.decompress(kept[1])
 
-    def _enter(self, ref: JobRef, entry: LogEntry | None) -> None:
+    def _enter(self, ref: JobRef, entry: LogEntry | None) -> bool:
+        """Put an entry on the timeline; returns whether it is kept."""
         if entry is None:
-            return
+            return False
         timeline = self._timelines[ref]
         timeline.count += 1
         if timeline.count > MAX_LOG_ENTRIES:
-            return
-        timeline.entries[entry.entry_id] = replace(entry, body=None)
+            return False
         packed = pack_body(entry.body) if entry.body is not None else None
+        timeline.entries[entry.entry_id] = entry_to_keep(entry, packed)
         if packed is not None:
             timeline.bodies[entry.entry_id] = (entry.at + BODY_KEPT_FOR, packed)
+        if entry.payload is not None:
+            timeline.payloads[entry.entry_id] = entry.payload
+        return True
 
     # --- links and parked events -----------------------------------------------------
 
@@ -530,6 +562,14 @@ class InMemoryWorkStore:
         left = [batch for batch in left if position is None or batch.batch_id < position]
         page = left[:limit]
         return page, page[-1].batch_id if len(left) > limit else None
+
+    def finish_batch(self, shop: str, batch_id: str, by: str) -> bool:
+        """Note by which write the batch was first seen to be over; see `WorkStore`."""
+        batch = self.get_batch(shop, batch_id)
+        if batch is None or batch.finished_by not in (None, by):
+            return False
+        self.put_batch(replace(batch, finished_by=by))
+        return True
 
     def put_work(self, ref: JobRef, work: Mapping[str, Any], until: datetime) -> None:
         """Keep a document for a bulk job (as text: nobody changes it afterwards)."""

@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import httpx
 
+from shared.domain.addresses import is_allowed
 from shared.domain.errors import (
     ProviderUnknownOutcomeError,
     ProviderUnreachableError,
     SecretUnavailableError,
 )
 from shared.domain.retry import read_retry_after
-from shared.gateways.downloads import is_allowed
 from shared.gateways.timed_network import TimedTransport
 from shared.providers.base import Access, Reply, Request
 from shared.usecases.ports import Clock, Secrets

@@ -6,6 +6,7 @@ Messages, JSON:
               or  {"refresh": provider, "kind", "ageS"}
     push      {"shop", "jobId", "n"}
     bulk      {"shop", "jobId"}
+    deliver   {"shop", "endpointId", "deliveryId", "n"}
 """
 
 import json
@@ -20,6 +21,8 @@ from shared.domain.ids import JobRef
 from shared.domain.tools import FactKind
 from shared.usecases.ports import (
     BulkRequest,
+    DeliverRequest,
+    DeliveryRef,
     DispatchMessage,
     DispatchRequest,
     PollManyRequest,
@@ -49,11 +52,13 @@ class SqsOutbox:
         dispatch_url: str | None,
         push_url: str | None,
         bulk_url: str | None = None,
+        deliver_url: str | None = None,
     ) -> None:
         self._client = client
         self._dispatch_url = dispatch_url
         self._push_url = push_url
         self._bulk_url = bulk_url
+        self._deliver_url = deliver_url
 
     def send_dispatch(self, requests: Sequence[DispatchMessage], *, delay_s: int = 0) -> None:
         """Send to the dispatch queue. The group names the shop, so that a busy one does not
@@ -98,6 +103,21 @@ class SqsOutbox:
                 {
                     "Id": str(number),
                     "MessageBody": write_bulk(request),
+                    "MessageGroupId": request.ref.shop,
+                    "DelaySeconds": min(max(delay_s, 0), MAX_DELAY_S),
+                }
+                for number, request in enumerate(requests)
+            ],
+        )
+
+    def send_deliver(self, requests: Sequence[DeliverRequest], *, delay_s: int = 0) -> None:
+        """Send to the deliver queue (group = shop: fair). Raises QueueUnavailableError."""
+        self._send(
+            self._deliver_url,
+            [
+                {
+                    "Id": str(number),
+                    "MessageBody": write_deliver(request),
                     "MessageGroupId": request.ref.shop,
                     "DelaySeconds": min(max(delay_s, 0), MAX_DELAY_S),
                 }
@@ -209,6 +229,27 @@ def read_bulk(text: str) -> BulkRequest:
         case {"shop": str(shop), "jobId": str(job_id)}:
             return BulkRequest(ref=JobRef(shop, job_id))
     raise MalformedMessageError("not a bulk message")
+
+
+def write_deliver(request: DeliverRequest) -> str:
+    """Write a deliver message."""
+    ref = request.ref
+    names = {"shop": ref.shop, "endpointId": ref.endpoint_id, "deliveryId": ref.delivery_id}
+    return json.dumps({**names, "n": request.number})
+
+
+def read_deliver(text: str) -> DeliverRequest:
+    """Read a deliver message. Raises MalformedMessageError."""
+    match _object(text):
+        case {
+            "shop": str(shop),
+            "endpointId": str(endpoint_id),
+            "deliveryId": str(delivery_id),
+            "n": int(number),
+        }:
+            ref = DeliveryRef(shop=shop, endpoint_id=endpoint_id, delivery_id=delivery_id)
+            return DeliverRequest(ref=ref, number=number)
+    raise MalformedMessageError("not a deliver message")
 
 
 def _object(text: str) -> object:

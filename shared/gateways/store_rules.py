@@ -11,7 +11,7 @@ from shared.domain.errors import (
     IdempotencyKeyReusedError,
     LinkTakenError,
 )
-from shared.domain.events import Link
+from shared.domain.events import Link, LogEntry
 from shared.domain.ids import instant, milliseconds_up
 from shared.domain.job import Job
 from shared.domain.statistics import OTHER, Tally, scopes, total
@@ -96,6 +96,24 @@ def pack_body(body: bytes) -> bytes | None:
     """Return the raw delivery gzipped, or None when that is still over 16 KB."""
     packed = gzip.compress(body, mtime=0)
     return packed if len(packed) <= MAX_BODY_BYTES else None
+
+
+def entry_to_keep(entry: LogEntry, packed_body: bytes | None) -> LogEntry:
+    """Return the entry as it is stored: without what lies beside it, but saying that it does."""
+    has_payload = entry.payload is not None or entry.payload_key is not None
+    return replace(
+        entry,
+        body=None,
+        has_body=packed_body is not None,
+        payload=None,
+        has_payload=has_payload,
+    )
+
+
+def entry_as_read(entry: LogEntry, now: datetime) -> LogEntry:
+    """Return a stored entry as it is at `now`: the raw delivery goes before its entry does."""
+    is_over = entry.has_body and entry.at + BODY_KEPT_FOR <= now
+    return replace(entry, has_body=False) if is_over else entry
 
 
 def settle_counted_names(before: Job | None, after: Job) -> Job:

@@ -11,17 +11,16 @@ from shared.domain.duties import check_can_be_stopped
 from shared.domain.errors import ConflictError, NotFoundError
 from shared.domain.events import ParkedEvent
 from shared.domain.ids import JobRef
-from shared.domain.job import Job
+from shared.domain.job import ASSIGNED, Job
 from shared.domain.statistics import is_uncounted
 from shared.domain.status import JobStatus, Outcome
 from shared.usecases.change_documents import change_documents
 from shared.usecases.identify_caller import Caller
-from shared.usecases.issue_keys import find_agent
+from shared.usecases.issue_keys import active_agent
 from shared.usecases.ports import Files, JobStore, KeyStore
 from shared.usecases.reserve_budget import read_budget, set_aside
 from shared.usecases.tracker import Note, Tracker
 
-ASSIGNED = "assigned"
 PARKED_DAYS = 7
 
 
@@ -82,9 +81,7 @@ def reassign_job(
     completed, or the agent is not active; BudgetExceededError.
     """
     tracker.store.get(ref)
-    agent = find_agent(keys, ref.shop, agent_id)
-    if not agent.is_active:
-        raise ConflictError("This agent is not active.")
+    agent = active_agent(keys, ref.shop, agent_id)
     budget = read_budget(tracker, ref.shop)
 
     def decide(job: Job, now: datetime) -> tuple[Job, Note]:
@@ -99,7 +96,7 @@ def reassign_job(
             after = set_aside(tracker, lifecycle.retry(job, now), budget)
         after = replace(after, agent_id=agent_id, native_status=ASSIGNED, updated_at=now)
         former = f" (before: {job.agent_id})" if job.agent_id else ""
-        return after, _note(caller, f"Assigned to {agent.name}{former}.")
+        return after, _note(caller, f"Assigned to {agent.name}{former}.", ASSIGNED)
 
     return tracker.change(ref, decide, ceiling=budget)
 
@@ -115,5 +112,11 @@ def list_parked(store: JobStore, now: datetime, *, limit: int) -> list[ParkedEve
     return found
 
 
-def _note(caller: Caller, message: str) -> Note:
-    return Note(source=caller.source, actor=caller.actor, outcome=Outcome.APPLIED, message=message)
+def _note(caller: Caller, message: str, native_status: str | None = None) -> Note:
+    return Note(
+        source=caller.source,
+        actor=caller.actor,
+        outcome=Outcome.APPLIED,
+        message=message,
+        native_status=native_status,
+    )

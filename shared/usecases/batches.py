@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from shared.domain.batch import Batch, BatchView
+from shared.domain.batch import Batch, BatchStatus, BatchView
 from shared.domain.bulk import BulkAction, filter_json
 from shared.domain.cursors import make_cursor, read_cursor
 from shared.domain.errors import (
@@ -149,13 +149,19 @@ def list_batches(
     limit: int,
     cursor: str | None,
     cursor_secrets: Sequence[str],
+    status: BatchStatus | None = None,
 ) -> BatchList:
-    """Return a page of the shop's batches. Raises InvalidRequestError for another's cursor."""
-    scope = f"batches\n{shop}"
+    """Return a page of the shop's batches. Raises InvalidRequestError for another's cursor.
+
+    Parameters
+        status: only those that are so now; a page may be shorter than `limit` then, even empty.
+    """
+    scope = f"batches\n{shop}" + (f"\n{status}" if status else "")
     position = read_cursor(scope, cursor, cursor_secrets) if cursor is not None else None
     found, last = works.list_batches(shop, limit=limit, position=position)
     more = make_cursor(scope, last, cursor_secrets) if last is not None else None
-    return BatchList(batches=tuple(_views(tracker, found)), next_cursor=more)
+    views = (view for view in _views(tracker, found) if status in (None, view.status))
+    return BatchList(batches=tuple(views), next_cursor=more)
 
 
 def _views(tracker: Tracker, batches: Sequence[Batch]) -> list[BatchView]:

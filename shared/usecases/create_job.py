@@ -17,7 +17,7 @@ from shared.domain.errors import (
     VersionConflictError,
 )
 from shared.domain.ids import JobRef
-from shared.domain.job import PIKCEL, WORKER, Attempt, Counts, Job, Priority
+from shared.domain.job import ASSIGNED, PIKCEL, WORKER, Attempt, Counts, Job, Priority
 from shared.domain.plan import schedule
 from shared.domain.reports import Report, apply_report
 from shared.domain.shop import Shop, check_is_open
@@ -129,6 +129,7 @@ def create_job(
         updated_at=now,
         provider=provider,
         type=wish.type or (TASK_TYPE if provider == WORKER else IMAGE_TYPE),
+        native_status=ASSIGNED if wish.agent_id and provider == WORKER else None,
         priority=wish.priority,
         tool_id=wish.tool_id,
         tool_name=tool_name(tracker, provider, wish.tool_id),
@@ -195,6 +196,8 @@ def create_job(
         tracker.send_owed(None, created, now)
     else:
         _take_back(files, job)
+        if not caller.may_see(created):
+            raise ConflictError("The job made with this Idempotency-Key is another agent's by now.")
     if created.provider_job_id is None:
         # Not fetched again: a caller to whom the bucket's trouble is told might create it twice.
         return with_documents_of(created, whole) if created.job_id == job.job_id else created

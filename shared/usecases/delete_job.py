@@ -1,5 +1,7 @@
 """Remove a job and everything kept for it."""
 
+from contextlib import suppress
+
 from shared.domain.bulk import file_key
 from shared.domain.errors import ConflictError, StoreUnavailableError, VersionConflictError
 from shared.domain.ids import JobRef
@@ -11,8 +13,8 @@ from shared.usecases.tracker import CONFLICT_TRIES, Tracker
 def delete_job(tracker: Tracker, files: Files, ref: JobRef) -> None:
     """Delete an ended job: its files, then its item, timeline and share of the statistics.
 
-    The files (images, documents) go first: a crash in between leaves a job that can be deleted
-    again, never files that nothing refers to.
+    The files (images, documents, payloads) go first: a crash in between leaves a job that can be
+    deleted again, never files that nothing refers to. Those of entries that came meanwhile follow.
 
     Raises NotFoundError; ConflictError `job_active` while somebody still works on it.
     """
@@ -20,13 +22,17 @@ def delete_job(tracker: Tracker, files: Files, ref: JobRef) -> None:
         job = tracker.store.get(ref)
         check_deletable(job)
         files_of_it = [job.documents_key, file_key(job), *(output.key for output in job.outputs)]
-        keys = [key for key in files_of_it if key is not None]
+        keys = [key for key in files_of_it if key is not None] + tracker.store.log_files(ref)
         if keys:
             files.delete(keys)
         try:
-            tracker.store.delete(job)
+            left = sorted(set(tracker.store.delete(job)) - set(keys))
         except VersionConflictError:
             continue
+        if left:
+            # The job is gone, whatever becomes of these: nobody could repeat it.
+            with suppress(StoreUnavailableError):
+                files.delete(left)
         return
     raise StoreUnavailableError("The job is being changed by too many at once; try again.")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.domain.duties import Haul
+from shared.usecases.notice_ports import Letters
 from shared.usecases.ports import Erasures, Files, ShopStore, WorkStore
 from shared.usecases.tracker import Tracker
 
@@ -14,13 +15,17 @@ PAGE = 25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DutyLane:
-    """The collaborators of duties. log_days: how long logs are kept, for the report."""
+    """The collaborators of duties.
+
+    letters: whom of an erased shop we wrote to. log_days: how long logs are kept, for the report.
+    """
 
     tracker: Tracker
     shops: ShopStore
     works: WorkStore
     files: Files
     erasures: Erasures
+    letters: Letters
     log_days: int
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from shared.domain.errors import NotFoundError, VersionConflictError
+from shared.domain.errors import ConflictError, NotFoundError, VersionConflictError
 from shared.domain.keys import (
     AGENT_PREFIX,
     KEY_ID_BYTES,
@@ -73,6 +73,17 @@ def find_agent(keys: KeyStore, shop: str, agent_id: str) -> Agent:
     agent = keys.get_agent(shop, agent_id)
     if agent is None:
         raise NotFoundError("This shop has no such agent.")
+    return agent
+
+
+def active_agent(keys: KeyStore, shop: str, agent_id: str) -> Agent:
+    """Read an agent of a shop that jobs may be given to.
+
+    Raises NotFoundError; ConflictError `wrong_status` when it is not active.
+    """
+    agent = find_agent(keys, shop, agent_id)
+    if not agent.is_active:
+        raise ConflictError("This agent is not active.")
     return agent
 
 

@@ -62,5 +62,17 @@ def list_jobs_by_id(store: JobStore, wanted: JobFilter, job_ids: Sequence[str]) 
     return JobList(jobs=tuple(jobs), next_cursor=None, total=len(jobs), running=_running(jobs))
 
 
+def list_job_by_provider_id(
+    store: JobStore, wanted: JobFilter, provider: str, provider_job_id: str
+) -> JobList:
+    """Return the job of which some attempt has this id at its provider, if it fits the filter.
+
+    One read of the link, one of the job: nothing is searched.
+    """
+    link = store.find_link(provider, provider_job_id)
+    names = [link.ref.job_id] if link is not None and link.ref.shop == wanted.shop else []
+    return list_jobs_by_id(store, wanted, names)
+
+
 def _running(jobs: Sequence[Job]) -> int:
     return sum(job.status is JobStatus.PROCESSING for job in jobs)

@@ -4,6 +4,7 @@ Every port has a second implementation (a fake for tests, at least), and both pa
 same contract suite. Implementations raise errors of `shared.domain.errors` only.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +15,7 @@ from shared.domain.batch import Batch, BatchSums
 from shared.domain.budget import Budget, Spending
 from shared.domain.erasure import ErasureReport
 from shared.domain.events import Link, LogEntry, ParkedEvent
-from shared.domain.filters import JobFilter
+from shared.domain.filters import JobFilter, LogFilter
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.keys import Agent, KeyHolder, ShopKey
@@ -23,6 +24,8 @@ from shared.domain.statistics import Tally
 from shared.domain.templates import Template
 from shared.domain.tools import Fact, FactKind
 from shared.providers.base import Reply, Request
+
+_EVERY_ENTRY = LogFilter()
 
 
 class Clock(Protocol):
@@ -58,6 +61,11 @@ class Idempotency:
 
     key: str
     body_sha256: str
+
+    @property
+    def mark(self) -> str:
+        """What a job that was changed by such a call bears, so that it is not done again."""
+        return hashlib.sha256(f"{self.key}\n{self.body_sha256}".encode()).hexdigest()[:24]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,13 +171,19 @@ class JobStore(Protocol):
         """
         ...
 
-    def note(self, ref: JobRef, entry: LogEntry) -> None:
-        """Put an entry without effect on the timeline (at most 500 a job, then only counted)."""
+    def note(self, ref: JobRef, entry: LogEntry) -> bool:
+        """Put an entry without effect on the timeline (at most 500 a job, then only counted).
+
+        Returns whether it is kept: False also when the job is gone.
+        """
         ...
 
-    def delete(self, job: Job) -> None:
+    def delete(self, job: Job) -> list[str]:
         """Delete the job, its timeline and its share of the statistics; links become
-        tombstones. Raises VersionConflictError."""
+        tombstones. Returns the keys of the timeline's payloads that lie in the bucket.
+
+        Raises VersionConflictError.
+        """
         ...
 
     def erase(self, ref: JobRef) -> None:
@@ -181,8 +195,30 @@ class JobStore(Protocol):
         """
         ...
 
-    def log(self, ref: JobRef, *, limit: int, position: str | None = None) -> LogPage:
-        """Read the timeline, newest first (without the raw deliveries, see `body`)."""
+    def log(
+        self,
+        ref: JobRef,
+        *,
+        limit: int,
+        position: str | None = None,
+        wanted: LogFilter = _EVERY_ENTRY,
+    ) -> LogPage:
+        """Read the timeline, newest first (see `body` and `payload` for what lies beside it).
+
+        A filter is applied before the limit.
+        """
+        ...
+
+    def entry(self, ref: JobRef, entry_id: str) -> LogEntry | None:
+        """Read one entry of the timeline consistently; None if there is none."""
+        ...
+
+    def payload(self, ref: JobRef, entry_id: str) -> bytes | None:
+        """Read the payload that lies beside an entry; None if there is none, or in the bucket."""
+        ...
+
+    def log_files(self, ref: JobRef) -> list[str]:
+        """Read the keys of the timeline's payloads that lie in the bucket."""
         ...
 
     def body(self, ref: JobRef, entry_id: str) -> bytes | None:
@@ -450,6 +486,23 @@ class WorkStore(Protocol):
         """
         ...
 
+    def finish_batch(self, shop: str, batch_id: str, by: str) -> bool:
+        """Note by which write the batch was first seen to be over.
+
+        True when it was this one, now or when it was looked at before; False when another one
+        was, or there is no such batch.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRef:
+    """Which delivery to which endpoint of which shop."""
+
+    shop: str
+    endpoint_id: str
+    delivery_id: str
+
 
 class TemplateStore(Protocol):
     """What shops preset. All methods may raise StoreUnavailableError."""
@@ -584,6 +637,17 @@ class BulkRequest:
     ref: JobRef
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverRequest:
+    """Try this delivery. A hint: the delivery says whether it is owed and when.
+
+    number: how often it had been tried when the message was sent; any other is of the past.
+    """
+
+    ref: DeliveryRef
+    number: int
+
+
 type DispatchMessage = DispatchRequest | ResumePushesRequest | PollManyRequest | RefreshRequest
 
 
@@ -600,6 +664,10 @@ class Outbox(Protocol):
 
     def send_bulk(self, requests: Sequence[BulkRequest], *, delay_s: int = 0) -> None:
         """Send to the bulk queue (group = shop), delayed by up to 900 s."""
+        ...
+
+    def send_deliver(self, requests: Sequence[DeliverRequest], *, delay_s: int = 0) -> None:
+        """Send to the deliver queue (group = shop), delayed by up to 900 s."""
         ...
 
 

@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain import reports
-from shared.domain.errors import ForbiddenError, NotFoundError, TooLargeError
+from shared.domain.errors import ForbiddenError, NotFoundError, RejectedError, TooLargeError
 from shared.domain.events import Proof, Source
 from shared.domain.ids import JobRef
-from shared.domain.job import Job
+from shared.domain.job import ASSIGNED, Job
 from shared.domain.reports import Edit, Report
 from shared.domain.status import Outcome
 from shared.usecases.change_documents import change_documents
 from shared.usecases.identify_caller import Caller
+from shared.usecases.payloads import attach, take_back
 from shared.usecases.ports import Files
 from shared.usecases.tracker import Note, Tracker
 
@@ -36,8 +37,9 @@ def report_progress(
 
     One read and one write; a report that moves no status is a plain update. Only a report
     that brings metadata or a result costs more, where the job's are big: those lie in the
-    bucket. After the job's end a report has no effect and is no error: `cancel_requested`
-    tells the worker to stop.
+    bucket; and one with a remark, which is on the timeline whatever the report amounts to.
+    After the job's end a report has no effect and is no error: `cancel_requested` tells the
+    worker to stop.
 
     Raises NotFoundError (an agent: also for a job of others); ForbiddenError (an agent's edit);
     ConflictError `not_a_worker_job`, `wrong_status` (an edit of a job that has begun);
@@ -70,34 +72,83 @@ def take_report(
     Parameters
         proof: what is proven of a report that came as a webhook, for the timeline.
     """
-    outcome = Outcome.APPLIED
     if edit is not None and caller.is_agent:
         raise ForbiddenError("An agent reports; what a job is about is its owner's to say.")
 
-    def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
-        nonlocal outcome
-        if not caller.may_see(job):
+    entry_id = tracker.new_id(tracker.now())
+    telling = _Telling(tracker, files, caller, ref, report, edit, entry_id, proof)
+    try:
+        if report is not None and (report.metadata or report.result is not None):
+            saved = change_documents(tracker, files, ref, telling.decide)
+        else:
+            saved = tracker.change(ref, telling.decide)
+    except RejectedError:
+        take_back(files, telling.remarked)
+        raise
+    telling.tidy()
+    return Reported(saved, telling.outcome)
+
+
+@dataclass(slots=True)
+class _Telling:
+    """One report (or edit) as it is being tried.
+
+    entry_id: of the entry with the report's remark: the same at every try, with the same file.
+    proof: what is proven of a report that came as a webhook. outcome: of the report, as last tried.
+    remarked: that entry, once the report was taken.
+    """
+
+    tracker: Tracker
+    files: Files
+    caller: Caller
+    ref: JobRef
+    report: Report | None
+    edit: Edit | None
+    entry_id: str
+    proof: Proof | None
+    outcome: Outcome = Outcome.APPLIED
+    remarked: Note | None = None
+
+    def decide(self, job: Job, now: datetime) -> tuple[Job, Note | None]:
+        """Apply the edit, then the report."""
+        if not self.caller.may_see(job):
             raise NotFoundError("There is no such job.")
         after, note = job, None
-        if edit is not None:
-            after = reports.edit(job, edit, now)
+        if self.edit is not None:
+            after = reports.edit(job, self.edit, now)
             if after is not job:
-                note = _edited(caller, edit)
-        if report is None:
+                note = _edited(self.caller, self.edit)
+        if self.report is None:
             return after, note
-        decision = reports.apply_report(after, report, now)
-        outcome = decision.outcome
+        decision = reports.apply_report(after, self.report, now)
+        self.outcome = decision.outcome
         if decision.job.metadata is not job.metadata:
             _check_size(decision.job)
-        told = _reported(caller, report, decision.job, decision.outcome)
+        told = _reported(self.caller, self.report, decision.job, decision.outcome)
         if told is not None:
             message = f"{note.message} {told.message}" if note is not None else told.message
-            told = replace(told, message=message, proof=proof)
-        return decision.job, told or note
+            told = replace(told, message=message, proof=self.proof)
+        return decision.job, self._with_remark(told or note, decision.outcome)
 
-    if report is not None and (report.metadata or report.result is not None):
-        return Reported(change_documents(tracker, files, ref, decide), outcome)
-    return Reported(tracker.change(ref, decide), outcome)
+    def _with_remark(self, note: Note | None, outcome: Outcome) -> Note | None:
+        """Return the note with the remark; of a report that nobody else tells of, a note of it."""
+        remark = self.report.remark if self.report is not None else None
+        if remark is None:
+            return note
+        if note is None:
+            actor = self.caller.actor
+            note = Note(source=Source.WORKER, actor=actor, outcome=outcome, message="")
+        words = " ".join(filter(None, (note.message, remark.message)))
+        note = replace(note, message=words, entry_id=self.entry_id)
+        self.remarked = attach(self.files, self.ref, note, remark)
+        return self.remarked
+
+    def tidy(self) -> None:
+        """Remove the file of an entry that was only counted, beyond the timeline's cap."""
+        if self.remarked is None or self.remarked.payload_key is None:
+            return
+        if self.tracker.store.entry(self.ref, self.entry_id) is None:
+            take_back(self.files, self.remarked)
 
 
 def _check_size(job: Job) -> None:
@@ -114,6 +165,7 @@ def _edited(caller: Caller, edit: Edit) -> Note:
         actor=caller.actor,
         outcome=Outcome.APPLIED,
         message=f"Edited: {names}.",
+        native_status=ASSIGNED if edit.changes.get("agent_id") else None,
     )
 
 
@@ -137,6 +189,7 @@ def _reported(caller: Caller, report: Report, job: Job, outcome: Outcome) -> Not
         outcome=outcome,
         message=sentences.get(outcome, f"The worker says {word}; nothing changes."),
         attempt=report.attempt if outcome is Outcome.STALE else None,
+        native_status=(report.native or "")[:60] or None,
     )
 
 

@@ -3,18 +3,26 @@
 from datetime import datetime
 
 from shared.domain import lifecycle
+from shared.domain.bulk import marked
 from shared.domain.errors import ConflictError
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.status import Outcome
 from shared.usecases.check_credits import check_credits, promise_credits
 from shared.usecases.identify_caller import Caller
+from shared.usecases.ports import Idempotency
 from shared.usecases.reserve_budget import read_budget, set_aside
 from shared.usecases.tracker import Note, Tracker
 
 
-def retry_job(tracker: Tracker, caller: Caller, ref: JobRef) -> Job:
+def retry_job(
+    tracker: Tracker, caller: Caller, ref: JobRef, *, idempotency: Idempotency | None = None
+) -> Job:
     """Retry a failed or cancelled job; returns it, pending again.
+
+    Parameters
+        idempotency: the same key with the same body begins no second attempt, also when the
+            first one has failed meanwhile.
 
     Raises NotFoundError; BudgetExceededError, InsufficientCreditsError; ConflictError
     `wrong_status` when it did not end without success, or was made elsewhere and lacks what a
@@ -23,7 +31,9 @@ def retry_job(tracker: Tracker, caller: Caller, ref: JobRef) -> Job:
 
     budget = read_budget(tracker, ref.shop)
 
-    def decide(job: Job, now: datetime) -> tuple[Job, Note]:
+    def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
+        if idempotency is not None and idempotency.mark in job.bulk_marks:
+            return job, None
         after = set_aside(tracker, lifecycle.retry(job, now), budget)
         if _lacks_input(tracker, job):
             raise ConflictError(
@@ -31,6 +41,8 @@ def retry_job(tracker: Tracker, caller: Caller, ref: JobRef) -> Job:
                 "it cannot be sent again."
             )
         check_credits(tracker, after, now)
+        if idempotency is not None:
+            after = marked(after, idempotency.mark)
         number = after.attempt.number
         return after, Note(
             source=caller.source,

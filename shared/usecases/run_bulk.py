@@ -274,7 +274,9 @@ class _Doing:
             # What is acted on may fit the filter no more: a delivery that comes again must see
             # what the one before it saw, or it would not count what that one did.
             kept_until = tracker.now() + WORK_KEPT_FOR
-            kept = works.keep_page(self._job.ref, position or "", found, kept_until)
+            # (A bulk job that is retried looks anew.)
+            place = f"{self._job.attempt.number}#{position or ''}"
+            kept = works.keep_page(self._job.ref, place, found, kept_until)
             position = kept["after"]
             yield kept["ids"], position
 

@@ -27,7 +27,7 @@ from shared.domain.plan import (
     owed_results,
     owed_stops,
 )
-from shared.domain.status import Outcome
+from shared.domain.status import JobStatus, Outcome
 from shared.usecases.keep_outputs import give_up_outputs, is_overdue
 from shared.usecases.ports import (
     BulkRequest,
@@ -172,6 +172,11 @@ class _Sweep:
             claimed = self._tracker.write(job, after, note)
             self._report.given_up += 1
             step = Step.NOTHING
+        elif step is Step.WAIT and _has_come(job, now):
+            # Nobody is sent to a worker: whoever looks finds out by this.
+            after = replace(job, updated_at=now)
+            note = Note(source=Source.SWEEP, outcome=Outcome.NOTED, message=_HAS_COME)
+            claimed = self._tracker.write(job, after, note)
         else:
             claimed = self._tracker.store.save(job, self._moved(job, step, now))
         self._report.steps[step] += 1
@@ -240,6 +245,12 @@ def _dispatches(claimed: Sequence[tuple[Step, Job]], tracker: Tracker) -> list[D
     return messages
 
 
+def _has_come(job: Job, now: datetime) -> bool:
+    """Whether a worker's job waited for this very time."""
+    is_waiting = job.is_worker_job and job.status is JobStatus.PENDING
+    return is_waiting and job.scheduled_at is not None and job.scheduled_at <= now
+
+
 def _has_no_deadline(job: Job, step: Step) -> bool:
     is_ended_poll = step is Step.POLL and not job.status.is_active
     return is_ended_poll or step in (Step.KEEP, Step.PUSH, Step.BULK, Step.STOP)
@@ -297,6 +308,7 @@ def _end(job: Job, step: Step, now: datetime) -> tuple[Job, Note]:
     return after, Note(source=Source.SWEEP, outcome=Outcome.APPLIED, message=sentence)
 
 
+_HAS_COME = "The time that this job was scheduled for has come; it waits for its worker."
 _TIMED_OUT_WORKER = "The worker has not reported for too long."
 _TIMED_OUT_PROVIDER = (
     "The provider has not finished in time. If it still does, its result is taken."

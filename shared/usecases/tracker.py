@@ -7,7 +7,7 @@ is sent after it. If we die between the two, the sweep sends it.
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -45,7 +45,11 @@ _SENT_AT_ONCE = frozenset({Step.CREATE, Step.KEEP, Step.POLL, Step.STOP})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """What the timeline says of a change, and who made it."""
+    """What the timeline says of a change, and who made it.
+
+    entry_id: of the entry, where it must be known before it is written. native_status, payload,
+    payload_key: as in `LogEntry`.
+    """
 
     source: Source
     outcome: Outcome
@@ -54,6 +58,10 @@ class Note:
     attempt: int | None = None
     proof: Proof | None = None
     body: bytes | None = None
+    entry_id: str | None = None
+    native_status: str | None = None
+    payload: bytes | None = field(default=None, repr=False)
+    payload_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +119,7 @@ class Tracker:
     def entry(self, note: Note, before: Job | None, after: Job, now: datetime) -> LogEntry:
         """Make a timeline entry of a change (or of something that changed nothing)."""
         return LogEntry(
-            entry_id=self.new_id(now),
+            entry_id=note.entry_id or self.new_id(now),
             at=now,
             source=note.source,
             outcome=note.outcome,
@@ -123,6 +131,9 @@ class Tracker:
             proof=note.proof,
             body=note.body,
             body_sha256=hashlib.sha256(note.body).hexdigest() if note.body is not None else None,
+            native_status=note.native_status,
+            payload=note.payload,
+            payload_key=note.payload_key,
         )
 
     def write(

@@ -30,5 +30,7 @@ def test_a_sample_has_the_form_of_its_trigger(sample: Path) -> None:
         assert event["requestContext"]["http"]["method"]
     elif kind == "sweep":
         assert event["detail-type"] == "Scheduled Event"
+    elif kind == "stream":
+        assert {record["eventSource"] for record in event["Records"]} == {"aws:dynamodb"}
     else:
         assert {record["eventSource"] for record in event["Records"]} == {"aws:sqs"}

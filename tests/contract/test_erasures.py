@@ -14,6 +14,7 @@ from moto import mock_aws
 
 from shared.domain.batch import Batch
 from shared.domain.duties import Duty, new_duty
+from shared.domain.endpoints import new_delivery
 from shared.domain.erasure import ErasureReport
 from shared.domain.errors import InvariantError, VersionConflictError
 from shared.domain.ids import JobRef
@@ -22,12 +23,17 @@ from shared.domain.keys import Agent, ShopKey
 from shared.domain.shop import Shop
 from shared.domain.statistics import Tally
 from shared.domain.status import JobStatus
+from shared.domain.tools import FactKind
+from shared.gateways.dynamo_endpoints import DynamoEndpointStore
 from shared.gateways.dynamo_erasures import DynamoErasures
+from shared.gateways.dynamo_facts import DynamoFactStore
 from shared.gateways.dynamo_jobs import DynamoJobStore
 from shared.gateways.dynamo_keys import DynamoKeyStore
 from shared.gateways.dynamo_limiter import DynamoLimiter
+from shared.gateways.dynamo_paces import DynamoPaces
 from shared.gateways.dynamo_receipts import DynamoReceipts
 from shared.gateways.dynamo_shops import DynamoShopStore
+from shared.gateways.dynamo_templates import DynamoTemplateStore
 from shared.gateways.dynamo_works import DynamoWorkStore
 from shared.gateways.memory import InMemoryJobStore, InMemoryShopStore, InMemoryWorkStore
 from shared.gateways.memory_erasures import InMemoryErasures
@@ -58,11 +64,14 @@ from tests.builders import (
 )
 from tests.contract.entries import an_entry
 from tests.contract.test_parking import a_parked_event
+from tests.contract.test_templates import a_template
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.files import FakeFiles
+from tests.fakes.notices import FakeLetters
 from tests.fakes.outbox import FakeOutbox
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.table import ProbedClient, dynamo_client, make_table
+from tests.unit.domain.test_endpoints import a_notice, an_endpoint
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -112,7 +121,7 @@ def test_an_erased_job_leaves_no_timeline_no_link_nothing_parked_and_no_count(
 ) -> None:
     store = places.jobs
     store.park(a_parked_event())
-    job = store.create(a_completed_job(), entry=an_entry(body=b"raw"))
+    job = store.create(a_completed_job(), entry=an_entry(body=b"raw", payload=b"{}"))
     store.note(job.ref, an_entry(body=b"more"))
     store.erase(job.ref)
     assert store.get_many([job.ref]) == []
@@ -341,7 +350,7 @@ def furnish(client: Any, places: Places, shop: str = SHOP) -> None:
             batch_id="b",
             attempt={"provider_job_id": f"{n}-1", "reserved_credits": 3},
         ),
-        entry=an_entry(body=b"raw"),
+        entry=an_entry(body=b"raw", payload=b"{}"),
         idempotency=Idempotency(key="k", body_sha256="d"),
     )
     exclusive = store.create(a_worker_job(shop=shop, type="pull", exclusive=True))
@@ -362,10 +371,18 @@ def furnish(client: Any, places: Places, shop: str = SHOP) -> None:
     places.works.put_work(JobRef(shop, a_job_id()), {"ids": []}, later(60))
     places.keys.add_key(a_key(shop, f"{n}-key"))
     places.keys.add_agent(an_agent(shop, f"{n}-agent"))
+    endpoints = DynamoEndpointStore(client, TABLE, clock=places.clock)
+    endpoint = an_endpoint(shop=shop, endpoint_id=a_job_id())
+    endpoints.add_endpoint(endpoint)
+    endpoints.add_delivery(new_delivery(endpoint, a_notice(), START))
     receipts = DynamoReceipts(client, TABLE, clock=places.clock)
     receipts.begin(shop, Idempotency(key="r", body_sha256="d"))
     receipts.finish(shop, Idempotency(key="r", body_sha256="d"), "answer")
     DynamoLimiter(client, TABLE, clock=places.clock).take("pikcel", n, START, ceiling=9)
+    templates = DynamoTemplateStore(client, TABLE, clock=places.clock)
+    templates.add_template(a_template(shop=shop, template_id=a_job_id()))
+    DynamoFactStore(client, TABLE, clock=places.clock).fail_fact("pikcel", FactKind.TOOLS, START)
+    DynamoPaces(client, TABLE, clock=places.clock).learn("pikcel", "upscale-4x", 9000, START)
 
 
 def everything(client: Any) -> list[str]:
@@ -389,6 +406,7 @@ def erase(places: Places, files: FakeFiles, shop: str = SHOP) -> ErasureReport:
         works=places.works,
         files=files,
         erasures=places.erasures,
+        letters=FakeLetters(),
         log_days=30,
     )
     facts = {"triggeredAt": START.isoformat(), "requestedAt": START.isoformat()}
@@ -416,8 +434,11 @@ def test_after_an_erasure_no_item_of_the_table_names_the_shop(
         "batches": 1,
         "workLists": 1,
         "receipts": 2,
-        "other": 3,  # the marker of an exclusive type, how many keys and agents there are
+        "endpoints": 1,
+        "deliveries": 1,
+        "other": 5,  # an exclusive type's marker; how many keys, agents, templates, endpoints
         "prices": 1,
+        "templates": 1,
         "counters": report.deleted["counters"],
     }
     counted = sum(report.deleted.values())
@@ -452,18 +473,24 @@ FAMILIES = {
     "COUNT#PROJECT#": "counters",
     "COUNT#SHOP#": "counters",
     "DAY#": "an index, and a bucket of counters",
+    "DELIVERY#": "items",
     "DUE#": "an index",
     "ERASURE#": "the report: names no shop",
+    "HOOK#": "items",
     "IDEM#": "items",
     "JOB#": "jobs",
     "KEY#": "keys",
     "LIMIT#": "names no shop",
     "LINK#": "with its job, or tombstones",
     "LOG#": "with its job",
+    "PACE#": "names no shop; TTL",
+    "PAYLOAD#": "with its job's timeline",
     "PARKED#": "with its job's link; else names no shop, TTL",
     "PRICE#": "items",
+    "PROVIDER#": "names no shop",
     "RUNNING#": "items",
     "SHOP#": "items, and the shop itself at the end",
+    "TEMPLATE#": "items",
 }
 
 

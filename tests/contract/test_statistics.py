@@ -52,6 +52,25 @@ def test_a_job_that_was_made_ended_is_counted(store: JobStore) -> None:
     assert store.tally(ALL, "ALL") == CHARGED
 
 
+def test_what_failed_attempts_cost_moves_with_the_job(store: JobStore) -> None:
+    job = store.create(a_dispatched_job())
+    paid = job.with_attempt(replace(job.attempt, credits=2, cost_micros=50))
+    failed = replace(paid, status=JobStatus.FAILED, completed_at=later(9))
+    job = store.save(job, failed)
+    sums = store.tally(ALL, "ALL")
+    assert (sums.failed_credits, sums.failed_cost_micros) == (2, 50)
+    assert sums.of(JobStatus.FAILED) == sums
+    job = store.save(job, lifecycle.retry(job, START))
+    assert store.tally(ALL, "ALL") == Tally()
+    job = store.save(job, replace(job, status=JobStatus.COMPLETED, completed_at=later(20)))
+    sums = store.tally(ALL, "ALL")
+    assert sums == Tally(completed=1, credits=2, cost_micros=50) == sums.of(JobStatus.COMPLETED)
+    job = store.save(job, replace(job, status=JobStatus.CANCELLED))
+    cancelled = store.tally(ALL, "ALL")
+    assert (cancelled.cancelled_credits, cancelled.cancelled_cost_micros) == (2, 50)
+    assert cancelled.of(JobStatus.COMPLETED) == cancelled.of(JobStatus.PENDING) == Tally()
+
+
 def test_a_cost_that_arrives_late_is_added_once(store: JobStore) -> None:
     job = end(store, 1)
     job = store.save(job, job.with_attempt(replace(job.attempt, credits=7)))
@@ -146,7 +165,7 @@ def test_a_job_counted_as_other_is_taken_off_there_when_it_reopens(store: JobSto
     job = store.save(job, lifecycle.cancel(job, START))
     job = store.save(job, job.with_attempt(replace(job.attempt, credits=3)))
     (day,) = store.days(SHOP, "2026-11-22", "2026-11-22")
-    assert day.by_tool["other"] == Tally(cancelled=1, credits=3)
+    assert day.by_tool["other"] == Tally(cancelled=1, credits=3, cancelled_credits=3)
     job = store.save(job, lifecycle.retry(job, START))
     assert (job.counted_tool, job.counted_type) == (None, None)
     (day,) = store.days(SHOP, "2026-11-22", "2026-11-22")

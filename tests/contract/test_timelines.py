@@ -9,6 +9,7 @@ import pytest
 
 from shared.domain.errors import NotFoundError
 from shared.domain.events import Proof, Source
+from shared.domain.filters import LogFilter
 from shared.domain.ids import JobRef
 from shared.domain.status import JobStatus, Outcome
 from shared.gateways.store_rules import MAX_LOG_ENTRIES
@@ -30,9 +31,11 @@ def test_an_entry_is_read_back_as_it_was_said(store: JobStore) -> None:
         proof=Proof.BODY_TIME,
         body_sha256="ab" * 32,
         message="Grüße, 図",
+        native_status="MATCHING_FAILED",
     )
     job = store.create(a_job(), entry=entry)
     assert store.log(job.ref, limit=10).entries == (entry,)
+    assert store.entry(job.ref, entry.entry_id) == entry
 
 
 def test_the_timeline_is_read_newest_first_a_page_at_a_time(store: JobStore) -> None:
@@ -80,6 +83,7 @@ def test_a_raw_delivery_is_kept_beside_its_entry_for_thirty_days(
     entry = an_entry(body=b'{"id": "pk_1"}', body_sha256="ab" * 32)
     job = store.create(a_job(), entry=entry)
     assert store.body(job.ref, entry.entry_id) == b'{"id": "pk_1"}'
+    assert store.log(job.ref, limit=1).entries == (replace(entry, body=None, has_body=True),)
     clock.advance(30 * 86_400 - 1)
     assert store.body(job.ref, entry.entry_id) is not None
     clock.advance(1)
@@ -92,7 +96,8 @@ def test_a_raw_delivery_over_16_kb_gzipped_is_known_by_its_digest_only(store: Jo
     entry = an_entry(body=noise, body_sha256="cd" * 32)
     job = store.create(a_job(), entry=entry)
     assert store.body(job.ref, entry.entry_id) is None
-    assert store.log(job.ref, limit=1).entries[0].body_sha256 == "cd" * 32
+    (read,) = store.log(job.ref, limit=1).entries
+    assert (read.body_sha256, read.has_body) == ("cd" * 32, False)
 
 
 def test_a_large_delivery_that_packs_well_is_kept(store: JobStore) -> None:
@@ -105,6 +110,76 @@ def test_an_entry_without_a_delivery_has_none(store: JobStore) -> None:
     entry = an_entry()
     job = store.create(a_job(), entry=entry)
     assert store.body(job.ref, entry.entry_id) is None
+
+
+def test_a_payload_is_kept_beside_its_entry_as_long_as_the_job(
+    store: JobStore, clock: FakeClock
+) -> None:
+    entry = an_entry(later(1), payload=b'{"request":{"a":1}}', native_status="ASSIGNED")
+    job = store.create(a_job(), entry=an_entry())
+    assert store.note(job.ref, entry) is True
+    clock.advance(400 * 86_400)
+    assert store.payload(job.ref, entry.entry_id) == b'{"request":{"a":1}}'
+    kept = replace(entry, payload=None, has_payload=True)
+    assert store.entry(job.ref, entry.entry_id) == kept
+    assert store.log(job.ref, limit=1).entries == (kept,)
+    assert store.payload(JobRef(OTHER_SHOP, job.job_id), entry.entry_id) is None
+    assert store.entry(JobRef(OTHER_SHOP, job.job_id), entry.entry_id) is None
+
+
+def test_a_payload_in_the_bucket_is_known_by_its_key(store: JobStore) -> None:
+    entry = an_entry(later(1), payload_key="shops/s/jobs/j/logs/1.json")
+    job = store.create(a_completed_job(), entry=an_entry(payload=b"{}"))
+    store.note(job.ref, entry)
+    (read, _) = store.log(job.ref, limit=2).entries
+    assert read == replace(entry, has_payload=True)
+    assert store.payload(job.ref, entry.entry_id) is None
+    assert store.log_files(job.ref) == ["shops/s/jobs/j/logs/1.json"]
+    assert store.delete(job) == ["shops/s/jobs/j/logs/1.json"]
+    assert store.log_files(job.ref) == []
+
+
+def test_an_entry_with_body_and_payload_is_one_of_many_only(store: JobStore) -> None:
+    job = store.create(a_job(), entry=an_entry(body=b"raw", payload=b"{}"))
+    store.note(job.ref, an_entry(body=b"raw", payload=b"{}"))
+    page = store.log(job.ref, limit=1)
+    assert len(page.entries) == 1
+    rest = store.log(job.ref, limit=5, position=page.position)
+    assert (len(rest.entries), rest.position) == (1, None)
+
+
+def test_entries_are_filtered_before_the_limit(store: JobStore) -> None:
+    sources = [Source.USER, Source.WORKER, Source.WORKER, Source.POLL, Source.WORKER]
+    actors = ["user:1", "agent:a", "agent:b", None, "agent:a"]
+    entries = [
+        an_entry(later(n), source=source, actor=actor)
+        for n, (source, actor) in enumerate(zip(sources, actors, strict=True))
+    ]
+    job = store.create(a_job(), entry=entries[0])
+    for entry in entries[1:]:
+        store.note(job.ref, entry)
+    wanted = LogFilter(source=Source.WORKER)
+    first = store.log(job.ref, limit=2, wanted=wanted)
+    second = store.log(job.ref, limit=2, wanted=wanted, position=first.position)
+    assert first.entries + second.entries == (entries[4], entries[2], entries[1])
+    assert second.position is None
+    own = store.log(job.ref, limit=9, wanted=LogFilter(actor="a")).entries
+    assert own == (entries[4], entries[1])
+    assert store.log(job.ref, limit=9, wanted=LogFilter(actor="agent:b")).entries == (entries[2],)
+    neither = LogFilter(source=Source.USER, actor="a")
+    assert store.log(job.ref, limit=9, wanted=neither).entries == ()
+
+
+def test_a_note_says_whether_it_is_kept(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("shared.gateways.memory", "shared.gateways.dynamo_jobs"):
+        monkeypatch.setattr(f"{module}.MAX_LOG_ENTRIES", 1)
+    job = store.create(a_job())
+    assert store.note(job.ref, an_entry()) is True
+    late = an_entry(payload=b"{}")
+    assert store.note(job.ref, late) is False
+    assert store.entry(job.ref, late.entry_id) is None
+    assert store.payload(job.ref, late.entry_id) is None
+    assert store.note(JobRef(SHOP, a_job_id()), an_entry()) is False
 
 
 def test_beyond_the_cap_entries_are_counted_and_changes_still_saved(

@@ -121,7 +121,9 @@ def test_a_batch_is_summed_over_its_jobs(store: JobStore) -> None:
     for number, job in enumerate(jobs[:2]):
         ended = replace(job, status=JobStatus.FAILED, completed_at=later(10 + number))
         jobs[number] = store.save(job, ended)
-    wanted = BatchSums(tally=Tally(failed=2, credits=4), jobs=3, ended_at=later(11))
+    wanted = BatchSums(
+        tally=Tally(failed=2, credits=4, failed_credits=4), jobs=3, ended_at=later(11)
+    )
     assert store.batch_sums(SHOP, "b") == wanted
     assert wanted.ended_at is not None
     assert wanted.ended_at > START
@@ -155,3 +157,20 @@ def test_a_batch_is_summed_with_two_queries(client: ProbedClient, dynamo: Dynamo
     client.calls.clear()
     dynamo.batch_sums(SHOP, "b")
     assert client.operations == ["query", "query"]
+
+
+def test_a_batch_is_finished_by_one_write_however_often_it_is_looked_at(works: WorkStore) -> None:
+    batch = a_batch()
+    works.put_batch(batch)
+    assert works.finish_batch(SHOP, batch.batch_id, "j1:3")
+    assert works.finish_batch(SHOP, batch.batch_id, "j1:3")
+    assert not works.finish_batch(SHOP, batch.batch_id, "j2:5")
+    assert works.get_batch(SHOP, batch.batch_id) == replace(batch, finished_by="j1:3")
+    assert works.list_batches(SHOP, limit=5)[0] == [replace(batch, finished_by="j1:3")]
+
+
+def test_a_batch_that_does_not_exist_is_finished_by_nobody(works: WorkStore) -> None:
+    assert not works.finish_batch(SHOP, "none", "j1:3")
+    works.put_batch(a_batch())
+    assert not works.finish_batch(OTHER_SHOP, a_batch().batch_id, "j1:3")
+    assert works.get_batch(SHOP, "none") is None

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 from shared.domain.errors import QueueUnavailableError
 from shared.domain.ids import JobRef
-from shared.usecases.ports import BulkRequest, DispatchMessage, DispatchRequest, PushRequest
+from shared.usecases.ports import (
+    BulkRequest,
+    DeliverRequest,
+    DispatchMessage,
+    DispatchRequest,
+    PushRequest,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +25,15 @@ class SentDispatch:
 class FakeOutbox:
     """Implements Outbox.
 
-    dispatches, pushes, bulks: what was sent, in order. broken: sending fails, nothing is kept.
+    dispatches, pushes, bulks, delivers: what was sent, in order. broken: sending fails,
+    nothing is kept.
     """
 
     def __init__(self) -> None:
         self.dispatches: list[SentDispatch] = []
         self.pushes: list[PushRequest] = []
         self.bulks: list[tuple[BulkRequest, int]] = []
+        self.delivers: list[tuple[DeliverRequest, int]] = []
         self.broken = False
         self.calls = 0
 
@@ -46,6 +54,13 @@ class FakeOutbox:
         self._check()
         self.bulks += [(request, delay_s) for request in requests]
 
+    def send_deliver(self, requests: Sequence[DeliverRequest], *, delay_s: int = 0) -> None:
+        """Keep what is sent, with its delay."""
+        self._check()
+        if not 0 <= delay_s <= 900:
+            raise ValueError(f"SQS delays a message by 0 to 900 s, not {delay_s}")
+        self.delivers += [(request, delay_s) for request in requests]
+
     @property
     def dispatched_refs(self) -> list[JobRef]:
         """Whose jobs the dispatch lane was asked to look at, in order."""
@@ -60,6 +75,7 @@ class FakeOutbox:
         self.dispatches.clear()
         self.pushes.clear()
         self.bulks.clear()
+        self.delivers.clear()
 
     def _check(self) -> None:
         self.calls += 1

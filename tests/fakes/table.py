@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
+from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -35,6 +36,53 @@ def make_table(client: DynamoDBClient, name: str) -> None:
     """Make the table that the template describes, under another name."""
     table = properties("Table")
     client.create_table(TableName=name, **{part: table[part] for part in _DEFINITION})
+
+
+def embedded_client() -> DynamoDBClient:
+    """Return a client of ministack's own DynamoDB in this process: no server and no socket.
+
+    It is the engine of the laptop's stack, without the HTTP in between: a transaction of six
+    items takes three milliseconds (moto copies the whole table for each).
+    """
+    client: Any = dynamo_client("http://127.0.0.1:1")
+    client.meta.events.register("before-send.dynamodb", _answer_here)
+    found: DynamoDBClient = client
+    return found
+
+
+def embedded_items(name: str) -> list[dict[str, Any]]:
+    """Return all items of a table of the embedded engine as they are. Do not change them."""
+    from ministack.services import dynamodb as engine
+
+    partitions = engine._tables[name]["items"].values()
+    return [item for partition in partitions for item in partition.values()]
+
+
+def _answer_here(request: Any, **_: Any) -> AWSResponse:
+    # It takes half a second to import, which only those wait for who want it.
+    from ministack.services import dynamodb as engine
+
+    headers = {
+        name.lower(): value.decode() if isinstance(value, bytes) else value
+        for name, value in request.headers.items()
+    }
+    answering = engine.handle_request("POST", "/", headers, request.body, {})
+    try:
+        answering.send(None)  # it waits for nothing
+    except StopIteration as done:
+        status, answer_headers, body = done.value
+        return AWSResponse(request.url, status, answer_headers, _Body(body))
+    raise AssertionError("the engine waits for something")
+
+
+class _Body:
+    """An answer's body as botocore reads it."""
+
+    def __init__(self, content: bytes | str) -> None:
+        self._content = content.encode() if isinstance(content, str) else content
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        yield self._content
 
 
 class ProbedClient:

@@ -361,9 +361,12 @@ def test_nothing_on_a_product_cannot_be_taken_off(world: World) -> None:
 
 def test_a_job_that_is_deleted_while_the_caller_waits_is_not_found(world: World) -> None:
     job = world.has(a_kept_job())
-    world.clock.on_sleep = lambda: (
-        world.store.delete(world.store.get(job.ref)) if len(world.clock.slept) == 1 else None
-    )
+
+    def delete_once() -> None:
+        if len(world.clock.slept) == 1:
+            world.store.delete(world.store.get(job.ref))
+
+    world.clock.on_sleep = delete_once
     assert act(world, "push-to-shopify", job).status == 404
 
 

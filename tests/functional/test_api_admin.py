@@ -185,6 +185,20 @@ def test_a_job_is_assigned_to_another_agent(world: World) -> None:
     assert [job["id"] for job in listed] == [job_id]
 
 
+def test_an_agent_that_repeats_its_creation_is_not_shown_what_is_anothers_by_now(
+    world: World,
+) -> None:
+    first, second = agent(world), agent(world)
+    mine: dict[str, Any] = {"key": first["secret"], "headers": {"idempotency-key": "once"}}
+    made = world.post("/api/jobs", {"type": "task"}, shop=None, **mine).job
+    assert world.post("/api/jobs", {"type": "task"}, shop=None, **mine).job == made
+    body = {"agentId": second["agent"]["id"]}
+    world.post(f"/api/admin/jobs/{made['id']}/reassign", body)
+    again = world.post("/api/jobs", {"type": "task"}, shop=None, **mine)
+    assert (again.status, again.code) == (409, "wrong_status")
+    assert made["id"] not in again.text
+
+
 def test_only_a_workers_job_that_nobody_works_on_is_reassigned(world: World) -> None:
     robot, theirs = agent(world), agent(world, shop=OTHER_SHOP)
     body = {"agentId": robot["agent"]["id"]}

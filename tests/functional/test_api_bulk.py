@@ -259,6 +259,23 @@ def test_a_call_that_could_not_be_answered_makes_nothing_twice_when_it_comes_aga
     assert len(jobs_of(world, batch)) == world.get("/api/jobs").json["total"] == 2
 
 
+@pytest.mark.parametrize("path", ["/api/jobs/retry", "/api/admin/jobs/{id}/resubmit"])
+def test_a_retry_that_died_before_its_answer_was_kept_begins_no_third_attempt(
+    world: World, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    job = world.has(a_job(status=JobStatus.FAILED, completed_at=START))
+    headers = {"idempotency-key": "once"}
+    path, body = path.format(id=job.job_id), {"jobId": job.job_id} if "{" not in path else None
+    with monkeypatch.context() as patched:
+        patched.setattr(world.receipts, "finish", die)
+        assert world.post(path, body, headers=headers).status == 500
+    end(world, world.job(job.job_id), JobStatus.FAILED)
+    world.clock.advance(61)
+    again = world.post(path, body, headers=headers)
+    assert (again.status, again.job["status"], again.job["attempt"]) == (200, "failed", 2)
+    assert world.post(path, body, headers={"idempotency-key": "another"}).job["attempt"] == 3
+
+
 # --- batches ----------------------------------------------------------------------------
 
 
@@ -327,6 +344,10 @@ def test_a_batch_says_how_it_ended(world: World, ends: tuple[str, str], status: 
     assert now["failedJobs"] == ends.count("failed")
     assert now["cancelledJobs"] == ends.count("cancelled")
     assert now["totalCreditsUsed"] == 2 * ends.count("completed")
+    finished = ends.count("completed") + ends.count("failed")
+    assert now["successRate"] == (100 * ends.count("completed") / finished if finished else 0)
+    assert world.get("/api/batches", query={"status": status}).json["batches"] == [now]
+    assert world.get("/api/batches", query={"status": "pending"}).json["batches"] == []
     assert now["completedAt"] == now["updatedAt"] == "2026-11-22T12:00:10.000Z"
 
 
@@ -429,6 +450,27 @@ def test_what_a_chunk_made_while_its_batch_was_cancelled_is_cancelled_too(world:
     assert world.get(f"/api/batches/{batch['id']}").json["batch"]["status"] == "cancelled"
 
 
+def test_a_batch_cancelled_after_a_chunk_broke_off_counts_every_image_once(world: World) -> None:
+    batch = make(world, 5)
+    create, calls = world.store.create, 0
+
+    def break_off(job: Job, **more: Any) -> Job:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise StoreUnavailableError("The table is out.")
+        return create(job, **more)
+
+    world.store.create = break_off  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailableError):
+        run(world)
+    world.store.create = create  # type: ignore[method-assign]
+    world.post(f"/api/batches/{batch['id']}/cancel")
+    run(world)
+    now = world.get(f"/api/batches/{batch['id']}").json["batch"]
+    assert (now["cancelledJobs"], now["totalJobs"], now["status"]) == (5, 5, "cancelled")
+
+
 def test_the_failed_jobs_of_a_batch_are_retried(world: World) -> None:
     batch = make(world, 2)
     assert world.post(f"/api/batches/{batch['id']}/retry").code == "wrong_status"
@@ -478,6 +520,9 @@ def test_batches_are_listed_newest_first_by_pages_and_are_one_shops(world: World
     rest = world.get("/api/batches", query={"limit": "2", "cursor": first["nextCursor"]}).json
     assert [b["id"] for b in first["batches"] + rest["batches"]] == names[::-1]
     assert rest["nextCursor"] is None
+    filtered = {"status": "pending", "limit": "2", "cursor": first["nextCursor"]}
+    assert world.get("/api/batches", query=filtered).status == 400
+    assert world.get("/api/batches", query={"status": "odd"}).status == 400
     assert world.get("/api/batches", shop=OTHER_SHOP).json["batches"] == []
     assert world.get(f"/api/batches/{names[0]}", shop=OTHER_SHOP).status == 404
     stolen = {"cursor": first["nextCursor"]}

@@ -51,6 +51,8 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsClients]:
             "DISPATCH_QUEUE_URL": sqs.create_queue(QueueName="dispatch")["QueueUrl"],
             "PUSH_QUEUE_URL": push["QueueUrl"],
             "BULK_QUEUE_URL": sqs.create_queue(QueueName="bulk")["QueueUrl"],
+            "DELIVER_QUEUE_URL": sqs.create_queue(QueueName="deliver")["QueueUrl"],
+            "NOTICE_TOPIC_PREFIX": "arn:aws:sns:us-east-1:123456789012:job-tracker-shop-",
             "SHOPIFY_API_VERSION": "2026-10",
             "SHOPIFY_BASE_URL": "https://{shop}",
             "RESULT_HOSTS": "127.0.0.1:8790",
@@ -117,6 +119,7 @@ def test_the_deep_health_check_asks_table_queues_and_secrets(deployed: AwsClient
         "queue dispatch",
         "queue push",
         "queue bulk",
+        "queue deliver",
         "secret app",
         "secret shopify",
     }

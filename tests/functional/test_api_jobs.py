@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shared.domain import lifecycle
 from shared.domain.events import LogEntry, ParkedEvent, Proof, Source
 from shared.domain.ids import JobRef
 from shared.domain.job import Counts
@@ -563,6 +564,14 @@ def test_every_filter_finds_the_one_job_and_they_combine(
     assert _ids(world.get("/api/jobs", query=query)) == [wanted.job_id]
 
 
+def test_what_may_begin_now_is_told_from_what_waits(world: World) -> None:
+    plain = world.has(a_job())
+    soon = world.has(a_job(scheduled_at=later(60)))
+    world.has(a_job(scheduled_at=later(61)))
+    query = {"scheduledBefore": later(61).isoformat(), "status": "pending", "sort": "createdAt"}
+    assert _ids(world.get("/api/jobs", query=query)) == [plain.job_id, soon.job_id]
+
+
 def test_the_end_of_a_period_is_exclusive(world: World) -> None:
     world.has(a_job(created_at=later(12 * 3600)))
     assert _ids(world.get("/api/jobs", query={"to": "2026-11-23"})) == []
@@ -573,6 +582,40 @@ def test_named_jobs_come_at_once_without_those_of_others(world: World) -> None:
     theirs = world.has(a_job(shop=OTHER_SHOP))
     reply = world.get("/api/jobs", query={"ids": f"{mine.job_id},{theirs.job_id},nonsense"})
     assert (_ids(reply), reply.json["total"]) == ([mine.job_id], 1)
+
+
+def test_a_job_is_found_by_what_its_provider_calls_it(world: World) -> None:
+    job = world.has(a_dispatched_job())
+    world.has(a_dispatched_job(shop=OTHER_SHOP, attempt={"provider_job_id": "pk_theirs"}))
+    again = lifecycle.retry(lifecycle.cancel(job, later(1)), later(2))
+    world.store.save(job, again)
+
+    def found(**query: str) -> Any:
+        return _ids(world.get("/api/jobs", query=query))
+
+    assert found(providerJobId="pk_1") == [job.job_id]
+    assert found(providerJobId="pk_1", provider="replicate") == []
+    assert found(providerJobId="pk_1", status="failed") == []
+    assert found(providerJobId="pk_theirs") == found(providerJobId="nobody") == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"providerJobId": "pk_1", "cursor": "x"},
+        {"providerJobId": "pk_1", "ids": "x"},
+        {"ids": "x", "cursor": "x"},
+    ],
+)
+def test_jobs_are_named_in_one_way(world: World, query: dict[str, str]) -> None:
+    reply = world.get("/api/jobs", query=query)
+    assert (reply.status, reply.code) == (400, "invalid_request")
+
+
+def test_a_provider_job_of_a_deleted_job_is_nobodys(world: World) -> None:
+    job = world.has(a_completed_job())
+    assert world.call("DELETE", f"/api/jobs/{job.job_id}").status == 200
+    assert _ids(world.get("/api/jobs", query={"providerJobId": "pk_1"})) == []
 
 
 def test_an_empty_parameter_counts_as_not_given(world: World) -> None:
@@ -680,6 +723,8 @@ def test_the_sums_are_exact_and_describe_the_jobs_that_exist(world: World) -> No
         "averageProcessingTime": 2000.0,
         "totalCreditsUsed": 6,
         "totalCostMicros": str(2**53 + 6),
+        "averageCostMicros": (2**53 + 6) / 4,
+        "timeSavedHours": 0.2,
     }
     assert world.get("/api/jobs/pending-count").json == {
         "success": True,
@@ -720,9 +765,37 @@ def test_the_sums_are_split_as_asked(
     assert [(group["key"], group["total"]) for group in groups] == expected
 
 
+def test_each_status_has_its_own_cost_and_averages(world: World) -> None:
+    def booked(number: int, **said: int) -> dict[str, Any]:
+        return {"provider_job_id": f"pk_{number}", **said}
+
+    failed = {"status": JobStatus.FAILED, "outputs": ()}
+    world.has(
+        a_completed_job(attempt=booked(1, credits=2, cost_micros=100, processing_ms=1_000)),
+        a_completed_job(attempt=booked(2, credits=3, cost_micros=101, processing_ms=4_000)),
+        a_completed_job(**failed, attempt=booked(3, credits=1, cost_micros=40, processing_ms=9)),
+        a_completed_job(**failed, attempt=booked(4)),
+    )
+    answer = world.get("/api/jobs/stats", query={"groupBy": "status"}).json
+    groups = {group["key"]: group for group in answer["groups"]}
+    names = ("total", "totalCreditsUsed", "totalCostMicros", "averageCostMicros")
+    shown = {key: [group[name] for name in names] for key, group in groups.items()}
+    assert shown == {
+        "pending": [0, 0, 0, 0],
+        "processing": [0, 0, 0, 0],
+        "completed": [2, 5, 201, 100.5],
+        "failed": [2, 1, 40, 20.0],
+        "cancelled": [0, 0, 0, 0],
+    }
+    assert groups["completed"]["averageProcessingTime"] == 2_500
+    assert groups["failed"]["averageProcessingTime"] == 0
+    assert answer["stats"]["averageCostMicros"] == 241 / 4
+
+
 def test_no_jobs_are_no_division_by_zero(world: World) -> None:
     stats = world.get("/api/jobs/stats").json["stats"]
-    assert (stats["successRate"], stats["averageProcessingTime"], stats["total"]) == (0, 0, 0)
+    names = ("successRate", "averageProcessingTime", "averageCostMicros", "timeSavedHours", "total")
+    assert [stats[name] for name in names] == [0, 0, 0, 0, 0]
 
 
 def _some_of_each(world: World) -> None:

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
         ("GET", "/"),
         ("GET", "/nothing"),
         ("GET", "/api/jobs/"),
-        ("POST", "/api/jobs/x/logs"),
+        ("PUT", "/api/jobs/x/logs"),
         ("PUT", "/api/jobs"),
         ("PUT", "/api/jobs/sync"),
         ("HEAD", "/health"),

@@ -67,6 +67,8 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
             "DISPATCH_QUEUE_URL": queue_url,
             "PUSH_QUEUE_URL": push_url,
             "BULK_QUEUE_URL": sqs.create_queue(QueueName="bulk")["QueueUrl"],
+            "DELIVER_QUEUE_URL": sqs.create_queue(QueueName="deliver")["QueueUrl"],
+            "NOTICE_TOPIC_PREFIX": "arn:aws:sns:us-east-1:123456789012:job-tracker-shop-",
             "OUTPUT_BUCKET": BUCKET,
             "PUBLIC_URL": "https://api.example",
             "PIKCEL_API_URL": "https://app.pikcel.ai",

@@ -10,6 +10,7 @@ from functions.sweep.app import handler
 from shared import wiring
 from shared.domain.job import Push
 from shared.domain.status import PushStatus
+from shared.gateways.memory_endpoints import InMemoryEndpointStore
 from tests.builders import a_completed_job, a_dispatched_job, a_job, a_kept_job
 from tests.functional.test_dispatch import metrics_of
 from tests.unit.usecases.lane_world import LaneWorld
@@ -22,7 +23,9 @@ EVENT: dict[str, Any] = json.loads(
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> LaneWorld:
     world = LaneWorld()
-    app = wiring.SweepApp(tracker=world.tracker)
+    app = wiring.SweepApp(
+        tracker=world.tracker, endpoints=InMemoryEndpointStore(world.tracker.clock)
+    )
     monkeypatch.setattr(wiring, "sweep_app", lambda: app)
     return world
 

@@ -151,13 +151,18 @@ class Providers:
                 "request_id": job.job_id,
                 "gateway_request_id": job.job_id,
                 "status": "OK" if job.state == "done" else "ERROR",
-                "payload": {"images": [{"url": self.link(job.job_id)}]},
+                "payload": self._images(job),
                 "error": None,
             }
         if job.provider == "openai":
             kind = {"done": "completed", "failed": "failed", "stopped": "cancelled"}[job.state]
             return {"id": "evt_1", "type": f"response.{kind}", "data": {"id": job.job_id}}
         return self.shown(job)
+
+    def _images(self, job: ProviderJob) -> dict[str, Any]:
+        names = [f"{job.job_id}-{n}" for n in range(job.request.get("num_images", 0))]
+        links = [{"url": self.link(name)} for name in names or [job.job_id]]
+        return {"images": links, "seed": 17454220438242315174}
 
     # --- calls -------------------------------------------------------------------------
 
@@ -192,7 +197,7 @@ class Providers:
             return 200, self.shown(job)
         job.polls += 1
         if provider == "fal" and not path.endswith("/status"):
-            return 200, {"images": [{"url": self.link(job.job_id)}], "seed": 17454220438242315174}
+            return 200, self._images(job)
         return 200, self.shown(job)
 
     def _create(

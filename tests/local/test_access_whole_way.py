@@ -4,18 +4,16 @@ that are done once. On the real local stack, with the template's policies enforc
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
 
 from local.pikcel_simulator.delivery import sign
-from local.stack import running_stack
-
-if TYPE_CHECKING:
-    from local.stack import Stack
+from local.stack import Stack
 
 pytestmark = pytest.mark.slow
 
@@ -23,10 +21,8 @@ SHOP, OTHER_SHOP = "first.myshopify.com", "second.myshopify.com"
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    with running_stack(auth=True) as running:
-        running.set_schedule(enabled=False)
-        yield running
+def stack(shared_stack: Stack) -> Stack:
+    return shared_stack
 
 
 @pytest.fixture
@@ -50,6 +46,7 @@ def key_of(admin: httpx.Client, shop: str) -> Any:
     return sent(admin.post("/api/shop/keys?shop=" + shop, json={"name": "program"}), 201)
 
 
+@pytest.mark.feature("shop keys")
 def test_a_shops_key_acts_for_its_shop_until_it_is_revoked(
     stack: Stack, admin: httpx.Client
 ) -> None:
@@ -75,6 +72,7 @@ def test_a_shops_key_acts_for_its_shop_until_it_is_revoked(
         stack.wait_until(refused, 45, "the key to be forgotten everywhere")
 
 
+@pytest.mark.feature("monthly budget", "shop settings")
 def test_a_budget_holds_however_many_calls_come_at_once(stack: Stack, admin: httpx.Client) -> None:
     shop = "saver.myshopify.com"
     admin.headers["X-Shop"] = shop
@@ -94,6 +92,7 @@ def test_a_budget_holds_however_many_calls_come_at_once(stack: Stack, admin: htt
     assert sent(admin.get("/api/shop"))["shop"]["spent"]["costMicros"] == 900
 
 
+@pytest.mark.feature("agents", "agent tasks", "administrators", "administrators' actions")
 def test_an_agent_works_on_its_own_jobs_and_administrators_on_all(
     stack: Stack, admin: httpx.Client
 ) -> None:
@@ -135,6 +134,46 @@ def test_an_agent_works_on_its_own_jobs_and_administrators_on_all(
         stack.wait_until(refused, 45, "the agent's key to be forgotten everywhere")
 
 
+@pytest.mark.feature("payloads")
+def test_what_an_agent_got_and_gave_is_read_entry_by_entry(
+    stack: Stack, admin: httpx.Client
+) -> None:
+    admin.headers["X-Shop"] = "payloads.myshopify.com"
+    made = sent(admin.post("/api/admin/agents", json={"name": "writer"}), 201)
+    with calls(stack, made["secret"]) as agent:
+        job_id = sent(agent.post("/api/jobs", json={"name": "Write a text"}), 202)["job"]["id"]
+        path = f"/api/jobs/{job_id}"
+        prompt = {"prompt": "Write about mugs.", "seed": 2**60}
+        small = sent(agent.post(f"{path}/logs", json={"requestPayload": prompt}), 201)["log"]
+        big = [random.Random(1).randbytes(30_000).hex()]
+        report = {"status": "completed", "log": {"responsePayload": big, "message": "Done."}}
+        sent(agent.patch(path, json=report))
+        own = sent(agent.get(f"{path}/logs", params={"actor": made["agent"]["id"]}))["logs"]
+        assert [log["hasPayload"] for log in own] == [True, True, False]
+        assert "Done." in own[0]["message"]
+        found = sent(agent.get(f"{path}/logs/{own[0]['id']}"))
+        assert (found["request"], found["response"], found["body"]) == (None, big, None)
+    read = sent(admin.get(f"{path}/logs/{small['id']}"))
+    assert read["request"] == {"prompt": "Write about mugs.", "seed": str(2**60)}
+    assert sent(admin.get(f"{path}/logs", params={"source": "sweep"}))["logs"] == []
+    folder = f"shops/payloads.myshopify.com/jobs/{job_id}/"
+    assert stored(stack, folder) == [f"{folder}logs/{own[0]['id']}.json"]
+    sent(admin.delete(path))
+    assert admin.get(f"{path}/logs/{small['id']}").status_code == 404
+    assert stored(stack, folder) == []
+
+
+def stored(stack: Stack, prefix: str) -> list[str]:
+    """Return what lies under a prefix, in whichever bucket."""
+    s3 = stack.client("s3")
+    found = (
+        s3.list_objects_v2(Bucket=bucket["Name"], Prefix=prefix).get("Contents", [])
+        for bucket in s3.list_buckets()["Buckets"]
+    )
+    return [each["Key"] for contents in found for each in contents]
+
+
+@pytest.mark.feature("Idempotency-Key")
 def test_the_same_call_is_done_once(stack: Stack, admin: httpx.Client) -> None:
     admin.headers["X-Shop"] = "once.myshopify.com"
     job_id = sent(admin.post("/api/jobs", json={"name": "x"}), 202)["job"]["id"]
@@ -161,6 +200,7 @@ def test_the_same_call_is_done_once(stack: Stack, admin: httpx.Client) -> None:
     assert len(sent(admin.get("/api/shop/keys"))["keys"]) == 1
 
 
+@pytest.mark.feature("parked deliveries")
 def test_a_delivery_without_a_job_is_adopted(stack: Stack, admin: httpx.Client) -> None:
     lost = {"jobId": "pk_lost", "status": "failed", "error": "No face", "creditsUsed": 3}
     body = json.dumps(lost).encode()

@@ -6,9 +6,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import time
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -41,6 +43,24 @@ class Stack:
         reply = self.api.post(path, json=body)
         assert reply.status_code < 300, reply.text
         return reply.json()
+
+    @contextmanager
+    def without_messages(self) -> Iterator[None]:
+        """Lose every message of bulk work that is sent meanwhile."""
+        self.stack.set_event_source("bulk", enabled=False)
+        yield
+        self.stack.client("sqs").purge_queue(QueueUrl=self.stack.info.queues["bulk"])
+        self.stack.set_event_source("bulk", enabled=True)
+
+    def pass_time_for(self, job_id: str) -> None:
+        """Have a job be due now instead of in two minutes."""
+        self.stack.client("dynamodb").update_item(
+            TableName=self.stack.info.table_name,
+            Key={"pk": {"S": f"SHOP#{SHOP}"}, "sk": {"S": f"JOB#{job_id}"}},
+            UpdateExpression="SET due_at = :now",
+            ConditionExpression="attribute_exists(due_pk)",
+            ExpressionAttributeValues={":now": {"N": str(int(time.time() * 1000))}},
+        )
 
     def ended(self, job_id: str) -> Any:
         """Wait for a bulk job."""
@@ -83,6 +103,7 @@ def batch(running: Stack) -> Any:
     return running.stack.wait_until(look, 60, "the batch")
 
 
+@pytest.mark.feature("batches")
 def test_a_batch_of_photos_is_processed_and_counted_to_its_end(running: Stack, batch: Any) -> None:
     assert (batch["status"], batch["completedJobs"], batch["progress"]) == ("completed", 3, 100)
     assert batch["totalCreditsUsed"] > 0
@@ -93,6 +114,7 @@ def test_a_batch_of_photos_is_processed_and_counted_to_its_end(running: Stack, b
     assert running.get("/api/jobs/stats")["stats"]["completed"] == 3
 
 
+@pytest.mark.feature("CSV")
 def test_the_jobs_of_a_batch_come_as_a_csv_file(running: Stack, batch: Any) -> None:
     reply = running.api.get("/api/jobs/export.csv", params={"batchId": batch["id"]})
     assert reply.headers["content-type"] == "text/csv; charset=utf-8"
@@ -101,6 +123,7 @@ def test_the_jobs_of_a_batch_come_as_a_csv_file(running: Stack, batch: Any) -> N
     assert sorted(names) == ["'=photo 0", "'=photo 1", "'=photo 2"]
 
 
+@pytest.mark.feature("export")
 def test_an_export_becomes_a_file_behind_a_link(running: Stack, batch: Any) -> None:
     """Over several chunks, so that the draft is put down and taken up again."""
     for number in range(103):
@@ -121,6 +144,7 @@ def test_an_export_becomes_a_file_behind_a_link(running: Stack, batch: Any) -> N
     assert httpx.get(done["result"]["url"]).status_code == 404
 
 
+@pytest.mark.feature("archive of a batch")
 def test_the_results_of_a_batch_come_as_one_archive(running: Stack, batch: Any) -> None:
     asked = running.post(f"/api/batches/{batch['id']}/archive")["job"]
     done = running.ended(asked["id"])
@@ -137,6 +161,7 @@ def test_the_results_of_a_batch_come_as_one_archive(running: Stack, batch: Any) 
     assert {row["jobId"] for row in rows} == {job["id"] for job in jobs}
 
 
+@pytest.mark.feature("bulk actions", "dry run", "administrators' bulk actions")
 def test_many_jobs_are_cancelled_retried_and_deleted_by_bulk_jobs(running: Stack) -> None:
     body = {"type": "report", "name": "bulk me"}
     ids = [running.post("/api/jobs", body)["job"]["id"] for _ in range(30)]
@@ -147,6 +172,11 @@ def test_many_jobs_are_cancelled_retried_and_deleted_by_bulk_jobs(running: Stack
     assert bulk["type"] == "bulk.cancel"
     done = running.ended(bulk["id"])
     assert (done["status"], done["successful"], done["failed"]) == ("completed", 30, 0)
+    (made, *_), (_, cancelled) = (
+        running.get(f"/api/jobs/{name}/logs")["logs"][::-1] for name in (bulk["id"], ids[0])
+    )
+    assert cancelled["actor"] == made["actor"]
+    assert made["actor"].startswith("admin:")
     retried = running.ended(running.post("/api/jobs/retry", {"jobIds": ids[:10]})["job"]["id"])
     assert retried["successful"] == 10
     deleted = running.ended(running.post("/api/jobs/delete", wanted)["job"]["id"])
@@ -159,9 +189,14 @@ def test_many_jobs_are_cancelled_retried_and_deleted_by_bulk_jobs(running: Stack
 
 
 def test_a_bulk_job_without_its_message_is_resumed_by_the_sweep(running: Stack) -> None:
-    done = running.post("/api/jobs/sync", {"filter": {"status": "processing"}})["job"]
-    assert running.ended(done["id"])["status"] == "completed"
+    name = running.post("/api/jobs", {"type": "lost-message"})["job"]["id"]
+    with running.without_messages():
+        bulk = running.post("/api/jobs/cancel", {"jobIds": [name]})["job"]
+    running.pass_time_for(bulk["id"])
+    assert running.get(f"/api/jobs/{bulk['id']}")["job"]["status"] == "pending"
     running.stack.invoke("sweep")
+    assert running.ended(bulk["id"])["status"] == "completed"
+    assert running.get(f"/api/jobs/{name}")["job"]["status"] == "cancelled"
 
 
 def test_a_batch_with_an_idempotency_key_is_taken_once(running: Stack) -> None:
@@ -217,6 +252,7 @@ def balance(running: Stack, credits_: int) -> None:
     of_simulator("PUT", f"{running.pikcel}/config", wanted)
 
 
+@pytest.mark.feature("products")
 def test_the_catalogue_comes_from_shopify_by_the_shops_own_token(store: Stack) -> None:
     for title in ("Oak chair", "Oak table", "Lamp"):
         product = {"shop": STORE, "title": title, "imageUrl": store.photo}
@@ -237,6 +273,7 @@ def test_the_catalogue_comes_from_shopify_by_the_shops_own_token(store: Stack) -
     assert store.get("/api/shop")["shop"]["token"] == "dead"
 
 
+@pytest.mark.feature("tools")
 def test_the_tools_are_the_providers_and_asked_for_once(store: Stack) -> None:
     before = of_simulator("GET", f"{store.pikcel}/requests")["counts"].get("models", 0)
     with ThreadPoolExecutor(4) as pool:
@@ -253,6 +290,7 @@ def test_the_tools_are_the_providers_and_asked_for_once(store: Stack) -> None:
     assert after == before + 1
 
 
+@pytest.mark.feature("insufficient credits", "provider's credits left")
 def test_jobs_that_cannot_be_paid_are_refused_before_anything_is_spent(store: Stack) -> None:
     store.get("/api/tools")
     balance(store, 3)
@@ -286,6 +324,7 @@ def test_jobs_that_cannot_be_paid_are_refused_before_anything_is_spent(store: St
     assert job["toolName"] == "Upscale 4x"
 
 
+@pytest.mark.feature("templates")
 def test_a_job_and_a_batch_are_made_with_a_template(store: Stack) -> None:
     preset = {"name": "White", "toolId": "background-removal", "parameters": {"a": 1, "b": 1}}
     template = store.post("/api/templates", preset)["template"]
@@ -308,3 +347,48 @@ def test_a_job_and_a_batch_are_made_with_a_template(store: Stack) -> None:
     reply = store.api.post("/api/jobs", json=body)
     assert (reply.status_code, reply.json()["code"]) == (404, "not_found")
     assert store.get("/api/templates")["templates"] == []
+
+
+@pytest.mark.feature("bulk jobs")
+def test_a_bulk_job_is_seen_cancelled_and_resumed(running: Stack) -> None:
+    ids = [running.post("/api/jobs", {"type": "resumed"})["job"]["id"] for _ in range(3)]
+    running.stack.set_event_source("bulk", enabled=False)
+    bulk_id = running.post("/api/jobs/cancel", {"jobIds": ids})["job"]["id"]
+    assert running.get(f"/api/jobs/{bulk_id}")["job"]["status"] == "pending"
+    assert running.get("/api/jobs", type="resumed")["runningCount"] is not None
+    assert bulk_id in [job["id"] for job in running.get("/api/jobs", type="bulk.cancel")["jobs"]]
+    assert bulk_id not in [job["id"] for job in running.get("/api/jobs")["jobs"]]
+    stopped = running.post("/api/jobs/cancel", {"jobId": bulk_id})["job"]
+    assert stopped["status"] == "cancelled"
+    running.stack.set_event_source("bulk", enabled=True)
+    running.post("/api/jobs/retry", {"jobId": bulk_id})
+    assert running.ended(bulk_id)["successful"] == 3
+    assert running.get(f"/api/jobs/{ids[0]}")["job"]["status"] == "cancelled"
+
+
+@pytest.mark.feature("whole batches")
+def test_what_failed_of_a_batch_is_retried_and_a_batch_is_cancelled(running: Stack) -> None:
+    def batch(**simulate: Any) -> str:
+        images = [{"inputImageUrl": running.photo} for _ in range(2)]
+        body = {
+            "toolId": "background-removal",
+            "parameters": {"simulate": simulate},
+            "images": images,
+        }
+        return str(running.post("/api/batches", body)["batch"]["id"])
+
+    def until(batch_id: str, **wanted: Any) -> Any:
+        def look() -> Any:
+            now = running.get(f"/api/batches/{batch_id}")["batch"]
+            return now if all(now[name] == value for name, value in wanted.items()) else None
+
+        return running.stack.wait_until(look, 60, f"the batch to be {wanted}")
+
+    failing = batch(fail={}, times=1)
+    assert until(failing, status="failed")["failedJobs"] == 2
+    running.post(f"/api/batches/{failing}/retry")
+    assert until(failing, status="completed")["completedJobs"] == 2
+    stuck = batch(stuck=True)
+    until(stuck, activeJobs=2)
+    running.post(f"/api/batches/{stuck}/cancel")
+    assert until(stuck, cancelledJobs=2)["activeJobs"] == 0

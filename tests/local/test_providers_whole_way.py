@@ -124,6 +124,7 @@ def world() -> Iterator[World]:
         assert providers.refused == []
 
 
+@pytest.mark.feature("providers")
 @pytest.mark.parametrize("provider", NAMES)
 def test_webhooks_in_every_order_and_twice_bring_the_image_once(
     world: World, provider: str
@@ -204,6 +205,46 @@ def test_a_failed_job_is_retried_under_a_new_id(world: World, provider: str) -> 
     assert world.job(job["id"])["attempt"] == 2
 
 
+@pytest.mark.feature("several results")
+def test_all_results_are_kept_and_the_chosen_one_is_on_the_product(world: World) -> None:
+    product = world.product()
+    parameters = {"prompt": "On white", "num_images": 3}
+    job = world.create(
+        "fal", productId=product, autoPush=True, parameters=parameters, pushOutputs=[1]
+    )
+    world.deliver(_done(world.at_provider(job)))
+    done = world.until(job, "pushStatus", "pushed")
+    assert [output["kept"] for output in done["outputs"]] == [True] * 3
+    pushed = [out["index"] for out in done["outputs"] if out["pushStatus"] == "pushed"]
+    assert (pushed, done["pushOutputs"]) == ([1], [1])
+    assert world.shown(product) == [done["shopifyMediaId"]]
+
+
+@pytest.mark.feature("image jobs' ETA")
+def test_what_a_tool_took_is_the_eta_of_its_next_job(world: World) -> None:
+    for _ in range(3):
+        job = world.create("replicate", toolId="an-owner/an-eta")
+        assert world.job(job["id"])["etaSeconds"] is None
+        world.deliver(_done(world.at_provider(job)))
+        done = world.until(job, "status", "completed")
+        world.stack.wait_until(
+            lambda done=done: world.job(done["id"])["outputs"][0]["kept"],  # type: ignore[misc]
+            60,
+            "the result",
+        )
+    job = world.create("replicate", toolId="an-owner/an-eta")
+    world.at_provider(job)
+    first = world.api.get(f"/api/jobs/{job['id']}")
+    assert first.json()["job"]["etaSeconds"] >= 0
+    # It runs down by itself; the tag does not change with it.
+    time.sleep(1.1)
+    again = world.api.get(
+        f"/api/jobs/{job['id']}", headers={"If-None-Match": first.headers["etag"]}
+    )
+    assert again.status_code == 304
+
+
+@pytest.mark.feature("reports by webhook")
 def test_a_program_reports_by_webhook(world: World) -> None:
     made = world.api.post("/api/jobs", json={"type": "catalogue", "total": 10})
     job = World._sent(made)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from local.stack import running_stack
 from shared.gateways.dynamo_jobs import DynamoJobStore
 from shared.gateways.system import SystemClock, SystemRandomness
 from tests.builders import a_kept_job, a_kept_output, a_worker_job
@@ -22,18 +21,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    with running_stack(auth=True) as running:
-        running.set_schedule(enabled=False)
-        yield running
-        refusals = [
-            line
-            for name in running.info.functions
-            for line in running.function_logs(name)
-            if "AccessDenied" in line
-        ]
-        assert refusals == []
+@pytest.fixture
+def stack(shared_stack: Stack) -> Stack:
+    return shared_stack
 
 
 class Merchant:
@@ -157,6 +147,7 @@ def furnish(merchant: Merchant) -> dict[str, Any]:
     return {"active": active["id"], "image": image, "key": key}
 
 
+@pytest.mark.feature("offline tokens", "erasure of a shop")
 def test_from_installation_to_erasure_and_back(stack: Stack, merchant_of: Open) -> None:
     merchant, other = merchant_of("leaver"), merchant_of("stayer")
     made, theirs = furnish(merchant), furnish(other)
@@ -254,6 +245,7 @@ def test_requests_about_customers_are_acknowledged_and_nothing_is_kept(
     assert not any("john@example.com" in line or "191167" in line for line in lines)
 
 
+@pytest.mark.feature("Shopify's webhooks")
 def test_only_shopify_is_believed_and_only_about_the_shop_it_signed_for(
     stack: Stack, merchant_of: Open
 ) -> None:
@@ -278,6 +270,42 @@ def test_only_shopify_is_believed_and_only_about_the_shop_it_signed_for(
     assert httpx.post(url, content=b"\xff\xfe").status_code == 401
 
 
+@pytest.mark.feature("offline tokens")
+def test_a_push_that_waits_for_a_token_goes_out_after_the_next_login(
+    stack: Stack, merchant_of: Open
+) -> None:
+    merchant = merchant_of("sleeper")
+    merchant.login().raise_for_status()
+    dead = {"shop": merchant.name, "state": "dead"}
+    httpx.put(f"{merchant.shopify}/_simulator/tokens", json=dead).raise_for_status()
+    product = merchant.control("products", title="Armchair")["product"]["id"]
+    wish = {
+        "toolId": "background-removal",
+        "inputImageUrl": f"{stack.info.pikcel_url}/photos/blue-armchair.jpg",
+        "productId": product,
+        "autoPush": True,
+    }
+    job_id = merchant.post("/api/jobs", wish)["job"]["id"]
+
+    def pushed(status: str) -> Callable[[], bool]:
+        return lambda: bool(merchant.job(job_id)["pushStatus"] == status)
+
+    stack.wait_until(pushed("failed"), 60, "the push to fail")
+    assert merchant.shop["token"] == "dead"
+
+    def revived() -> bool:
+        merchant.login().raise_for_status()
+        return bool(merchant.shop["token"] == "ok")
+
+    stack.wait_until(revived, 90, "the process that remembers the shop")
+    stack.wait_until(pushed("pushed"), 60, "the push")
+    (shown,) = httpx.get(f"{merchant.shopify}/_simulator/shops/{merchant.name}/products").json()[
+        "products"
+    ]
+    assert [media["id"] for media in shown["media"]] == [merchant.job(job_id)["shopifyMediaId"]]
+
+
+@pytest.mark.feature("retention")
 def test_ended_jobs_go_when_the_shop_wants_them_no_longer(stack: Stack, merchant_of: Open) -> None:
     merchant = merchant_of("tidy")
     store = merchant.store()

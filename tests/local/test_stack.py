@@ -253,8 +253,9 @@ def test_a_stopped_event_source_leaves_its_messages_in_the_queue(stack: Stack) -
 
 
 def test_the_queues_are_those_of_the_template(stack: Stack) -> None:
-    names = ("dispatch", "push", "bulk")
-    assert set(stack.info.queues) == {*names, *(f"{name}-dlq" for name in names)}
+    names = ("dispatch", "push", "bulk", "deliver")
+    dead_letters = {f"{name}-dlq" for name in (*names, "notify")}
+    assert set(stack.info.queues) == {*names, *dead_letters}
     sqs = stack.client("sqs")
 
     def attributes(name: str) -> dict[str, str]:
@@ -273,9 +274,13 @@ def test_the_queues_are_those_of_the_template(stack: Stack) -> None:
 
 
 def test_a_mapping_reports_failures_and_limits_its_concurrency(stack: Stack) -> None:
-    for mapping in stack.client("lambda").list_event_source_mappings()["EventSourceMappings"]:
+    mappings = stack.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    for mapping in mappings:
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-        assert mapping["ScalingConfig"]["MaximumConcurrency"] >= 2
+        if ":sqs:" in mapping["EventSourceArn"]:
+            assert mapping["ScalingConfig"]["MaximumConcurrency"] >= 2
+    (stream,) = [each for each in mappings if ":dynamodb:" in each["EventSourceArn"]]
+    assert len(stream["FilterCriteria"]["Filters"]) == 2
 
 
 def test_items_expire_and_every_index_is_there(stack: Stack) -> None:

@@ -30,7 +30,7 @@ def test_the_examples_in_the_docstrings_hold(module: ModuleType) -> None:
 
 def test_functions_are_called_after_their_folders() -> None:
     names = {function.name for function in TEMPLATE.functions}
-    assert {"webhook", "dispatch", "push", "sweep", "api"} <= names
+    assert {"webhook", "dispatch", "push", "sweep", "api", "notify", "deliver"} <= names
     for function in TEMPLATE.functions:
         assert function.code_dir == PROJECT_ROOT / "functions" / function.name
 
@@ -39,8 +39,11 @@ def test_a_dead_letter_queue_is_called_after_the_queue_it_serves() -> None:
     assert TEMPLATE.queue_names == {
         "bulk": "BulkQueue",
         "bulk-dlq": "BulkDeadLetterQueue",
+        "deliver": "DeliverQueue",
+        "deliver-dlq": "DeliverDeadLetterQueue",
         "dispatch": "DispatchQueue",
         "dispatch-dlq": "DispatchDeadLetterQueue",
+        "notify-dlq": "NotifyDeadLetterQueue",
         "push": "PushQueue",
         "push-dlq": "PushDeadLetterQueue",
     }

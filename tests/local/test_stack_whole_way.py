@@ -14,6 +14,7 @@ pytestmark = pytest.mark.slow
 SHOP = "whole-way.myshopify.com"
 
 
+@pytest.mark.feature("create jobs")
 def test_a_photo_reaches_its_product_once_within_the_policies_of_the_template() -> None:
     with running_stack(auth=True) as stack:
         # The sweep runs one at a time; here it runs when the test says so.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from local.stack import Stack, running_stack
+from local.stack import Stack
 from shared.client import JobTracker
 
 pytestmark = pytest.mark.slow
@@ -20,9 +21,8 @@ SHOP = "workers.myshopify.com"
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    with running_stack(auth=True) as started:
-        yield started
+def stack(shared_stack: Stack) -> Stack:
+    return shared_stack
 
 
 @pytest.fixture
@@ -38,6 +38,7 @@ def data(answer: httpx.Response) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.feature("Python client", "reports", "progress")
 def test_the_example_of_the_readme_does_what_it_says(stack: Stack, api: httpx.Client) -> None:
     section = README.read_text().partition("## Jobs that your own programs do")[2]
     example = re.search(r"```python\n(.*?)```", section, re.DOTALL)
@@ -52,6 +53,7 @@ def test_the_example_of_the_readme_does_what_it_says(stack: Stack, api: httpx.Cl
     assert job["durationMs"] > 0
 
 
+@pytest.mark.feature("cancelled workers")
 def test_a_cancel_over_http_ends_a_clients_block(stack: Stack, api: httpx.Client) -> None:
     tracker = JobTracker(stack.info.api_url, key=stack.info.admin_key, shop=SHOP)
     turns = 0
@@ -64,6 +66,7 @@ def test_a_cancel_over_http_ends_a_clients_block(stack: Stack, api: httpx.Client
     assert (turns, job.is_cancelled) == (2, True)
 
 
+@pytest.mark.feature("sync app's API", "sync app's export and log", "exclusive jobs")
 def test_the_sync_apps_front_end_is_served_in_its_own_shapes(api: httpx.Client) -> None:
     wanted = {"type": "PRODUCT_SYNC", "total": 10, "exclusive": True}
     job = data(api.post("/api/sync/job-progress", json=wanted))
@@ -87,6 +90,7 @@ def test_the_sync_apps_front_end_is_served_in_its_own_shapes(api: httpx.Client) 
     assert logs["logs"][0]["message"] == "PRODUCT_SYNC: FAILED (5/10)"
 
 
+@pytest.mark.feature("status by id", "edit")
 def test_a_status_is_cheap_to_poll(api: httpx.Client) -> None:
     job = api.post("/api/jobs", json={"type": "POLLED"}).raise_for_status().json()["job"]
     edited = api.patch(f"/api/jobs/{job['id']}", json={"name": "New", "priority": "high"})
@@ -101,3 +105,88 @@ def test_a_status_is_cheap_to_poll(api: httpx.Client) -> None:
     many = api.get("/api/jobs", params={"ids": job["id"]}).json()["jobs"]
     assert [found["id"] for found in many] == [job["id"]]
     assert api.get("/api/jobs/pending-count").json()["processing"] >= 1
+
+
+@pytest.mark.feature("heartbeat")
+def test_a_silent_worker_is_timed_out_until_it_speaks_again(
+    stack: Stack, api: httpx.Client
+) -> None:
+    job_id = api.post("/api/jobs", json={"type": "SILENT"}).json()["job"]["id"]
+    api.patch(f"/api/jobs/{job_id}", json={"status": "running"}).raise_for_status()
+    stack.invoke("sweep")
+    assert api.get(f"/api/jobs/{job_id}").json()["job"]["status"] == "processing"
+    let_pass(stack, job_id, seconds=301)
+    stack.invoke("sweep")
+    silent = api.get(f"/api/jobs/{job_id}").json()["job"]
+    assert (silent["status"], silent["errorCode"]) == ("failed", "timed_out")
+    end = api.patch(f"/api/jobs/{job_id}", json={"status": "completed"}).json()["job"]
+    assert (end["status"], end["errorCode"], end["progress"]) == ("completed", None, 100)
+
+
+def let_pass(stack: Stack, job_id: str, seconds: int) -> None:
+    """Move what a job remembers of the time so far into the past: nobody waits here."""
+    update: dict[str, Any] = {
+        "TableName": stack.info.table_name,
+        "Key": {"pk": {"S": f"SHOP#{SHOP}"}, "sk": {"S": f"JOB#{job_id}"}},
+        "UpdateExpression": "ADD started_at :us, reported_at :us, due_at :ms",
+        "ExpressionAttributeValues": {
+            ":us": {"N": str(-seconds * 1_000_000)},
+            ":ms": {"N": str(-seconds * 1_000)},
+        },
+    }
+    stack.client("dynamodb").update_item(**update)
+
+
+@pytest.mark.feature("validated transitions")
+def test_an_ended_job_moves_only_as_the_table_allows(api: httpx.Client) -> None:
+    job_id = api.post("/api/jobs", json={"type": "MOVED"}).json()["job"]["id"]
+
+    def report(status: str) -> str:
+        answer = api.patch(f"/api/jobs/{job_id}", json={"status": status}).raise_for_status()
+        return str(answer.json()["job"]["status"])
+
+    assert [report(word) for word in ("running", "SUCCEEDED")] == ["processing", "completed"]
+    assert [report(word) for word in ("running", "failed", "cancelled")] == ["completed"] * 3
+    assert api.patch(f"/api/jobs/{job_id}", json={"status": "odd"}).status_code == 400
+    logs = api.get(f"/api/jobs/{job_id}/logs").json()["logs"]
+    outcomes = [entry["outcome"] for entry in reversed(logs)]
+    assert outcomes == ["applied", "applied", "applied", "late", "late"]
+
+
+@pytest.mark.feature("scheduled jobs")
+def test_a_scheduled_job_is_held_and_starts_by_itself(stack: Stack, api: httpx.Client) -> None:
+    def create(starts_in: timedelta, **wish: Any) -> Any:
+        at = (datetime.now(UTC) + starts_in).isoformat()
+        return (
+            api.post("/api/jobs", json={"scheduledAt": at, **wish}).raise_for_status().json()["job"]
+        )
+
+    def job(held: Any) -> Any:
+        return api.get(f"/api/jobs/{held['id']}").raise_for_status().json()["job"]
+
+    photo = {
+        "toolId": "background-removal",
+        "inputImageUrl": f"{stack.info.pikcel_url}/photos/blue-armchair.jpg",
+    }
+    tomorrow, soon = timedelta(days=1), timedelta(seconds=3)
+    later, dropped, started = (create(tomorrow, **photo) for _ in range(3))
+    image, task = create(soon, **photo), create(soon, type="SCHEDULED")
+    now = datetime.now(UTC).isoformat()
+    ready = api.get("/api/jobs", params={"scheduledBefore": now, "status": "pending"}).json()[
+        "jobs"
+    ]
+    assert later["id"] not in {each["id"] for each in ready}
+    api.post("/api/jobs/cancel", json={"jobId": dropped["id"]}).raise_for_status()
+    api.patch(f"/api/jobs/{started['id']}", json={"scheduledAt": None}).raise_for_status()
+    stack.wait_until(lambda: job(started)["status"] == "completed", 60, "the job started by hand")
+    assert job(image)["providerJobId"] is None  # nobody has swept
+    stack.set_schedule(enabled=True)
+    try:
+        stack.wait_until(lambda: job(image)["status"] == "completed", 120, "the scheduled job")
+    finally:
+        stack.set_schedule(enabled=False)
+    assert job(image)["startedAt"] >= image["scheduledAt"]
+    lines = api.get(f"/api/jobs/{task['id']}/logs").json()["logs"]
+    assert (lines[0]["source"], lines[0]["to"]) == ("sweep", "pending")
+    states = [(job(each)["status"], job(each)["providerJobId"]) for each in (later, dropped)]
+    assert states == [("pending", None), ("cancelled", None)]

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-FUNCTIONS: Final = ("api", "bulk", "dispatch", "push", "sweep", "webhook")
+FUNCTIONS: Final = (
+    "api", "bulk", "deliver", "dispatch", "notify", "push", "sweep", "webhook",
+)  # fmt: skip
 
 
 def build(*arguments: str | Path, root: Path = ROOT) -> None:

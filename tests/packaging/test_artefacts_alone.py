@@ -134,7 +134,7 @@ def test_a_module_without_bytecode_would_be_noticed(artefacts: Artefacts, tmp_pa
             "from botocore.session import get_session\n"
             "session = get_session()\n"
             "session.set_credentials('key', 'secret')\n"
-            "for name in ('dynamodb', 's3', 'secretsmanager', 'sqs', 'sts'):\n"
+            "for name in ('dynamodb', 'events', 's3', 'secretsmanager', 'sns', 'sqs', 'sts'):\n"
             "    client = session.create_client(name, region_name='us-east-1')\n"
             "    assert name in client.meta.endpoint_url or name == 'sqs'\n"
             "url = session.create_client('s3', region_name='us-east-1').generate_presigned_url(\n"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from shared import wiring
 from shared.bodies.contract import ROUTES
 from shared.domain.filters import JobFilter
+from shared.domain.job import Job
 from tests.api_world import World, path_of
 from tests.builders import SHOP, a_kept_job, a_worker_job
 
@@ -31,6 +32,8 @@ class Agents:
             a_kept_job(**mark, attempt={"provider_job_id": "pk_x"}),
         ]
         world.has(*self.jobs)
+        for job in self.jobs:
+            world.post(f"/api/jobs/{job.job_id}/logs", {"message": MARK, "requestPayload": MARK})
         self.keys = {"idempotency-key": "same"}
         world.post("/api/jobs", mark_body(), shop=None, key=one["secret"], headers=self.keys)
         self.state = self.snapshot()
@@ -82,9 +85,11 @@ def test_an_agent_gets_nothing_of_another_by_any_route(fresh: Any, data: st.Data
     body = None
     if route.body is not None:
         body = {"jobId": job.job_id} if route.path != "/api/jobs" else {"name": "own"}
+        if route.name == "appendLog":
+            body = {"message": "mine now"}
     reply = world.call(
         route.method,
-        path_of(route, job.job_id),
+        path_of(route, job.job_id, logId=_entry_of(world, job)),
         shop=None,
         key=agents.two["secret"],
         query=query,
@@ -100,6 +105,11 @@ def test_an_agent_gets_nothing_of_another_by_any_route(fresh: Any, data: st.Data
     assert world.outbox.pushes == []
 
 
+def _entry_of(world: World, job: Job) -> str:
+    (entry,) = world.store.log(job.ref, limit=1).entries
+    return entry.entry_id
+
+
 def test_every_route_that_agents_may_call_is_about_their_own_jobs() -> None:
     """A new one is a decision: whoever adds it here has made its action see to it."""
     assert {f"{route.method} {route.path}" for route in ROUTES if route.for_agents} <= {
@@ -108,6 +118,8 @@ def test_every_route_that_agents_may_call_is_about_their_own_jobs() -> None:
         "GET /api/jobs/{jobId}",
         "PATCH /api/jobs/{jobId}",
         "GET /api/jobs/{jobId}/logs",
+        "POST /api/jobs/{jobId}/logs",
+        "GET /api/jobs/{jobId}/logs/{logId}",
         "GET /api/jobs/{jobId}/output",
         "GET /api/sync/job-progress",
         "POST /api/sync/job-progress",

@@ -11,7 +11,8 @@ import random
 import pytest
 
 from tests.whole.calls import FAILURES, Fault
-from tests.whole.stories import STORIES, Story, differences, story_of, tell
+from tests.whole.stories import LONG_STORIES, STORIES, story_of
+from tests.whole.story import Story, differences, tell
 from tests.whole.tellings import check_quickly, tell_with_each_fault
 
 pytestmark = [
@@ -24,13 +25,14 @@ pytestmark = [
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAILURES, ids=lambda fault: fault.name.lower())
 def test_a_failure_of_any_call_changes_no_ending_on_the_table(fault: Fault) -> None:
-    tell_with_each_fault(story_of("plain"), "table", [fault])
+    tell_with_each_fault(story_of("plain"), "embedded", [fault])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("story", STORIES, ids=str)
 def test_a_failure_of_any_call_changes_no_ending(story: Story) -> None:
-    tell_with_each_fault(story, "memory", FAILURES)
+    # Six failures at each call: the long stories are told with every fourth.
+    tell_with_each_fault(story, "memory", FAILURES, every=4 if story in LONG_STORIES else 1)
 
 
 @pytest.mark.slow

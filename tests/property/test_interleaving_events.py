@@ -30,7 +30,7 @@ from local.pikcel_simulator.jobs import JobRecord
 from shared.domain.job import Job
 from shared.domain.references import Reference, read_reference
 from shared.domain.status import JobState, PushStatus
-from tests.whole.stories import APP_SECRET
+from tests.whole.story import APP_SECRET
 from tests.whole.world import INPUT, Engine, World
 
 pytestmark = [

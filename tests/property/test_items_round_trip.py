@@ -106,7 +106,7 @@ def test_fields_at_their_defaults_cost_nothing(job: Job) -> None:
     assert job_item(bare).keys() == kept | {"attempts", "status_pk", "type_pk", "day_pk"}
 
 
-@given(records(LogEntry, entry_id=st.builds(a_job_id), body=st.none()))
+@given(records(LogEntry, entry_id=st.builds(a_job_id), body=st.none(), payload=st.none()))
 def test_a_timeline_entry_comes_back_as_it_was(entry: LogEntry) -> None:
     ref = Job(
         shop=SHOP,

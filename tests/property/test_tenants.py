@@ -73,10 +73,27 @@ class Tenants:
         for message in ("a", "b"):
             note = _note(world, message)
             world.store.note(self.jobs[0].ref, note)
+            self.log_id = note.entry_id
         log = world.get(f"/api/jobs/{job_id}/logs", query={"limit": "1"}).json["nextCursor"]
         self.cursors = [cursor for cursor in (*cursors, log) if cursor]
         assert len(self.cursors) == 3
+        self.endpoint, self.delivery = self._webhook()
         self.state = self.snapshot()
+
+    def _webhook(self) -> tuple[str, str]:
+        """Give SHOP an endpoint with a delivery; returns their ids."""
+        wish = {"url": f"https://{MARK}.example/", "description": MARK}
+        made = self.world.post("/api/shop/webhooks", wish).json["endpoint"]["id"]
+        sent = self.world.post(f"/api/shop/webhooks/{made}/test").json["delivery"]["id"]
+        self.world.outbox.delivers.clear()
+        return made, sent
+
+    def path(self, route: Any, job_id: str) -> str:
+        """Name something of SHOP's in a path."""
+        if "{endpointId}" not in route.path:
+            return path_of(route, job_id, logId=self.log_id)
+        path: str = route.path.replace("{endpointId}", self.endpoint)
+        return path.replace("{deliveryId}", self.delivery)
 
     def snapshot(self) -> Any:
         """Return everything of SHOP's."""
@@ -84,6 +101,8 @@ class Tenants:
             [self.world.store.get(job.ref) for job in self.jobs],
             [self.world.store.log(job.ref, limit=50).entries for job in self.jobs],
             sorted(self.world.files.stored),
+            self.world.endpoints.endpoints(SHOP),
+            self.world.endpoints.deliveries(SHOP, self.endpoint, limit=9),
             self.world.get("/api/jobs/stats").json,
             self.world.get("/api/templates").json,
         )
@@ -100,6 +119,7 @@ def _note(world: World, message: str) -> Any:
         source=Source.USER,
         outcome=Outcome.NOTED,
         message=f"{MARK} {message}",
+        payload=json.dumps({"request": MARK}).encode(),
     )
 
 
@@ -141,22 +161,11 @@ def test_the_other_shop_gets_nothing_by_any_route(fresh: Any, data: st.DataObjec
         if data.draw(st.booleans()):
             # Half of the questions are well-formed, or most would end at their parameters.
             query = _understood(route, query)
-        body = None
-        if route.body is not None:
-            body = {"jobId": job.job_id}
-            if route.path == "/api/jobs":
-                number = data.draw(st.integers(1, 3))
-                body = {"pikcelJobId": f"{MARK}-{number}"}
-                if data.draw(st.booleans()):
-                    body["templateId"] = tenants.template_id
-            if route.body is ActionBody and data.draw(st.booleans()):
-                body = data.draw(st.sampled_from(_many(tenants)))
-            if route.method == "PATCH" and data.draw(st.booleans()):
-                body = {"processed": 1} | (body if "{jobId}" not in route.path else {})
+        body = _said(data, tenants, route, job) if route.body is not None else None
         as_user = data.draw(st.booleans())
         reply = world.call(
             route.method,
-            path_of(route, job.job_id),
+            tenants.path(route, job.job_id),
             shop=None if as_user else OTHER_SHOP,
             key=world.id_token(shop=OTHER_SHOP) if as_user else "admin-key-1",
             query=query,
@@ -166,7 +175,25 @@ def test_the_other_shop_gets_nothing_by_any_route(fresh: Any, data: st.DataObjec
     _run_bulk_jobs(world)
     assert tenants.snapshot() == tenants.state
     assert all(request.ref.shop != SHOP for request in world.outbox.pushes)
+    assert world.outbox.delivers == []
     assert SHOP not in str(world.outbox.dispatches)
+
+
+def _said(data: st.DataObject, tenants: Tenants, route: Any, job: Any) -> dict[str, Any]:
+    """Return a body that names what is ours, or that fits the route at least."""
+    body = {"jobId": job.job_id}
+    if route.path == "/api/jobs":
+        number = data.draw(st.integers(1, 3))
+        body = {"pikcelJobId": f"{MARK}-{number}"}
+        if data.draw(st.booleans()):
+            body["templateId"] = tenants.template_id
+    if route.body is ActionBody and data.draw(st.booleans()):
+        body = data.draw(st.sampled_from(_many(tenants)))
+    if route.name == "appendLog":
+        body = {"message": "theirs", "requestPayload": [1]}
+    if route.method == "PATCH" and data.draw(st.booleans()):
+        body = {"processed": 1} | (body if "{jobId}" not in route.path else {})
+    return body
 
 
 def _many(tenants: Tenants) -> list[dict[str, Any]]:
@@ -200,6 +227,8 @@ def _knows_nothing(reply: Any, route: Any, job: Any, *, is_bulk: bool) -> None:
         if reply.status == 200:
             # Three jobs of their own at most, whatever was asked for.
             assert reply.json["eligible"] <= 3
+    elif "{endpointId}" in route.path:
+        assert reply.status in (400, 404)
     elif "{jobId}" in route.path or (route.body is not None and route.path != "/api/jobs"):
         assert reply.status in ((403,) if route.for_admins else ()) + (400, 404)
     if route.path == "/api/jobs" and route.method == "POST":

@@ -12,8 +12,15 @@ from samtranslator.yaml_helper import yaml_parse
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
-FUNCTIONS: Final = ("api", "bulk", "dispatch", "push", "sweep", "webhook")
-CONSUMERS: Final = {"bulk": "BulkQueue", "dispatch": "DispatchQueue", "push": "PushQueue"}
+FUNCTIONS: Final = (
+    "api", "bulk", "deliver", "dispatch", "notify", "push", "sweep", "webhook",
+)  # fmt: skip
+CONSUMERS: Final = {
+    "bulk": "BulkQueue",
+    "deliver": "DeliverQueue",
+    "dispatch": "DispatchQueue",
+    "push": "PushQueue",
+}
 
 
 @cache

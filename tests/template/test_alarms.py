@@ -28,7 +28,8 @@ def test_every_alarm_says_what_is_wrong(alarm: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "queue", ["BulkDeadLetterQueue", "DispatchDeadLetterQueue", "PushDeadLetterQueue"]
+    "queue",
+    [f"{name}DeadLetterQueue" for name in ("Bulk", "Deliver", "Dispatch", "Notify", "Push")],
 )
 def test_one_dead_letter_is_enough(queue: str) -> None:
     name = {"Fn::GetAtt": [queue, "QueueName"]}
@@ -92,7 +93,7 @@ def test_completions_that_no_webhook_told_are_an_alarm() -> None:
     assert resource("PollShareAlarm")["Condition"] == "HasMetricMath"
 
 
-@pytest.mark.parametrize("name", ["api", "dispatch", "push", "webhook"])
+@pytest.mark.parametrize("name", ["api", "deliver", "dispatch", "push", "webhook"])
 def test_an_unreadable_secret_is_an_alarm_wherever_secrets_are_read(name: str) -> None:
     alarm = properties(f"{name.capitalize()}SecretUnavailableAlarm")
     assert watched(alarm) == ("JobTracker", "SecretUnavailable", name)
@@ -103,6 +104,12 @@ def test_an_unreadable_secret_is_an_alarm_wherever_secrets_are_read(name: str) -
 def test_errors_of_every_function_are_an_alarm(name: str) -> None:
     alarm = properties(f"{name.capitalize()}ErrorsAlarm")
     assert watched(alarm) == ("AWS/Lambda", "Errors", {"Ref": f"{name.capitalize()}Function"})
+
+
+def test_a_change_that_could_not_be_told_of_is_an_alarm() -> None:
+    alarm = properties("NotifyFailuresAlarm")
+    assert watched(alarm) == ("JobTracker", "NotifyFailed", "notify")
+    assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 0)
 
 
 def test_only_the_dead_mans_switch_takes_silence_for_trouble() -> None:
@@ -126,6 +133,7 @@ def test_somebody_can_be_told_by_mail() -> None:
         "CompletedByPoll",
         "CompletedByWebhook",
         "DueBacklogAge",
+        "NotifyFailed",
         "SecretUnavailable",
         "WebhookRejected",
         "WebhookUnavailable",

@@ -136,6 +136,7 @@ def test_timeout_and_memory_come_with_a_reason(name: str, setting: str) -> None:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_answers_before_whoever_waits_for_it_gives_up(name: str) -> None:
     limits = {"api": 29, "bulk": 899, "webhook": 29, "sweep": 59, "dispatch": 899, "push": 89}
+    limits |= {"deliver": 899, "notify": 899}
     assert 0 < function(name)["Timeout"] <= limits[name]
 
 

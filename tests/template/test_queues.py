@@ -8,8 +8,11 @@ import pytest
 
 from tests.template.stack import CONSUMERS, function, ids_of_type, properties
 
-QUEUES = ("BulkQueue", "DispatchQueue", "PushQueue")
-DEAD_LETTER_QUEUES = ("BulkDeadLetterQueue", "DispatchDeadLetterQueue", "PushDeadLetterQueue")
+QUEUES = ("BulkQueue", "DeliverQueue", "DispatchQueue", "PushQueue")
+DEAD_LETTER_QUEUES = (
+    *(queue.replace("Queue", "DeadLetterQueue") for queue in QUEUES),
+    "NotifyDeadLetterQueue",
+)
 FOURTEEN_DAYS_S = 14 * 24 * 60 * 60
 
 
@@ -42,7 +45,7 @@ def test_dead_letters_are_kept_as_long_as_they_can_be(queue: str) -> None:
     assert properties(queue)["MessageRetentionPeriod"] == FOURTEEN_DAYS_S
 
 
-@pytest.mark.parametrize("name", ["bulk", "dispatch"])
+@pytest.mark.parametrize("name", ["bulk", "deliver", "dispatch"])
 def test_a_message_stays_invisible_for_six_timeouts(name: str) -> None:
     visibility_s = properties(f"{name.capitalize()}Queue")["VisibilityTimeout"]
     assert visibility_s >= 6 * function(name)["Timeout"]
@@ -74,4 +77,5 @@ def test_a_consumer_reports_single_failures_and_is_bounded(name: str) -> None:
 def test_ten_pushes_of_a_shop_come_together_and_the_others_come_alone() -> None:
     assert mapping("push")["BatchSize"] == 10
     assert mapping("bulk")["BatchSize"] == 1
+    assert mapping("deliver")["BatchSize"] == 1
     assert mapping("dispatch")["BatchSize"] == 1

@@ -11,11 +11,19 @@ from tests.template.stack import FUNCTIONS, function, ids_of_type, properties, s
 TABLE = {"Fn::GetAtt": ["Table", "Arn"]}
 ANY_INDEX = {"Fn::Sub": "${Table.Arn}/index/*"}
 PUSH_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_push"}
+BATCH_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_batch"}
+STATUS_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_status"}
 DAY_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_day"}
 DUE_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_due"}
+FAILURES = {"Fn::GetAtt": ["NotifyDeadLetterQueue", "Arn"]}
 BULK = {"Fn::GetAtt": ["BulkQueue", "Arn"]}
 DISPATCH = {"Fn::GetAtt": ["DispatchQueue", "Arn"]}
 PUSH = {"Fn::GetAtt": ["PushQueue", "Arn"]}
+DELIVER = {"Fn::GetAtt": ["DeliverQueue", "Arn"]}
+STREAM = {"Fn::GetAtt": ["Table", "StreamArn"]}
+TOPICS = {
+    "Fn::Sub": "arn:${AWS::Partition}:sns:${AWS::Region}:${AWS::AccountId}:${AWS::StackName}-shop-*"
+}
 OBJECTS = {"Fn::Sub": "${OutputBucket.Arn}/*"}
 BUCKET = {"Fn::GetAtt": ["OutputBucket", "Arn"]}
 
@@ -24,6 +32,15 @@ CONSUME = {
     "sqs:DeleteMessage",
     "sqs:GetQueueAttributes",
     "sqs:ReceiveMessage",
+}
+
+SUBSCRIBE = {
+    "sns:CreateTopic",
+    "sns:DeleteTopic",
+    "sns:ListSubscriptionsByTopic",
+    "sns:SetSubscriptionAttributes",
+    "sns:Subscribe",
+    "sns:Unsubscribe",
 }
 
 
@@ -67,13 +84,14 @@ ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
     "sweep": [
         (items("BatchGetItem", *WRITE), [TABLE]),
         ({"dynamodb:Query"}, [DUE_INDEX]),
-        ({"sqs:SendMessage"}, [DISPATCH, PUSH, BULK]),
+        ({"sqs:SendMessage"}, [DISPATCH, PUSH, BULK, DELIVER]),
     ],
     "bulk": [
         (items("BatchGetItem", "BatchWriteItem", "DeleteItem", "Query", *WRITE), [TABLE]),
         ({"dynamodb:Query"}, [ANY_INDEX]),
         (CONSUME, [BULK]),
         ({"sqs:SendMessage"}, [BULK, DISPATCH, PUSH]),
+        ({"sns:DeleteTopic"}, [TOPICS]),  # of an erased shop
         (
             {
                 "s3:AbortMultipartUpload",
@@ -93,10 +111,27 @@ ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
             [BUCKET],
         ),
     ],
+    "notify": [
+        (items("DescribeStream", "GetRecords", "GetShardIterator"), [STREAM]),
+        (items("ListStreams"), [{"Fn::Sub": "${Table.Arn}/stream/*"}]),
+        (items("BatchGetItem", "GetItem", "PutItem", "Query", "UpdateItem"), [TABLE]),
+        ({"dynamodb:Query"}, [BATCH_INDEX, STATUS_INDEX]),
+        ({"sqs:SendMessage"}, [DELIVER]),
+        ({"sqs:SendMessage"}, [FAILURES]),  # Lambda itself, when it gives records up
+        ({"events:PutEvents"}, [{"Fn::GetAtt": ["NoticeBus", "Arn"]}]),
+        ({"sns:Publish"}, [TOPICS]),
+    ],
+    "deliver": [
+        (items("GetItem", "PutItem"), [TABLE]),
+        (CONSUME, [DELIVER]),
+        ({"sqs:SendMessage"}, [DELIVER]),
+        ({"secretsmanager:GetSecretValue"}, [secret("App")]),
+    ],
     "api": [
         (items("BatchGetItem", "BatchWriteItem", "DeleteItem", "Query", *WRITE), [TABLE]),
         ({"dynamodb:Query"}, [ANY_INDEX]),
-        ({"sqs:GetQueueAttributes", "sqs:SendMessage"}, [DISPATCH, PUSH, BULK]),
+        ({"sqs:GetQueueAttributes", "sqs:SendMessage"}, [DISPATCH, PUSH, BULK, DELIVER]),
+        (SUBSCRIBE, [TOPICS]),
         ({"s3:DeleteObject", "s3:GetObject", "s3:PutObject"}, [OBJECTS]),
         ({"s3:ListBucket"}, [BUCKET]),  # else S3 answers 403 for a missing file
         (
@@ -175,5 +210,6 @@ def test_a_function_sends_to_exactly_the_queues_that_it_is_told_of(name: str) ->
         for each in statements(name)
         if "sqs:SendMessage" in each["Action"]
         for resource in each["Resource"]
+        if resource != FAILURES  # the stream's mapping is told of it, not the function
     }
     assert told == allowed

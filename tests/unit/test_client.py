@@ -38,16 +38,19 @@ class Service:
             self.calls.append((asked.method, json.loads(asked.content)))
             answer = self.answers.pop(0)(asked) if self.answers else None
             if answer is None:
-                event = request(
-                    asked.method,
-                    asked.url.path,
-                    headers=dict(asked.headers),
-                    body=asked.content.decode(),
-                )
-                reply = self.world.send(event)
-                answer = httpx.Response(reply.status, headers=reply.headers, text=reply.text)
+                answer = self.passed_on(asked)
         self.heard.set()
         return answer
+
+    def passed_on(self, asked: httpx.Request) -> httpx.Response:
+        event = request(
+            asked.method,
+            asked.url.path,
+            headers=dict(asked.headers),
+            body=asked.content.decode(),
+        )
+        reply = self.world.send(event)
+        return httpx.Response(reply.status, headers=reply.headers, text=reply.text)
 
     def tracker(self) -> JobTracker:
         return JobTracker(
@@ -264,3 +267,21 @@ def test_a_worker_learns_of_its_cancel_also_when_the_job_was_retried_since(
             job.advance()
     assert (turns, job.is_cancelled) == (2, True)
     assert service.stored(job).status == "pending"
+
+
+def test_a_log_entry_arrives_once_with_what_was_got_and_given(world: World) -> None:
+    service = Service(world)
+    lost = httpx.Response(502)
+    with service.tracker() as tracker, tracker.job(type="pull", heartbeat_s=0) as job:
+
+        def lose_the_answer(asked: httpx.Request) -> httpx.Response:
+            service.passed_on(asked)
+            return lost
+
+        service.answers = [lose_the_answer]
+        log_id = job.log("Asked the model.", request={"q": 1}, response=[2], native_status="ASKED")
+    shown = world.get(f"/api/jobs/{job.id}/logs/{log_id}").json
+    assert (shown["request"], shown["response"]) == ({"q": 1}, [2])
+    assert (shown["log"]["message"], shown["log"]["nativeStatus"]) == ("Asked the model.", "ASKED")
+    entries = world.get(f"/api/jobs/{job.id}/logs").json["logs"]
+    assert len([entry for entry in entries if entry["hasPayload"]]) == 1

@@ -50,9 +50,16 @@ type Failures = Mapping[Fault, Callable[[], Any]]
 
 
 @dataclass(slots=True)
-class _Invocation:
+class Invocation:
+    """One run of a function. is_dead: it was killed, and can do nothing any more."""
+
     function: str
+    event: Mapping[str, Any]
     is_dead: bool = False
+
+
+# Sees every AWS call of a function before it is made: the run, `service.operation`, the request.
+type Watcher = Callable[[Invocation, str, Mapping[str, Any]], None]
 
 
 @dataclass(slots=True)
@@ -60,23 +67,30 @@ class Probe:
     """Counts the calls of all functions, and makes some of them fail.
 
     faults: what is to happen to which call, by its number (from 1). names: every call so far,
-    `function: call`; possible: what could happen to each. hits: those that failed.
+    `function: call`; possible: what could happen to each. hits: those that failed. watcher: sees
+    every AWS call that a function makes.
     """
 
     faults: Mapping[int, Fault] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     possible: list[frozenset[Fault]] = field(default_factory=list)
     hits: list[str] = field(default_factory=list)
-    _running: list[_Invocation] = field(default_factory=list)
+    watcher: Watcher | None = None
+    _running: list[Invocation] = field(default_factory=list)
 
     @contextmanager
-    def invocation(self, function: str) -> Iterator[None]:
+    def invocation(self, function: str, event: Mapping[str, Any]) -> Iterator[None]:
         """Watch one run of a function. Runs nest: while one waits, others go on."""
-        self._running.append(_Invocation(function))
+        self._running.append(Invocation(function, event))
         try:
             yield
         finally:
             self._running.pop()
+
+    def see(self, name: str, request: Mapping[str, Any]) -> None:
+        """Show an AWS call to the watcher."""
+        if self.watcher is not None and self._running and not self._running[-1].is_dead:
+            self.watcher(self._running[-1], name, request)
 
     def call[T](self, name: str, execute: Callable[[], T], failures: Failures) -> T:
         """Make one call, or what is to become of it."""
@@ -93,7 +107,7 @@ class Probe:
         return self._spoil(current, fault, execute, failures)
 
     def _spoil[T](
-        self, current: _Invocation, fault: Fault, execute: Callable[[], T], failures: Failures
+        self, current: Invocation, fault: Fault, execute: Callable[[], T], failures: Failures
     ) -> T:
         if fault not in self.possible[-1]:
             return execute()
@@ -192,11 +206,9 @@ class ProbedClient:
             return method  # asks nobody
 
         def call(**request: Any) -> Any:
-            return self._probe.call(
-                f"{self._service}.{operation}",
-                lambda: method(**request),
-                aws_failures(operation),
-            )
+            name = f"{self._service}.{operation}"
+            self._probe.see(name, request)
+            return self._probe.call(name, lambda: method(**request), aws_failures(operation))
 
         return call
 

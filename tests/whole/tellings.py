@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from tests.whole.calls import Fault
-from tests.whole.stories import Story, differences, story_of, tell
+from tests.whole.stories import story_of
+from tests.whole.story import Story, differences, tell
 from tests.whole.world import Engine
 
 

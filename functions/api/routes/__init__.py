@@ -12,6 +12,7 @@ from functions.api.routes import (
     service,
     shop,
     statistics,
+    webhooks,
     work,
 )
 
@@ -22,6 +23,7 @@ ACTIONS: Mapping[str, Action] = {
     **catalogue.ACTIONS,
     **jobs.ACTIONS,
     **shop.ACTIONS,
+    **webhooks.ACTIONS,
     **admin.ACTIONS,
     **work.ACTIONS,
     **service.ACTIONS,

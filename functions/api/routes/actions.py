@@ -3,20 +3,20 @@
 from collections.abc import Callable, Sequence
 
 from functions.api.calls import Action, Answer, Call
-from functions.api.filters import job_filter
 from shared.bodies.bulk import ActionBody
 from shared.bodies.requests import JobConditions, ShopQuery
+from shared.bodies.translating import job_filter
 from shared.domain.bulk import BulkAction
 from shared.domain.errors import InvalidRequestError
 from shared.domain.filters import JobFilter
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
-from shared.representation import safe
+from shared.statistics_representation import forecast_json
 from shared.usecases.cancel_job import cancel_job
 from shared.usecases.delete_job import delete_job
 from shared.usecases.request_push import request_push
 from shared.usecases.retry_job import retry_job
-from shared.usecases.start_bulk import Forecast, Selection, forecast, start_bulk
+from shared.usecases.start_bulk import Selection, forecast, start_bulk
 from shared.usecases.sync_job import sync_job
 from shared.usecases.undo_push import undo_push
 
@@ -28,7 +28,7 @@ def _sync(call: Call, ref: JobRef) -> Answer:
 
 
 def _retry(call: Call, ref: JobRef) -> Answer:
-    return _answer(call, retry_job(call.app.tracker, call.caller, ref))
+    return _answer(call, retry_job(call.app.tracker, call.caller, ref, idempotency=call.once))
 
 
 def _cancel(call: Call, ref: JobRef) -> Answer:
@@ -62,7 +62,8 @@ def _act(call: Call, body: ActionBody, action: BulkAction, one: One) -> Answer:
     job_ids = [call.ref(body.job_id).job_id] if body.job_id is not None else body.job_ids
     wanted = selection(call, job_ids, body.filter)
     if body.dry_run:
-        return _forecast(forecast(call.app.tracker, call.caller, action, wanted))
+        found = forecast(call.app.tracker, call.caller, action, wanted)
+        return Answer(body={"success": True, **forecast_json(found)})
     app = call.app
     job = start_bulk(app.tracker, app.works, call.caller, action, wanted, idempotency=call.once)
     return accepted(call, job)
@@ -107,21 +108,6 @@ def selection(
         return Selection(job_ids=tuple(name.strip().lower() for name in job_ids))
     shop = call.caller.require_shop()
     return Selection(wanted=job_filter(shop, conditions) if conditions else JobFilter(shop=shop))
-
-
-def _forecast(found: Forecast) -> Answer:
-    refused = sorted(found.refused.items())
-    return Answer(
-        body={
-            "success": True,
-            "matched": found.matched,
-            "eligible": found.eligible,
-            "refused": [{"code": code, "count": count} for code, count in refused],
-            "credits": safe(found.credits),
-            "costMicros": safe(found.cost_micros),
-            "complete": found.is_complete,
-        }
-    )
 
 
 def _action(action: BulkAction, one: One) -> Action:

@@ -6,7 +6,7 @@ from datetime import UTC
 from typing import Any
 
 from functions.api.calls import Action, Answer, Call, job_id_in
-from functions.api.routes.jobs import list_, wish
+from functions.api.routes.jobs import list_
 from shared.access_representation import agent_json, erasure_json, parked_json
 from shared.bodies.access import (
     AdminListQuery,
@@ -18,6 +18,7 @@ from shared.bodies.access import (
     ReassignBody,
 )
 from shared.bodies.requests import ShopQuery
+from shared.bodies.translating import wish
 from shared.domain.errors import InvalidRequestError
 from shared.domain.ids import JobRef, is_shop
 from shared.domain.job import Job
@@ -74,7 +75,8 @@ def job(call: Call, job_id: str, query: ShopQuery) -> Answer:
 
 def resubmit(call: Call, job_id: str, query: ShopQuery) -> Answer:
     """Open a new attempt."""
-    return _job(call, retry_job(call.app.tracker, call.caller, _ref(call, job_id)))
+    ref = _ref(call, job_id)
+    return _job(call, retry_job(call.app.tracker, call.caller, ref, idempotency=call.once))
 
 
 def complete(call: Call, job_id: str, query: ShopQuery, body: CompleteBody) -> Answer:

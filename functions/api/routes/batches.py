@@ -1,10 +1,10 @@
 """Routes about batches, and the list of jobs as a file."""
 
 from functions.api.calls import Action, Answer, Call
-from functions.api.filters import job_filter
 from functions.api.routes.actions import accepted, fault, selection
 from shared.bodies.bulk import BatchBody, BatchesQuery, ExportBody, ExportQuery
 from shared.bodies.requests import ShopQuery
+from shared.bodies.translating import job_filter
 from shared.domain.bulk import BulkAction
 from shared.representation import batch_json
 from shared.usecases.batches import (
@@ -50,6 +50,7 @@ def list_(call: Call, query: BatchesQuery) -> Answer:
         limit=query.limit,
         cursor=query.cursor,
         cursor_secrets=call.cursor_secrets(),
+        status=query.status,
     )
     batches = [batch_json(view) for view in found.batches]
     return Answer(body={"success": True, "batches": batches, "nextCursor": found.next_cursor})

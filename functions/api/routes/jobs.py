@@ -5,17 +5,24 @@ from dataclasses import replace
 from typing import Any
 
 from functions.api.calls import Action, Answer, Call
-from functions.api.filters import job_filter
 from functions.api.once import idempotency_of
 from shared.bodies.requests import CreateBody, ListQuery, LogQuery, OutputQuery, ShopQuery
+from shared.bodies.translating import job_filter, wish
 from shared.domain.errors import ForbiddenError, InvalidRequestError, NotFoundError, TooLargeError
-from shared.domain.job import PIKCEL, Job, Priority
-from shared.representation import etag, job_json, log_json
-from shared.usecases.create_job import NewJob, create_job
+from shared.domain.filters import JobFilter, LogFilter
+from shared.domain.job import Job
+from shared.representation import etag, job_json, log_json, raw_json, safe
+from shared.usecases.create_job import create_job
 from shared.usecases.delete_job import delete_job
 from shared.usecases.keep_templates import with_template
-from shared.usecases.list_jobs import JobList, list_jobs, list_jobs_by_id
-from shared.usecases.read_log import read_log
+from shared.usecases.list_jobs import (
+    JobList,
+    list_job_by_provider_id,
+    list_jobs,
+    list_jobs_by_id,
+)
+from shared.usecases.ports import JobStore
+from shared.usecases.read_log import read_log, read_log_entry
 
 # Lambda answers with at most 6 MB.
 MAX_ANSWER_BYTES = 5_000_000
@@ -59,13 +66,8 @@ def list_(call: Call, query: ListQuery) -> Answer:
             raise ForbiddenError("An agent lists its own jobs only.")
         wanted = replace(wanted, agent_id=call.caller.agent_id)
     store = call.app.tracker.store
-    if query.ids is not None:
-        if query.cursor is not None:
-            raise InvalidRequestError(
-                "Named jobs come all at once, without a cursor.",
-                details=[{"field": "cursor", "message": "cannot be given with ids"}],
-            )
-        found = list_jobs_by_id(store, wanted, query.ids)
+    if query.ids is not None or query.provider_job_id is not None:
+        found = _named(store, wanted, query)
         body = _list_body(call, found)
         if _is_too_large(body):
             raise TooLargeError("These jobs are too large for one answer; ask for fewer at a time.")
@@ -106,7 +108,9 @@ def logs(call: Call, job_id: str, query: LogQuery) -> Answer:
     """Read a job's timeline."""
     timeline = read_log(
         call.app.tracker.store,
+        call.caller,
         call.ref(job_id),
+        LogFilter(source=query.source, actor=query.actor),
         limit=query.limit,
         cursor=query.cursor,
         cursor_secrets=call.cursor_secrets(),
@@ -119,6 +123,15 @@ def logs(call: Call, job_id: str, query: LogQuery) -> Answer:
             "dropped": timeline.dropped,
         }
     )
+
+
+def log(call: Call, job_id: str, log_id: str, query: ShopQuery) -> Answer:
+    """Read one entry of a timeline, with what lies beside it."""
+    app, ref = call.app, call.ref(job_id)
+    found = read_log_entry(app.tracker.store, app.files, call.caller, ref, log_id.lower())
+    payload = {"request": safe(found.payload.request), "response": safe(found.payload.response)}
+    body = {"success": True, "log": log_json(found.entry), **raw_json(found.body), **payload}
+    return Answer(body=body)
 
 
 def output(call: Call, job_id: str, query: OutputQuery) -> Answer:
@@ -136,19 +149,17 @@ def output(call: Call, job_id: str, query: OutputQuery) -> Answer:
     return Answer(status=302, body=None, headers={"location": url, "cache-control": "no-store"})
 
 
-def wish(given: dict[str, Any]) -> NewJob:
-    """Return what a body's fields ask for."""
-    pikcel_job_id = given.pop("pikcel_job_id", None)
-    if pikcel_job_id is not None:
-        is_same = given.setdefault("provider_job_id", pikcel_job_id) == pikcel_job_id
-        if not is_same or given.setdefault("provider", PIKCEL) != PIKCEL:
-            raise InvalidRequestError(
-                "pikcelJobId is the providerJobId of a job at pikcel; the two differ here.",
-                details=[{"field": "pikcelJobId", "message": "contradicts another field"}],
-            )
-    if "priority" in given:
-        given["priority"] = Priority(given["priority"])
-    return NewJob(**given)
+def _named(store: JobStore, wanted: JobFilter, query: ListQuery) -> JobList:
+    ways = {"ids": query.ids, "providerJobId": query.provider_job_id, "cursor": query.cursor}
+    first, *others = [name for name, value in ways.items() if value is not None]
+    if others:
+        raise InvalidRequestError(
+            "Jobs are named in one way, and come all at once, without a cursor.",
+            details=[{"field": others[0], "message": f"cannot be given with {first}"}],
+        )
+    if query.provider_job_id is not None:
+        return list_job_by_provider_id(store, wanted, query.provider, query.provider_job_id)
+    return list_jobs_by_id(store, wanted, query.ids or ())
 
 
 def _list_body(call: Call, found: JobList) -> dict[str, Any]:
@@ -185,5 +196,6 @@ ACTIONS: dict[str, Action] = {
     "readJob": read,
     "deleteJob": delete,
     "readLogs": logs,
+    "readLog": log,
     "downloadOutput": output,
 }

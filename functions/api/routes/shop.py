@@ -6,7 +6,11 @@ from functions.api.calls import Action, Answer, Call
 from shared.access_representation import key_json, shop_json
 from shared.bodies.access import NewKeyBody, ShopBody
 from shared.bodies.requests import ShopQuery
+from shared.bodies.webhooks import NotificationsBody
+from shared.domain.notice_types import NoticeType
+from shared.domain.shop import USUAL_NOTICES, Notifications
 from shared.usecases.issue_keys import issue_shop_key, revoke_shop_key
+from shared.usecases.shop_letters import address_states, change_notifications
 from shared.usecases.shop_settings import change_shop, read_shop
 
 
@@ -19,7 +23,8 @@ def read(call: Call, query: ShopQuery) -> Answer:
         call.caller.require_shop(),
         has_own_token=bool(app.secrets.get("shopify", "SHOPIFY_ACCESS_TOKEN")),
     )
-    return Answer(body={"success": True, "shop": shop_json(view)})
+    states = address_states(app.shops, app.letters, view.shop)
+    return Answer(body={"success": True, "shop": shop_json(view, states)})
 
 
 def change(call: Call, query: ShopQuery, body: ShopBody) -> Answer:
@@ -33,8 +38,19 @@ def change(call: Call, query: ShopQuery, body: ShopBody) -> Answer:
         changes["budget_cost_micros"] = limits.cost_micros if limits else None
     if "retention_days" in body.model_fields_set:
         changes["retention_days"] = body.retention_days
-    change_shop(call.app.tracker, call.app.shops, call.caller.require_shop(), changes)
+    app, shop = call.app, call.caller.require_shop()
+    change_shop(app.tracker, app.shops, shop, changes)
+    if "notifications" in body.model_fields_set:
+        wanted = _wanted(body.notifications)
+        change_notifications(app.tracker, app.shops, app.letters, shop, wanted)
     return read(call, query)
+
+
+def _wanted(body: NotificationsBody | None) -> Notifications | None:
+    if body is None or not (body.emails or body.phones):
+        return None
+    types = USUAL_NOTICES if body.types is None else tuple(map(NoticeType, body.types))
+    return Notifications(emails=tuple(body.emails), phones=tuple(body.phones), types=types)
 
 
 def list_keys(call: Call, query: ShopQuery) -> Answer:

@@ -1,12 +1,9 @@
 """Routes with sums."""
 
-from typing import Any
-
 from functions.api.calls import Action, Answer, Call
 from shared.bodies.requests import ShopQuery, StatisticsQuery
-from shared.domain.statistics import Tally
-from shared.representation import safe
-from shared.usecases.read_statistics import Group, read_statistics
+from shared.statistics_representation import statistics_json
+from shared.usecases.read_statistics import read_statistics
 
 
 def statistics(call: Call, query: StatisticsQuery) -> Answer:
@@ -18,19 +15,7 @@ def statistics(call: Call, query: StatisticsQuery) -> Answer:
         days=query.days,
         group_by=query.group_by,
     )
-    body: dict[str, Any] = {
-        "success": True,
-        "stats": {
-            "pending": found.pending,
-            "processing": found.processing,
-            **_sums(found.tally, found.pending + found.processing),
-        },
-    }
-    if found.days is not None:
-        body["days"] = [{"date": day.date, **_sums(day.tally, 0)} for day in found.days]
-    if found.groups is not None:
-        body["groups"] = [_group(group) for group in found.groups]
-    return Answer(body=body)
+    return Answer(body={"success": True, **statistics_json(found)})
 
 
 def pending_count(call: Call, query: ShopQuery) -> Answer:
@@ -44,24 +29,6 @@ def pending_count(call: Call, query: ShopQuery) -> Answer:
             "total": pending + processing,
         }
     )
-
-
-def _group(group: Group) -> dict[str, Any]:
-    active = {"pending": group.pending, "processing": group.processing}
-    return {"key": group.key, **active, **_sums(group.tally, group.pending + group.processing)}
-
-
-def _sums(tally: Tally, active: int) -> dict[str, Any]:
-    return {
-        "total": tally.ended + active,
-        "completed": tally.completed,
-        "failed": tally.failed,
-        "cancelled": tally.cancelled,
-        "successRate": tally.success_rate,
-        "averageProcessingTime": tally.average_processing_ms,
-        "totalCreditsUsed": safe(tally.credits),
-        "totalCostMicros": safe(tally.cost_micros),
-    }
 
 
 ACTIONS: dict[str, Action] = {

@@ -1,6 +1,7 @@
 """Routes for work that other programs do: reports, and the sync app's own API."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from functions.api.calls import Action, Answer, Call, job_id_in
@@ -8,6 +9,7 @@ from functions.api.once import idempotency_of
 from functions.api.routes.jobs import MAX_ANSWER_BYTES
 from shared.bodies.requests import ShopQuery
 from shared.bodies.work import (
+    LogBody,
     PatchBody,
     SyncCreateBody,
     SyncExportQuery,
@@ -17,17 +19,23 @@ from shared.bodies.work import (
     report_of,
 )
 from shared.domain.errors import InvalidRequestError, TooLargeError
+from shared.domain.events import Remark
 from shared.domain.filters import JobFilter
 from shared.domain.ids import JobRef
 from shared.domain.job import WORKER, Job, Priority
 from shared.domain.reports import Edit
 from shared.domain.status import read_status
+from shared.representation import log_json
 from shared.sync_representation import LEVELS, export_row, log_line, sync_job
+from shared.usecases.append_log import append_log
 from shared.usecases.create_job import NewJob, create_job
+from shared.usecases.issue_keys import active_agent
 from shared.usecases.read_work import find_work, read_latest, read_work_page
 from shared.usecases.report_progress import report_progress
 
-_EDITABLE = ("name", "description", "acceptance_criteria", "priority")
+_EDITABLE = (
+    *("name", "description", "acceptance_criteria", "priority", "scheduled_at", "agent_id"),
+)
 
 
 def patch(call: Call, job_id: str, query: ShopQuery, body: PatchBody) -> Answer:
@@ -35,15 +43,22 @@ def patch(call: Call, job_id: str, query: ShopQuery, body: PatchBody) -> Answer:
     edit, said = _edit(body), body.model_fields_set
     # Nothing at all is a heartbeat; an edit alone is none, even one that changes nothing.
     is_report = not said or bool(said - set(_EDITABLE))
-    job = report_progress(
-        call.app.tracker,
-        call.app.files,
-        call.caller,
-        _ref(call, job_id),
-        report_of(body) if is_report else None,
-        edit=edit,
-    )
+    if body.agent_id is not None and not call.caller.is_agent:
+        active_agent(call.app.keys, call.caller.require_shop(), body.agent_id)
+    report = report_of(body) if is_report else None
+    if report is not None and body.log is not None:
+        report = replace(report, remark=_remark(body.log))
+    app, ref = call.app, _ref(call, job_id)
+    job = report_progress(app.tracker, app.files, call.caller, ref, report, edit=edit)
     return Answer(body={"success": True, "job": call.describe(job)})
+
+
+def append(call: Call, job_id: str, query: ShopQuery, body: LogBody) -> Answer:
+    """Add an entry to a job's timeline."""
+    app, ref = call.app, _ref(call, job_id)
+    remark = _remark(body)
+    entry = append_log(app.tracker, app.files, call.caller, ref, remark, idempotency=call.once)
+    return Answer(status=201, body={"success": True, "log": log_json(entry)})
 
 
 def sync_read(call: Call, query: SyncQuery) -> Answer:
@@ -163,6 +178,15 @@ def _ref(call: Call, job_id: str) -> JobRef:
     return JobRef(call.caller.require_shop(), job_id_in(job_id))
 
 
+def _remark(body: LogBody) -> Remark:
+    return Remark(
+        message=body.message,
+        native_status=body.native_status,
+        request=body.request_payload,
+        response=body.response_payload,
+    )
+
+
 def _edit(body: PatchBody) -> Edit | None:
     changes = {name: getattr(body, name) for name in _EDITABLE if name in body.model_fields_set}
     if "priority" in changes:
@@ -173,6 +197,7 @@ def _edit(body: PatchBody) -> Edit | None:
 
 ACTIONS: dict[str, Action] = {
     "reportJob": patch,
+    "appendLog": append,
     "readSyncJobs": sync_read,
     "createSyncJob": sync_create,
     "reportSyncJob": sync_report,

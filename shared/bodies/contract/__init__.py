@@ -13,6 +13,7 @@ from shared.bodies.contract import (
     service,
     shop,
     statistics,
+    webhooks,
     work,
 )
 from shared.bodies.route import Route
@@ -25,6 +26,7 @@ ROUTES: tuple[Route, ...] = (
     *catalogue.ROUTES,
     *jobs.ROUTES,
     *shop.ROUTES,
+    *webhooks.ROUTES,
     *admin.ROUTES,
     *work.ROUTES,
     *service.ROUTES,

@@ -58,6 +58,16 @@ ROUTES = (
     ),
     Route(
         method="GET",
+        path="/api/jobs/{jobId}/logs/{logId}",
+        name="readLog",
+        summary="Read one entry, its payloads, and the raw delivery behind it (not for agents).",
+        query=ShopQuery,
+        answers={200: "LogAnswer"},
+        errors=(404,),
+        for_agents=True,
+    ),
+    Route(
+        method="GET",
         path="/api/jobs/{jobId}/output",
         name="downloadOutput",
         summary="Download a result: our copy, or the provider's until ours is kept.",

@@ -3,6 +3,7 @@
 from shared.bodies.requests import ShopQuery
 from shared.bodies.route import Route
 from shared.bodies.work import (
+    LogBody,
     PatchBody,
     SyncCreateBody,
     SyncExportQuery,
@@ -22,6 +23,18 @@ ROUTES = (
         answers={200: "JobAnswer"},
         errors=(404, 409, 413),
         for_agents=True,
+    ),
+    Route(
+        method="POST",
+        path="/api/jobs/{jobId}/logs",
+        name="appendLog",
+        summary="Add an entry to a job's timeline, with what was got and given. No heartbeat.",
+        query=ShopQuery,
+        body=LogBody,
+        answers={201: "NewLogAnswer"},
+        errors=(404, 409, 413),
+        for_agents=True,
+        once=True,
     ),
     Route(
         method="GET",

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from shared.domain.cursors import jobs_scope, log_scope, make_cursor, read_cursor
 from shared.domain.errors import InvalidRequestError
-from shared.domain.filters import JobFilter
+from shared.domain.events import Source
+from shared.domain.filters import JobFilter, LogFilter
 from shared.domain.status import JobStatus, PushStatus
 from tests.builders import OTHER_SHOP, SHOP
 
@@ -37,7 +38,14 @@ def test_every_part_of_the_question_binds_the_cursor(name: str) -> None:
 def test_a_cursor_of_a_list_is_none_of_a_timeline() -> None:
     cursor = make_cursor(jobs_scope(JobFilter(shop=SHOP)), "here", ["k"])
     with pytest.raises(InvalidRequestError):
-        read_cursor(log_scope(SHOP, "id"), cursor, ["k"])
+        read_cursor(log_scope(SHOP, "id", LogFilter()), cursor, ["k"])
+
+
+@pytest.mark.parametrize("wanted", [LogFilter(source=Source.ADMIN), LogFilter(actor="agent:1")])
+def test_a_cursor_of_a_timeline_is_none_of_other_entries(wanted: LogFilter) -> None:
+    cursor = make_cursor(log_scope(SHOP, "id", LogFilter()), "here", ["k"])
+    with pytest.raises(InvalidRequestError):
+        read_cursor(log_scope(SHOP, "id", wanted), cursor, ["k"])
 
 
 def test_every_changed_byte_is_noticed() -> None:

@@ -305,3 +305,47 @@ def test_an_owner_edits_what_nobody_has_begun() -> None:
 def test_what_has_begun_is_not_edited() -> None:
     with pytest.raises(ConflictError, match="only a pending job"):
         edit(running(), Edit(changes={"name": "New"}), later(1))
+
+
+def test_a_job_that_waits_is_put_off_brought_forward_or_started() -> None:
+    job = a_job(scheduled_at=later(3600))
+    assert edit(job, Edit(changes={"scheduled_at": later(7200)}), START).scheduled_at == later(7200)
+    for asked in (None, later(-99), later(5)):
+        started = edit(job, Edit(changes={"scheduled_at": asked}), later(5))
+        assert started.scheduled_at == later(5)
+        assert edit(started, Edit(changes={"scheduled_at": None}), later(9)) is started
+
+
+def test_a_job_without_a_time_is_given_one_in_the_future_only() -> None:
+    job = a_job()
+    assert edit(job, Edit(changes={"scheduled_at": later(60)}), START).scheduled_at == later(60)
+    for asked in (None, later(-1)):
+        assert edit(job, Edit(changes={"scheduled_at": asked}), START) is job
+
+
+def test_a_job_started_by_hand_after_days_has_all_its_time_to_be_dispatched() -> None:
+    day = 86_400
+    job = schedule(a_job(scheduled_at=later(9 * day)), START, Patience())
+    started = edit(job, Edit(changes={"scheduled_at": None}), later(3 * day))
+    assert next_step(started, later(3 * day), Patience()) is Step.CREATE
+    assert next_step(started, later(3 * day + 14 * 60), Patience()) is Step.CREATE
+    assert next_step(started, later(3 * day + 16 * 60), Patience()) is Step.GIVE_UP
+
+
+@pytest.mark.parametrize("attempt", [{"provider_job_id": "pk_1"}, {"intent_at": START}])
+def test_the_time_of_a_job_that_was_sent_is_not_changed(attempt: dict[str, Any]) -> None:
+    job = a_job()
+    job = job.with_attempt(replace(job.attempt, **attempt))
+    with pytest.raises(ConflictError, match="sent to its provider"):
+        edit(job, Edit(changes={"scheduled_at": later(60)}), START)
+    assert edit(job, Edit(changes={"name": "New"}), START).name == "New"
+
+
+def test_a_workers_job_is_given_to_an_agent_and_taken_back() -> None:
+    given = edit(a_worker_job(), Edit(changes={"agent_id": "a1"}), START)
+    assert (given.agent_id, given.native_status, given.status) == ("a1", "assigned", "pending")
+    taken = edit(given, Edit(changes={"agent_id": None}), START)
+    assert (taken.agent_id, taken.native_status) == (None, None)
+    with pytest.raises(ConflictError) as refused:
+        edit(a_job(), Edit(changes={"agent_id": "a1"}), START)
+    assert refused.value.code == "not_a_worker_job"

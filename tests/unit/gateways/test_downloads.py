@@ -11,12 +11,12 @@ from typing import Any
 import httpcore
 import pytest
 
+from shared.domain.addresses import is_public
 from shared.domain.errors import OutputExpiredError, OutputRefusedError, RetryableError
 from shared.gateways.downloads import (
     DEADLINE_S,
     MAX_BYTES,
     GuardedDownloads,
-    is_public,
     measure,
     sniff,
 )

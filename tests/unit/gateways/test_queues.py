@@ -13,6 +13,8 @@ from shared.gateways import queues
 from shared.gateways.aws import AwsClients
 from shared.gateways.queues import MalformedMessageError, SqsOutbox
 from shared.usecases.ports import (
+    DeliverRequest,
+    DeliveryRef,
     DispatchMessage,
     DispatchRequest,
     PushRequest,
@@ -137,3 +139,33 @@ def test_a_message_that_none_of_ours_sends_is_malformed(text: str) -> None:
         queues.read_dispatch(text)
     with pytest.raises(MalformedMessageError):
         queues.read_push(text)
+
+
+DELIVER = DeliverRequest(
+    ref=DeliveryRef(shop=SHOP, endpoint_id=REF.job_id, delivery_id=a_job().job_id), number=3
+)
+
+
+def test_a_webhook_to_deliver_names_its_shop_as_the_group(stub: Stubber) -> None:
+    entry = {
+        "Id": "0",
+        "MessageBody": queues.write_deliver(DELIVER),
+        "MessageGroupId": SHOP,
+        "DelaySeconds": 6,
+    }
+    expected = {"QueueUrl": "https://sqs/deliver", "Entries": [entry]}
+    stub.add_response("send_message_batch", replies(1), expected)
+    SqsOutbox(CLIENT, None, None, deliver_url="https://sqs/deliver").send_deliver(
+        [DELIVER], delay_s=6
+    )
+    stub.assert_no_pending_responses()
+
+
+def test_a_deliver_message_is_read_back_as_it_was_written() -> None:
+    assert queues.read_deliver(queues.write_deliver(DELIVER)) == DELIVER
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"shop": "s"}', "nonsense", '"x"'])
+def test_a_deliver_message_that_nobody_sends_is_malformed(text: str) -> None:
+    with pytest.raises(MalformedMessageError):
+        queues.read_deliver(text)

@@ -27,6 +27,7 @@ from shared.usecases.receive_shop_webhook import (
 )
 from shared.usecases.run_bulk import Bulk, BulkLane, run_bulk
 from tests.builders import SHOP
+from tests.fakes.notices import FakeLetters
 from tests.fakes.tokens import FakeBox, FakeTokens
 from tests.fakes.uploads import FakeUploads
 from tests.unit.usecases.lane_world import LaneWorld
@@ -53,6 +54,7 @@ class ShopWorld(LaneWorld):
         super().__init__()
         self.works = InMemoryWorkStore()
         self.keys = InMemoryKeyStore()
+        self.letters = FakeLetters()
         self.erasures = InMemoryErasures(self.store, self.shops, self.works, self.keys)
         self.duties = DutyLane(
             tracker=self.tracker,
@@ -60,6 +62,7 @@ class ShopWorld(LaneWorld):
             works=self.works,
             files=self.files,
             erasures=self.erasures,
+            letters=self.letters,
             log_days=30,
         )
         self.bulk = BulkLane(

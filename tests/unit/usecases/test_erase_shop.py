@@ -9,11 +9,16 @@ import pytest
 
 from shared.domain.batch import Batch
 from shared.domain.erasure import shop_digest
-from shared.domain.errors import ConflictError, ShopClosedError, StoreUnavailableError
+from shared.domain.errors import (
+    ConflictError,
+    RetryableError,
+    ShopClosedError,
+    StoreUnavailableError,
+)
 from shared.domain.ids import JobRef
 from shared.domain.job import Output
 from shared.domain.keys import Agent, ShopKey
-from shared.domain.shop import Shop
+from shared.domain.shop import Notifications, Shop
 from shared.domain.status import JobStatus, Outcome
 from shared.domain.storage import export_folder
 from shared.usecases.apply_event import apply_event
@@ -26,6 +31,7 @@ from shared.usecases.ports import Idempotency
 from shared.usecases.receive_shop_webhook import Heard
 from shared.usecases.retry_job import retry_job
 from shared.usecases.run_bulk import Bulk
+from shared.usecases.shop_letters import change_notifications
 from shared.usecases.shop_settings import change_shop
 from shared.usecases.sweep_due_jobs import MAX_BULK_LOOKS
 from tests.builders import (
@@ -159,6 +165,40 @@ def test_the_report_says_what_was_deleted_when_and_what_remains(world: ShopWorld
     assert (report.looks, report.log_days) == (2, 30)
     assert SHOP not in repr(report)
     assert shop_digest(SHOP) in world.erasures._reports
+
+
+def test_nobody_of_an_erased_shop_is_written_to_any_more(world: ShopWorld) -> None:
+    wanted = Notifications(emails=("anna@example.com",))
+    for shop in (SHOP, OTHER_SHOP):
+        world.login(shop)
+        change_notifications(world.tracker, world.shops, world.letters, shop, wanted)
+    leave(world)
+    redact(world)
+    world.letters.error = RetryableError("out")
+    with pytest.raises(RetryableError):
+        world.run_messages()
+    assert SHOP in world.letters.subscribed  # it is tried again
+    world.letters.error = None
+    world.go_on(minutes=20)
+    assert world.letters.subscribed == {OTHER_SHOP: wanted}
+    assert world.names() == []
+
+
+def test_a_wish_that_is_overtaken_by_the_erasure_leaves_nobody_subscribed(
+    world: ShopWorld,
+) -> None:
+    world.login()
+
+    def erase() -> None:
+        leave(world)
+        redact(world)
+        world.go_on(minutes=20)
+
+    world.letters.during = erase
+    wanted = Notifications(emails=("anna@example.com",))
+    change_notifications(world.tracker, world.shops, world.letters, SHOP, wanted)
+    assert world.letters.subscribed == {}
+    assert world.names() == []
 
 
 def test_a_shop_is_closed_while_it_is_being_erased(world: ShopWorld) -> None:

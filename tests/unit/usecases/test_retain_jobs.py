@@ -180,12 +180,12 @@ def test_hundreds_go_in_chunks_and_are_counted_once_whatever_crashes(
     world.clock.advance(90_000)
     delete, deleted = world.store.delete, 0
 
-    def die(job: Job) -> None:
+    def die(job: Job) -> list[str]:
         nonlocal deleted
         deleted += 1
         if deleted == 60:
             raise KeyboardInterrupt
-        delete(job)
+        return delete(job)
 
     with monkeypatch.context() as patch:
         patch.setattr(world.store, "delete", die)

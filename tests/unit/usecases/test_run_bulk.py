@@ -1,5 +1,7 @@
 """Bulk jobs: once per job whatever comes again, counted exactly, cancelled between chunks."""
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -157,6 +159,20 @@ def test_what_a_crash_left_uncounted_is_counted_though_it_fits_the_filter_no_mor
     assert job.counts == Counts(total=40, processed=40, successful=40, failed=0)
     attempts = [job.attempt.number for job in world.store.get_many(refs)]
     assert attempts == ([2] * 40 if action is BulkAction.RETRY else [])
+
+
+def test_a_bulk_job_that_is_retried_looks_for_jobs_anew(world: World) -> None:
+    """The names of its first run's last chunk are nothing to it."""
+    done = world.has(a_kept_job(attempt={"provider_job_id": "k"}))
+    bulk = world.start(BulkAction.RETRY, status=JobStatus.FAILED, tool_id="background-removal")
+    assert world.finish(bulk).status is JobStatus.COMPLETED
+    failing = world.start(BulkAction.RETRY, tool_id="background-removal")
+    assert world.finish(failing).error_code == "nothing_done"
+    later_one = world.has(failed(1, created_at=START - timedelta(seconds=1)))
+    world.change(done, lambda job: replace(job, status=JobStatus.FAILED))
+    retry_job(world.tracker, CALLER, failing)
+    assert world.finish(failing).counts == Counts(total=2, processed=2, successful=2, failed=0)
+    assert world.job(later_one).attempt.number == 2
 
 
 def test_two_deliveries_at_once_count_once(world: World) -> None:

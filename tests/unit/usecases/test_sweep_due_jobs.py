@@ -91,6 +91,30 @@ def test_a_scheduled_worker_job_is_not_due_for_ever(world: LaneWorld) -> None:
     world.sweep()
     assert world.job(ref).due_at is None
     assert world.job(ref).status is JobStatus.PENDING
+    assert world.sweep().steps.total() == 0
+
+
+def test_a_worker_learns_from_the_job_that_its_time_has_come(world: LaneWorld) -> None:
+    ref = world.has(a_worker_job(scheduled_at=later(3600)))
+    world.at(3599)
+    world.sweep()
+    assert world.sentences(ref) == []
+    world.at(3600)
+    world.sweep()
+    assert world.sentences(ref) == [
+        "The time that this job was scheduled for has come; it waits for its worker."
+    ]
+    assert world.job(ref).updated_at == later(3600)
+
+
+def test_a_duty_of_ours_begins_at_its_time_without_a_word(world: LaneWorld) -> None:
+    ref = world.has(a_worker_job(type="bulk.retain", scheduled_at=later(3600)))
+    world.at(3599)
+    assert world.sweep().steps.total() == 0
+    world.at(3600)
+    assert world.sweep().steps[Step.BULK] == 1
+    assert world.sentences(ref) == []
+    assert [request.ref for request, _delay in world.outbox.bulks] == [ref]
 
 
 def test_a_look_that_came_too_early_is_planned_anew(world: LaneWorld) -> None:
