@@ -23,7 +23,6 @@ from shared.usecases.ports import (
     Limiter,
     ProviderApi,
     Secrets,
-    ShopStore,
 )
 from shared.usecases.tracker import Tracker
 
@@ -64,7 +63,6 @@ class Advance(StrEnum):
     KEPT_PART = "kept_part"  # some of it is, the rest has its own message
     NOT_KEPT = "not_kept"  # a result can never be kept
     REFRESHED = "refreshed"  # the provider said what it offers, or what is left of our account
-    RESUMED = "resumed"  # pushes that waited for a token are queued again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +91,6 @@ class DispatchLane:
     secrets: Secrets
     downloads: Downloads
     files: Files
-    shops: ShopStore
     facts: FactStore
     public_url: str
     asked_at: dict[str, datetime] = field(default_factory=dict)
