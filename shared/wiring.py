@@ -380,7 +380,7 @@ def api_app() -> ApiApp:
         shops=shops,
         tokens=_TokensOnDemand(settings.shopify_base_url, secrets, tracker.clock),
         box=SecretTokenBox(partial(secrets.get, "app", "APP_SECRET")),
-        outbox=tracker.outbox,
+        tracker=tracker,
         secrets=secrets,
         clock=tracker.clock,
     )
@@ -498,7 +498,6 @@ def dispatch_app() -> DispatchApp:
             clock, extra_hosts=hosts, private_hosts=hosts if is_laptop() else ()
         ),
         files=S3Files(clients().client("s3"), settings.output_bucket),
-        shops=DynamoShopStore(dynamo, settings.table_name, clock=clock),
         facts=DynamoFactStore(dynamo, settings.table_name, clock=clock),
         public_url=settings.public_url,
         paces=DynamoPaces(dynamo, settings.table_name, clock=clock),

@@ -129,7 +129,7 @@ class World:
             shops=self.shops,
             tokens=self.tokens,
             box=FakeBox(),
-            outbox=self.outbox,
+            tracker=self.tracker,
             secrets=self.secrets,
             clock=self.clock,
         )

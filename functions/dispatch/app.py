@@ -2,7 +2,7 @@
 
 Trigger: the dispatch queue (SQS standard; group = shop), one message at a time.
 Samples: events/dispatch_job.json, events/dispatch_poll_many.json,
-events/dispatch_resume_pushes.json, events/dispatch_refresh.json, events/dispatch_malformed.json.
+events/dispatch_refresh.json, events/dispatch_malformed.json.
 
 | a message | when |
 | --- | --- |
@@ -89,5 +89,4 @@ _METRICS = {
     Advance.NOT_KEPT: "OutputLost",
     Advance.STOPPED: "JobStoppedAtProvider",
     Advance.REFRESHED: "ProviderRefreshed",
-    Advance.RESUMED: "PushesResumed",
 }

@@ -25,6 +25,7 @@ class Duty(StrEnum):
     """What is done for a whole shop."""
 
     UNINSTALL = "uninstall"  # cancel what was under way when the app was uninstalled
+    RESUME = "resume"  # a login brought a token: send the pushes that waited for one
     ERASE = "erase"  # delete everything of the shop
     RETAIN = "retain"  # every day, delete the ended jobs that are old enough
 

@@ -58,7 +58,6 @@ class Shop:
         none; token_expires_at: None for a token that does not expire; refresh_token:
         encrypted too. token_dead: Shopify refused it.
     exchange_until: somebody is exchanging tokens until then (single flight).
-    resume_owed: pushes that waited for a token must still be queued.
     auto_push: push kept outputs without being asked.
     budget_credits, budget_cost_micros: the most to be spent in a UTC month; None: no limit.
     retention_days: how long ended jobs are kept; None: until somebody deletes them.
@@ -81,7 +80,6 @@ class Shop:
     refresh_expires_at: datetime | None = None
     token_dead: bool = False
     exchange_until: datetime | None = None
-    resume_owed: bool = False
     auto_push: bool = False
     budget_credits: int | None = None
     budget_cost_micros: int | None = None
@@ -147,5 +145,4 @@ def uninstall(shop: Shop, at: datetime) -> Shop:
         refresh_expires_at=None,
         token_dead=False,
         exchange_until=None,
-        resume_owed=False,
     )

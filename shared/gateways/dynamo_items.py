@@ -519,7 +519,6 @@ _SHOP_KINDS: Mapping[str, _Kind] = {
     "refresh_expires_at": _INSTANT,
     "token_dead": _FLAG,
     "exchange_until": _INSTANT,
-    "resume_owed": _FLAG,
     "auto_push": _FLAG,
     "budget_credits": _NUMBER,
     "budget_cost_micros": _NUMBER,

@@ -28,7 +28,6 @@ from shared.usecases.ports import (
     PollManyRequest,
     PushRequest,
     RefreshRequest,
-    ResumePushesRequest,
 )
 
 if TYPE_CHECKING:
@@ -158,7 +157,7 @@ def _group_of(request: DispatchMessage) -> str:
         return f"provider-{request.provider}"  # all shops'
     if isinstance(request, PollManyRequest):
         return request.refs[0].shop
-    return request.shop if isinstance(request, ResumePushesRequest) else request.ref.shop
+    return request.ref.shop
 
 
 def write_dispatch(request: DispatchMessage) -> str:
@@ -169,10 +168,6 @@ def write_dispatch(request: DispatchMessage) -> str:
     elif isinstance(request, PollManyRequest):
         jobs = [[ref.shop, ref.job_id] for ref in request.refs]
         body = {"pollMany": request.provider, "jobs": jobs}
-    elif isinstance(request, ResumePushesRequest):
-        body = {"resumePushes": request.shop}
-        if request.position is not None:
-            body["position"] = request.position
     else:
         body = {"shop": request.ref.shop, "jobId": request.ref.job_id}
         if request.poll:
@@ -187,11 +182,6 @@ def read_dispatch(text: str) -> DispatchMessage:
             return PollManyRequest(provider=provider, refs=tuple(map(_ref, jobs)))
         case {"refresh": str(provider), "kind": "tools" | "account" as kind, "ageS": int(age_s)}:
             return RefreshRequest(provider=provider, kind=FactKind(kind), age_s=age_s)
-        case {"resumePushes": str(shop), **rest}:
-            position = rest.get("position")
-            return ResumePushesRequest(
-                shop=shop, position=position if isinstance(position, str) else None
-            )
         case {"shop": str(shop), "jobId": str(job_id), **rest}:
             return DispatchRequest(ref=JobRef(shop, job_id), poll=rest.get("poll") is True)
     raise MalformedMessageError("not a dispatch message")

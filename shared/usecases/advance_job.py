@@ -14,10 +14,8 @@ from shared.usecases.ports import (
     DispatchRequest,
     PollManyRequest,
     RefreshRequest,
-    ResumePushesRequest,
 )
 from shared.usecases.refresh_provider import note_created, note_spent, refresh_provider
-from shared.usecases.resume_pushes import resume_pushes
 from shared.usecases.stop_at_provider import stop_at_provider
 
 
@@ -34,9 +32,6 @@ def advance(lane: DispatchLane, message: DispatchMessage) -> list[Advanced]:
             return poll_many(lane, message.provider, message.refs)
         case RefreshRequest():
             return [refresh_provider(lane, message)]
-        case ResumePushesRequest():
-            resume_pushes(lane.tracker, lane.shops, message)
-            return [Advanced(advance=Advance.RESUMED)]
 
 
 def advance_job(lane: DispatchLane, request: DispatchRequest) -> Advanced:

@@ -26,7 +26,6 @@ from shared.usecases.ports import (
     Paces,
     ProviderApi,
     Secrets,
-    ShopStore,
 )
 from shared.usecases.tracker import Tracker
 
@@ -70,7 +69,6 @@ class Advance(StrEnum):
     NOT_KEPT = "not_kept"  # a result can never be kept
     STOPPED = "stopped"  # the provider was asked to stop what was cancelled here
     REFRESHED = "refreshed"  # the provider said what it offers, or what is left of our account
-    RESUMED = "resumed"  # pushes that waited for a token are queued again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +98,6 @@ class DispatchLane:
     secrets: Secrets
     downloads: Downloads
     files: Files
-    shops: ShopStore
     facts: FactStore
     public_url: str
     paces: Paces | None = None

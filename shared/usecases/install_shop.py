@@ -10,23 +10,27 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 
-from shared.domain.errors import JobTrackerError, QueueUnavailableError, VersionConflictError
+from shared.domain import duties
+from shared.domain.duties import Duty
+from shared.domain.errors import JobTrackerError, VersionConflictError
+from shared.domain.plan import schedule
 from shared.domain.shop import Shop, check_is_open
 from shared.usecases.ports import (
     Clock,
     Grant,
-    Outbox,
-    ResumePushesRequest,
     Secrets,
     ShopStore,
     TokenBox,
     TokenService,
 )
 from shared.usecases.shop_access import with_grant
+from shared.usecases.tracker import Tracker
 
 KNOWN_FOR = timedelta(seconds=60)
 # One caller exchanges; the others go on without waiting. After a failure nobody tries for as long.
 CLAIM = timedelta(seconds=30)
+# By then the token is stored, and the pushes under way that did without it have failed.
+SOON = timedelta(seconds=30)
 MAX_REMEMBERED = 10_000
 _TRIES = 5
 
@@ -58,7 +62,7 @@ class ShopInstaller:
     shops: ShopStore
     tokens: TokenService
     box: TokenBox
-    outbox: Outbox
+    tracker: Tracker
     secrets: Secrets
     clock: Clock
     remembered: dict[str, datetime] = field(default_factory=dict)
@@ -84,7 +88,7 @@ class ShopInstaller:
         shop = self.shops.get_shop(name)
         check_is_open(shop)
         if shop is not None and has_working_token(shop, now):
-            self._resume(shop, now)
+            self._remember(name, now)
             return Installed(Installation.KNOWN)
         if shop is not None and shop.exchange_until is not None and shop.exchange_until > now:
             return Installed(Installation.UNDER_WAY)
@@ -96,43 +100,41 @@ class ShopInstaller:
             return Installed(Installation.UNDER_WAY)
         try:
             grant = self.tokens.exchange(name, id_token)
-            change = partial(self._owing, grant, now)
+            change = partial(self._granting, grant, now)
             granted = change(claimed)
         except JobTrackerError as error:
             # The claim stays until it ends: nobody hammers Shopify meanwhile.
             return Installed(Installation.FAILED, error.code)
-        self._resume(self._store(claimed, granted, change), now)
+        self._owe_pushes(name, now)
+        self._store(claimed, granted, change)
+        self._remember(name, now)
         return Installed(Installation.INSTALLED)
 
-    def _owing(self, grant: Grant, now: datetime, shop: Shop) -> Shop:
-        """Return the shop with its new token, and the pushes owed that waited for one."""
+    def _granting(self, grant: Grant, now: datetime, shop: Shop) -> Shop:
+        """Return the shop with its new token."""
         check_is_open(shop)
         granted = with_grant(shop, grant, self.box, now)
-        return replace(
-            granted, resume_owed=True, exchanged_at=now, uninstalled_at=None, scopes_at=None
-        )
+        return replace(granted, exchanged_at=now, uninstalled_at=None, scopes_at=None)
 
-    def _store(self, claimed: Shop, granted: Shop, change: Callable[[Shop], Shop]) -> Shop:
+    def _store(self, claimed: Shop, granted: Shop, change: Callable[[Shop], Shop]) -> None:
         """Write the token beside whatever else changes at the shop meanwhile."""
         before: Shop | None = claimed
         after = granted
         for _ in range(_TRIES):
             try:
-                return self.shops.save_shop(before, after)
+                self.shops.save_shop(before, after)
             except VersionConflictError:
                 before = self.shops.get_shop(claimed.shop)
                 after = change(before or Shop(shop=claimed.shop))
+            else:
+                return
         raise VersionConflictError("The shop is being changed by too many at once.")
 
-    def _resume(self, shop: Shop, now: datetime) -> None:
-        """Have the pushes sent again that waited for a token; remember the shop after that."""
-        if shop.resume_owed:
-            try:
-                self.outbox.send_dispatch([ResumePushesRequest(shop=shop.shop)])
-                self.shops.save_shop(shop, replace(shop, resume_owed=False))
-            except (QueueUnavailableError, VersionConflictError):
-                return  # still owed: the next login sends it
-        self._remember(shop.shop, now)
+    def _owe_pushes(self, name: str, now: datetime) -> None:
+        """Owe the pushes that waited for a token, before there is one: a crash loses none."""
+        job_id = duties.duty_id(Duty.RESUME, name, "login", now)
+        duty = duties.new_duty(Duty.RESUME, name, job_id, now, start_at=now + SOON)
+        self.tracker.store.create(schedule(duty, now, self.tracker.patience(duty)))
 
     def _remember(self, name: str, now: datetime) -> None:
         if len(self.remembered) >= MAX_REMEMBERED:

@@ -603,14 +603,6 @@ class PushRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResumePushesRequest:
-    """Send the shop's pushes again that failed for want of a token, a chunk at a time."""
-
-    shop: str
-    position: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PollManyRequest:
     """Ask one provider about several jobs (of any shops) with one listing.
 
@@ -648,7 +640,7 @@ class DeliverRequest:
     number: int
 
 
-type DispatchMessage = DispatchRequest | ResumePushesRequest | PollManyRequest | RefreshRequest
+type DispatchMessage = DispatchRequest | PollManyRequest | RefreshRequest
 
 
 class Outbox(Protocol):

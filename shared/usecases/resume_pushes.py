@@ -1,33 +1,61 @@
-"""Queue the pushes again that failed for want of a token."""
+"""Queue the pushes again that failed for want of a token, once a login has brought one."""
 
-from dataclasses import replace
 from datetime import datetime
 
-from shared.domain import lifecycle
-from shared.domain.errors import NotFoundError, VersionConflictError
+from shared.domain import duties, lifecycle
+from shared.domain.duties import Haul
+from shared.domain.errors import NotFoundError
 from shared.domain.events import Source
+from shared.domain.ids import JobRef
 from shared.domain.job import RESUMABLE_PUSH_CODES, Job
 from shared.domain.status import Outcome, PushStatus
-from shared.usecases.ports import ResumePushesRequest, ShopStore
-from shared.usecases.tracker import Note, Tracker
+from shared.usecases.duty_lane import PAGE, DutyLane, Ended, Found
+from shared.usecases.install_shop import has_working_token
+from shared.usecases.tracker import Note
 
-CHUNK = 100
+SENTENCE = "The shop's login works again: the push is queued again."
+_OVER = 1
 
 
-def resume_pushes(tracker: Tracker, shops: ShopStore, request: ResumePushesRequest) -> int:
-    """Queue one chunk of a shop's waiting pushes, and send the request for the next chunk.
+class ResumeWork:
+    """Walks once through a shop's failed pushes, and queues those that waited for a token.
 
-    Returns how many were queued. Raises StoreUnavailableError, QueueUnavailableError: ask
-    again with the same request; what was queued already is left as it is.
+    Owed by the installer before it stores the token; without a working one there is nothing to do.
     """
-    page = tracker.store.failed_pushes(request.shop, limit=CHUNK, position=request.position)
-    queued = sum(_resume(tracker, job) for job in page.jobs if _is_waiting(job))
-    if page.position is not None:
-        following = ResumePushesRequest(shop=request.shop, position=page.position)
-        tracker.outbox.send_dispatch([following])
-    else:
-        _settle(shops, request.shop)
-    return queued
+
+    def __init__(self, lane: DutyLane) -> None:
+        self._tracker = lane.tracker
+        self._shops = lane.shops
+
+    def begin(self, job: Job) -> Job | None:
+        """Go on while the shop has a token."""
+        shop = self._shops.get_shop(job.shop)
+        if shop is not None and has_working_token(shop, self._tracker.now()):
+            return job
+        self._finish(job)
+        return None
+
+    def do(self, job: Job, haul: Haul) -> None:
+        """Queue those that are still waiting."""
+        for name in haul.names:
+            try:
+                self._tracker.change(JobRef(job.shop, name), _resume)
+            except NotFoundError:
+                continue
+
+    def look(self, job: Job, haul: Haul) -> Found | Ended:
+        """Read the next page of failed pushes; what was queued is in none."""
+        if haul.part == _OVER:
+            self._finish(job)
+            return Ended()
+        page = self._tracker.store.failed_pushes(job.shop, limit=PAGE, position=haul.after)
+        names = tuple(each.job_id for each in page.jobs if _is_waiting(each))
+        part = _OVER if page.position is None else 0
+        found = Haul(names=names, after=page.position, part=part)
+        return Found(haul=found, counts={"pushes": len(names)})
+
+    def _finish(self, job: Job) -> None:
+        self._tracker.write(job, duties.finish(job, self._tracker.now()), None)
 
 
 def _is_waiting(job: Job) -> bool:
@@ -38,32 +66,8 @@ def _is_waiting(job: Job) -> bool:
     )
 
 
-def _resume(tracker: Tracker, seen: Job) -> bool:
-    is_queued = False
-
-    def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
-        nonlocal is_queued
-        is_queued = _is_waiting(job)
-        if not is_queued:
-            return job, None
-        message = "The shop's login works again: the push is queued again."
-        note = Note(source=Source.PUSH, outcome=Outcome.NOTED, message=message)
-        return lifecycle.request_push(job, now), note
-
-    try:
-        tracker.change(seen.ref, decide)
-    except NotFoundError:
-        return False
-    return is_queued
-
-
-def _settle(shops: ShopStore, name: str) -> None:
-    """Note that the shop's waiting pushes have been queued."""
-    shop = shops.get_shop(name)
-    if shop is None or not shop.resume_owed:
-        return
-    try:
-        shops.save_shop(shop, replace(shop, resume_owed=False))
-    except VersionConflictError:
-        # Somebody changed the shop meanwhile; the next valid call asks again, which is harmless.
-        return
+def _resume(job: Job, now: datetime) -> tuple[Job, Note | None]:
+    if not _is_waiting(job):
+        return job, None
+    note = Note(source=Source.PUSH, outcome=Outcome.NOTED, message=SENTENCE)
+    return lifecycle.request_push(job, now), note

@@ -18,6 +18,7 @@ from shared.usecases.cancel_uninstalled import UninstallWork
 from shared.usecases.duty_lane import DutyLane, Ended, Found, Resting
 from shared.usecases.erase_shop import EraseWork
 from shared.usecases.ports import BulkRequest
+from shared.usecases.resume_pushes import ResumeWork
 from shared.usecases.retain_jobs import RetainWork
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ def run_duty(lane: DutyLane, job: Job, duty: Duty) -> Did:
 
 _WORKS: Mapping[Duty, Callable[[DutyLane], Work]] = {
     Duty.UNINSTALL: UninstallWork,
+    Duty.RESUME: ResumeWork,
     Duty.ERASE: EraseWork,
     Duty.RETAIN: RetainWork,
 }

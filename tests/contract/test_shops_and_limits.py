@@ -22,7 +22,6 @@ FULL = Shop(
     refresh_expires_at=later(86_400),
     token_dead=True,
     exchange_until=later(30),
-    resume_owed=True,
     auto_push=True,
 )
 
@@ -40,7 +39,7 @@ def test_a_shop_is_read_back_as_it_was_saved(stores: Stores) -> None:
 
 def test_a_shop_is_changed_on_condition_of_its_version(stores: Stores) -> None:
     first = stores.shops.save_shop(None, FULL)
-    second = stores.shops.save_shop(first, replace(first, token=None, resume_owed=False))
+    second = stores.shops.save_shop(first, replace(first, token=None))
     assert second.version == 2
     assert stores.shops.get_shop(SHOP) == second
     with pytest.raises(VersionConflictError):

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from shared.domain.errors import ShopBusyError, ShopRefusedError, VersionConflictError
+from shared.domain.ids import iso
 from shared.domain.shop import Shop
-from shared.usecases.ports import ResumePushesRequest
 from tests.api_world import ADMIN, CLIENT_ID, Reply, World, b64, digest, jwt, logged, world
 from tests.builders import OTHER_SHOP, SHOP, a_job, later
 
@@ -216,9 +216,11 @@ def test_the_first_login_installs_the_shop_and_resumes_its_pushes(world: World) 
     assert (shop.token, shop.refresh_token) == ("sealed(shpat_1)", "sealed(shprt_1)")
     assert (shop.token_expires_at, shop.refresh_expires_at) == (later(3600), later(90 * 86_400))
     assert (shop.installed_at, shop.scopes) == (later(0), "read_products,write_products")
-    assert (shop.exchange_until, shop.resume_owed) == (None, False)
+    assert shop.exchange_until is None
     assert world.tokens.exchanged == [(SHOP, token)]
-    assert [sent.request for sent in world.outbox.dispatches] == [ResumePushesRequest(shop=SHOP)]
+    (job,) = login(world, token, query={"type": "bulk.resume"}).json["jobs"]
+    assert (job["status"], job["scheduledAt"]) == ("pending", iso(later(30)))
+    assert login(world, token).json["jobs"] == []
 
 
 def test_a_known_shop_is_not_even_read_again_for_a_minute(
@@ -344,15 +346,9 @@ def test_a_setting_changed_during_the_exchange_is_not_lost(world: World) -> None
     assert (shop.token, shop.auto_push) == ("sealed(shpat_1)", True)
 
 
-def test_pushes_that_could_not_be_resumed_are_resumed_by_the_next_login(world: World) -> None:
+def test_a_login_installs_while_the_queues_are_out(world: World) -> None:
     world.outbox.broken = True
     assert login(world).status == 200
-    shop = world.shops.get_shop(SHOP)
-    assert shop is not None
-    assert shop.resume_owed
-    world.outbox.broken = False
-    login(world)
-    assert [sent.request for sent in world.outbox.dispatches] == [ResumePushesRequest(shop=SHOP)]
     assert len(world.tokens.exchanged) == 1
 
 

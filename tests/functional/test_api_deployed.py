@@ -150,12 +150,11 @@ def test_the_first_login_exchanges_its_token_at_shopify_and_stores_it_sealed(
     assert [str(request.url) for request in asked] == [f"https://{SHOP}/admin/oauth/access_token"]
     assert token in asked[0].content.decode()
     items = deployed.client("dynamodb").scan(TableName="jobs")["Items"]
-    assert len(items) == 1
+    assert len(items) == 2  # the shop, and the job that sends the pushes that waited
     assert "shpat_x" not in str(items)
     shop = wiring.api_app().shops.get_shop(SHOP)
     assert shop is not None
     assert shop.token is not None
-    assert not shop.resume_owed
 
 
 @pytest.mark.parametrize(("endpoint", "status"), [(None, 400), ("http://127.0.0.1:4566", 202)])

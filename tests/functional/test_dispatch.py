@@ -10,7 +10,6 @@ from functions.dispatch.app import handler
 from shared import wiring
 from shared.domain.errors import ProviderUnknownOutcomeError, StoreUnavailableError
 from shared.domain.ids import JobRef
-from shared.domain.job import Push
 from shared.domain.status import JobStatus, PushStatus
 from shared.gateways.queues import read_dispatch
 from shared.usecases.documents import shelve
@@ -20,8 +19,6 @@ from tests.builders import (
     a_completed_job,
     a_dispatched_job,
     a_job,
-    a_kept_job,
-    a_kept_output,
 )
 from tests.fakes.provider_api import Fault, a_refusal
 from tests.unit.usecases.lane_world import LaneWorld
@@ -102,17 +99,6 @@ def test_a_completed_job_is_kept_and_its_push_queued(
     assert handler(sample("job"), None) == DONE
     assert world.job(REF).push.status is PushStatus.QUEUED
     assert metrics_of(capsys) == {"OutputKept": 1}
-
-
-def test_pushes_are_resumed(world: LaneWorld) -> None:
-    ref = world.has(
-        a_kept_job(
-            outputs=(a_kept_output(push_status=PushStatus.FAILED),),
-            push=Push(status=PushStatus.FAILED, number=1, error_code="token_dead"),
-        )
-    )
-    assert handler(sample("resume_pushes"), None) == DONE
-    assert world.job(ref).push.status is PushStatus.QUEUED
 
 
 def test_limits_never_use_up_receives(world: LaneWorld) -> None:

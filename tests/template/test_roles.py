@@ -10,7 +10,6 @@ from tests.template.stack import FUNCTIONS, function, ids_of_type, properties, s
 
 TABLE = {"Fn::GetAtt": ["Table", "Arn"]}
 ANY_INDEX = {"Fn::Sub": "${Table.Arn}/index/*"}
-PUSH_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_push"}
 BATCH_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_batch"}
 STATUS_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_status"}
 DAY_INDEX = {"Fn::Sub": "${Table.Arn}/index/by_day"}
@@ -66,7 +65,6 @@ ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
     ],
     "dispatch": [
         (items("BatchGetItem", "DeleteItem", "Query", *WRITE), [TABLE]),
-        ({"dynamodb:Query"}, [PUSH_INDEX]),
         (CONSUME, [DISPATCH]),
         ({"sqs:SendMessage"}, [DISPATCH, PUSH]),
         ({"s3:DeleteObject", "s3:GetObject", "s3:PutObject"}, [OBJECTS]),

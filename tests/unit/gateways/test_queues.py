@@ -19,7 +19,6 @@ from shared.usecases.ports import (
     DispatchRequest,
     PushRequest,
     RefreshRequest,
-    ResumePushesRequest,
 )
 from tests.builders import SHOP, a_job
 
@@ -118,8 +117,6 @@ def test_a_queue_that_is_out_or_not_ours_is_unavailable(stub: Stubber) -> None:
     [
         DispatchRequest(ref=REF),
         DispatchRequest(ref=REF, poll=True),
-        ResumePushesRequest(shop=SHOP),
-        ResumePushesRequest(shop=SHOP, position="x"),
         RefreshRequest(provider="pikcel", kind=FactKind.TOOLS, age_s=10),
         RefreshRequest(provider="pikcel", kind=FactKind.ACCOUNT, age_s=0),
     ],

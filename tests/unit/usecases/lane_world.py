@@ -59,7 +59,6 @@ class LaneWorld:
             secrets=self.secrets,
             downloads=self.downloads,
             files=self.files,
-            shops=self.shops,
             facts=self.facts,
             public_url=PUBLIC_URL,
         )

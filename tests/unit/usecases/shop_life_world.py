@@ -85,7 +85,7 @@ class ShopWorld(LaneWorld):
             shops=self.shops,
             tokens=self.tokens,
             box=FakeBox(),
-            outbox=self.outbox,
+            tracker=self.tracker,
             secrets=self.secrets,
             clock=self.clock,
         )

@@ -152,10 +152,10 @@ def test_the_report_says_what_was_deleted_when_and_what_remains(world: ShopWorld
     assert (report.requested_at, report.started_at) == (requested_at, requested_at)
     assert report.ended_at is not None
     assert report.ended_at - requested_at >= timedelta(minutes=5)
-    # Three of its own, the one that cancelled them, and the one for retention.
+    # Three of its own, and those that resumed pushes, cancelled jobs and saw to retention.
     assert report.deleted == {
         "keys": 2,
-        "jobs": 5,
+        "jobs": 6,
         "tombstones": 1,
         "batches": 1,
         "workLists": 1,
@@ -398,7 +398,7 @@ def test_a_crash_at_any_write_changes_nothing_of_the_end(
     assert world.names() == []
     (report,) = world.erasures.reports(SHOP)
     assert report.ended_at is not None
-    assert report.deleted["jobs"] == 5
+    assert report.deleted["jobs"] == 6
     assert report.deleted["files"] == 2
 
 
