@@ -52,8 +52,7 @@ class FalDialect(Dialect[Config]):
             return None
         body: dict[str, Any] = {
             "request_id": job.id,
-            # An internal retry would have another one.
-            "gateway_request_id": str(uuid.uuid5(uuid.NAMESPACE_OID, job.id)),
+            "gateway_request_id": gateway_id_of(job),
             "status": "OK" if job.status == "completed" else "ERROR",
             "payload": result_of(job) if job.status == "completed" else {"detail": trouble_of(job)},
         }
@@ -81,6 +80,11 @@ class FalDialect(Dialect[Config]):
         status = 422 if problem.status == 400 else problem.status
         detail = problem.details if problem.details is not None else problem.message
         return JSONResponse({"detail": detail}, status, problem.headers)
+
+
+def gateway_id_of(job: JobRecord) -> str:
+    """Return the id of the one try that there is; an internal retry would have another one."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, job.id))
 
 
 def public_key_of(seed: str) -> dict[str, str]:

@@ -13,7 +13,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as WebRoute
 
 from local.fal_simulator.config import Config
-from local.fal_simulator.dialect import public_key_of, result_of, status_of, trouble_of
+from local.fal_simulator.dialect import (
+    gateway_id_of,
+    public_key_of,
+    result_of,
+    status_of,
+    trouble_of,
+)
 from local.provider_simulator import service
 from local.provider_simulator.dialect import ApiError, reference_in
 from local.provider_simulator.jobs import JobRecord
@@ -100,6 +106,7 @@ def _queued(job: JobRecord) -> dict[str, Any]:
     return {
         "status": "IN_QUEUE",
         "request_id": job.id,
+        "gateway_request_id": gateway_id_of(job),
         "response_url": place,
         "status_url": f"{place}/status",
         "cancel_url": f"{place}/cancel",

@@ -1,12 +1,14 @@
 """What `make up` takes from the environment, without starting anything."""
 
-from dataclasses import replace
+import json
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import pytest
 
 from local.stack import StackError, StackInfo
-from local.stack.running import _forget
+from local.stack.processes import free_ports
+from local.stack.running import PORTS, _choose_ports, _forget
 from local.stack.settings import port_in
 
 INFO = StackInfo(
@@ -48,3 +50,18 @@ def test_a_stack_that_ends_removes_its_own_stack_json_only(tmp_path: Path) -> No
     _forget(path, INFO)
     assert not path.exists()
     _forget(path, INFO)
+
+
+def test_a_stack_kept_since_there_were_fewer_parts_keeps_its_ports_and_gets_more(
+    tmp_path: Path,
+) -> None:
+    held = free_ports(4)
+    path = tmp_path / "ports.json"
+    path.write_text(json.dumps(held))
+    ports = astuple(_choose_ports(0, tmp_path))
+    assert list(ports[:4]) == held
+    assert len(set(ports)) == PORTS
+    assert json.loads(path.read_text()) == list(ports)
+    assert astuple(_choose_ports(0, tmp_path)) == ports
+    with pytest.raises(StackError, match=f"was made with PORT={held[0]}"):
+        _choose_ports(held[1], tmp_path)
