@@ -241,7 +241,7 @@ class Day:
             assert answer.status == refusal, f"{who} {method} {path} {job_id}: {answer}"
         else:
             # A repeated call may meet what it did itself, unanswered.
-            allowed = (200, 302, 402, 409) if self.is_calm else (200, 302, 402, 404, 409)
+            allowed = (200, 201, 302, 402, 409) if self.is_calm else (200, 201, 302, 402, 404, 409)
             assert answer.status in allowed, f"{who} {method} {path} {job_id}: {answer}"
         return answer
 
@@ -401,9 +401,31 @@ class Day:
     def edit(self) -> None:
         """Change what a pending job is about."""
         who = self.anybody("admin", "key", "user")
+        job_id = self._worker_job(who)
+        if job_id is None:
+            return
+        own = [
+            other.agent_id for other in self.callers if other.agent_id and other.shop == who.shop
+        ]
+        later = self.world.our_clock.now() + timedelta(minutes=30)
+        edits: list[dict[str, Any]] = [
+            {"name": "edited", "priority": "high"},
+            {"agentId": self.rng.choice([*own, None])},
+            {"scheduledAt": self.rng.choice((None, later.isoformat()))},
+        ]
+        body = self.rng.choice(edits)
+        answer = self.about(who, job_id, "PATCH", "/api/jobs/{id}", body, for_agents=True)
+        if answer.status == 200 and "agentId" in body:
+            self.agent[job_id] = body["agentId"]
+
+    def remark(self) -> None:
+        """Write on a job's timeline, with what was got and given."""
+        who = self.anybody("agent", "key", "admin")
         job_id = self.some_job(who)
         if job_id is not None:
-            self.about(who, job_id, "PATCH", "/api/jobs/{id}", {"name": "edited"}, for_agents=True)
+            size = self.rng.choice((1, 2_000))
+            body = {"message": "looked at it", "requestPayload": [self.rng.random()] * size}
+            self.about(who, job_id, "POST", "/api/jobs/{id}/logs", body, for_agents=True)
 
     def use_sync_app(self) -> None:
         """Work as the sync app does: create, report, look."""
@@ -744,7 +766,8 @@ ACTS: Sequence[tuple[int, Callable[[Day], None]]] = (
     (3, Day.register),
     (1, Day.adopt),
     (12, Day.report),
-    (2, Day.edit),
+    (3, Day.edit),
+    (3, Day.remark),
     (3, Day.use_sync_app),
     (18, Day.act_on_one),
     (7, Day.act_on_many),
