@@ -163,6 +163,13 @@ class ProviderSettings:
         return cls(**{name: source.get(key, "").strip() or None for name, key in names.items()})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DashboardSettings(_Settings):
+    """functions/dashboard. shopify_api_key: the app's client id, which every page shows."""
+
+    shopify_api_key: str
+
+
 def is_laptop(environment: Mapping[str, str] | None = None) -> bool:
     """Tell whether AWS itself is an emulator on this machine.
 

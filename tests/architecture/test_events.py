@@ -25,7 +25,7 @@ def test_a_sample_has_the_form_of_its_trigger(sample: Path) -> None:
     """`sam local invoke -e` takes the file as it is."""
     event = json.loads(sample.read_text())
     kind = sample.stem.partition("_")[0]
-    if kind in ("webhook", "api"):
+    if kind in ("webhook", "api", "dashboard"):
         assert event["version"] == "2.0"
         assert event["requestContext"]["http"]["method"]
     elif kind == "sweep":

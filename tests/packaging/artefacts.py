@@ -14,7 +14,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FUNCTIONS: Final = (
-    "api", "bulk", "deliver", "dispatch", "notify", "push", "sweep", "webhook",
+    "api", "bulk", "dashboard", "deliver", "dispatch", "notify", "push", "sweep", "webhook",
 )  # fmt: skip
 
 

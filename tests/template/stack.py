@@ -13,7 +13,7 @@ from samtranslator.yaml_helper import yaml_parse
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 FUNCTIONS: Final = (
-    "api", "bulk", "deliver", "dispatch", "notify", "push", "sweep", "webhook",
+    "api", "bulk", "dashboard", "deliver", "dispatch", "notify", "push", "sweep", "webhook",
 )  # fmt: skip
 CONSUMERS: Final = {
     "bulk": "BulkQueue",

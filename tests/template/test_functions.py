@@ -136,7 +136,7 @@ def test_timeout_and_memory_come_with_a_reason(name: str, setting: str) -> None:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_answers_before_whoever_waits_for_it_gives_up(name: str) -> None:
     limits = {"api": 29, "bulk": 899, "webhook": 29, "sweep": 59, "dispatch": 899, "push": 89}
-    limits |= {"deliver": 899, "notify": 899}
+    limits |= {"dashboard": 29, "deliver": 899, "notify": 899}
     assert 0 < function(name)["Timeout"] <= limits[name]
 
 
@@ -174,7 +174,7 @@ def test_no_variable_of_a_function_holds_a_secret(name: str) -> None:
 
 def test_the_functions_behind_the_api_do_not_refer_to_it() -> None:
     # The API's definition names both functions: a reference back would be a circle.
-    for name in ("api", "webhook"):
+    for name in ("api", "dashboard", "webhook"):
         assert "HttpApi" not in _references(function(name)["Environment"])
 
 

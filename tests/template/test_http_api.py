@@ -23,8 +23,12 @@ def test_one_function_takes_the_webhooks_of_every_provider_and_shopifys_own() ->
     assert declared_routes("webhook") == {"POST /webhooks/{provider}", "POST /webhooks/shopify"}
 
 
+def test_the_page_has_the_root_and_its_files() -> None:
+    assert declared_routes("dashboard") == {"GET /", "GET /page/{version}/{file}"}
+
+
 def test_every_route_belongs_to_the_one_api() -> None:
-    for name in ("api", "webhook"):
+    for name in ("api", "dashboard", "webhook"):
         for event in function(name)["Events"].values():
             assert event["Type"] == "HttpApi"
             assert event["Properties"]["ApiId"] == {"Ref": "HttpApi"}
@@ -35,7 +39,7 @@ def test_a_path_that_nobody_knows_gets_our_own_404() -> None:
 
 
 def test_no_other_function_is_reached_from_outside() -> None:
-    assert {name for name in FUNCTIONS if declared_routes(name)} == {"api", "webhook"}
+    assert {name for name in FUNCTIONS if declared_routes(name)} == {"api", "dashboard", "webhook"}
 
 
 def test_an_embedded_app_may_call_with_its_token_from_its_own_origin() -> None:

@@ -139,6 +139,7 @@ ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
             [secret("Admin"), secret("App"), secret("Shopify")],
         ),
     ],
+    "dashboard": [],
 }
 
 TRACES = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}

@@ -165,9 +165,13 @@ def _secret_parameters() -> list[str]:
     return sorted({value[2:-1] for secret in SECRETS.values() for value in secret.values()})
 
 
+# The app's client id lies with its secrets, but is in every page that Shopify's admin shows.
+SHOWN = {"ShopifyApiKey"}
+
+
 @pytest.mark.parametrize("name", _secret_parameters())
 def test_a_secret_parameter_is_never_shown(name: str) -> None:
-    assert template()["Parameters"][name]["NoEcho"] is True
+    assert template()["Parameters"][name].get("NoEcho", False) is (name not in SHOWN)
 
 
 @pytest.mark.parametrize("name", _secret_parameters())

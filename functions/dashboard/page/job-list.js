@@ -1,0 +1,490 @@
+// <job-list>: a shop's jobs, endless both ways, always up to date.
+
+import { address, conditions } from "./address.js";
+import { attempt } from "./actions.js";
+import { get } from "./api.js";
+import { COLUMNS, UNTITLED, card, row } from "./card.js";
+import { $, h, icon, morph } from "./dom.js";
+import { taste } from "./session.js";
+import { t } from "./texts.js";
+import { isMoving } from "./words.js";
+
+// Divisible by every number of columns that there is (1, 2, 3, 4, 6): blocks join without a gap.
+const BLOCK = 24;
+const FIRST_FETCH = 2 * BLOCK;
+const NEXT_FETCH = 4 * BLOCK;
+const MOST_IDS = 100; // that the API takes
+const STALE_MS = 25_000;
+// A search in texts has no index: the API reads up to a thousand jobs for it.
+const DEAR_EVERY = 6;
+const STICKY_BAR_PX = 120;
+
+/**
+ * Jobs lie in blocks of 24. Only blocks near the window are in the document; the others are room
+ * of the right height, so that ten thousand jobs are as light as a hundred.
+ *
+ * Emits `changed` when jobs came, went or changed their status, `moved` when the window shows
+ * others, and `picked` when the selection changed.
+ */
+class JobList extends HTMLElement {
+  jobs = [];
+  /** How many there are in all; null where the API would have to count. */
+  total = null;
+  selected = new Set();
+  /** The whole filter is selected, what is not loaded included. */
+  isWhole = false;
+  layout = address.get("layout") || taste.get("layout") || "cards";
+
+  #byId = new Map();
+  #next; // undefined: nothing asked yet; null: that was all
+  #arrivals = [];
+  #isGap = false; // more came than one look shows
+  #round = 0; // answers of an earlier one are thrown away
+  #isLoading = false;
+  #blocks = [];
+  #rowHeight = 0;
+  #width = 0;
+  #beats = 0;
+  #near = new IntersectionObserver((entries) => this.#onNear(entries), { rootMargin: "1200px 0px" });
+  #end = new IntersectionObserver(
+    (entries) => entries.at(-1).isIntersecting && attempt(() => this.more()),
+    { rootMargin: "2400px 0px" },
+  );
+
+  connectedCallback() {
+    let isTicking = false;
+    addEventListener("scroll", () => {
+      if (isTicking) return;
+      isTicking = true;
+      requestAnimationFrame(() => {
+        isTicking = false;
+        this.#tell("moved");
+      });
+    }, { passive: true });
+    new ResizeObserver(() => this.#onResize()).observe(this);
+  }
+
+  get isNewestFirst() {
+    return address.get("sort") !== "createdAt";
+  }
+
+  job(id) {
+    return this.#byId.get(id) ?? null;
+  }
+
+  // ---- reading
+
+  /** Read anew, by the filters of the address. What is shown stays until the answer is there. */
+  async reset() {
+    this.#round += 1;
+    const round = this.#round;
+    this.setAttribute("aria-busy", "true");
+    if (!this.firstChild) this.#showGhosts();
+    try {
+      const page = await this.#ask({ limit: FIRST_FETCH });
+      if (round !== this.#round) return;
+      this.#arrivals = [];
+      this.#isGap = false;
+      this.#next = page.nextCursor;
+      this.#byId = new Map(page.jobs.map((job) => [job.id, job]));
+      this.jobs = page.jobs;
+      this.total = page.total;
+      this.#rebuild();
+      if (this.getBoundingClientRect().top < 0) this.scrollIntoView({ behavior: "instant" });
+      this.pickNone();
+      this.#tell("changed");
+    } finally {
+      if (round === this.#round) this.removeAttribute("aria-busy");
+    }
+    await this.#fillUp();
+  }
+
+  /** Read on, unless that is under way or there is nothing more. */
+  async more() {
+    if (this.#isLoading || !this.#next) return;
+    this.#isLoading = true;
+    const round = this.#round;
+    try {
+      const page = await this.#ask({ limit: NEXT_FETCH, cursor: this.#next });
+      if (round !== this.#round) return;
+      this.#next = page.nextCursor;
+      this.#add(page.jobs, "push");
+      this.#render();
+    } finally {
+      this.#isLoading = false;
+    }
+    await this.#fillUp();
+  }
+
+  // With filters a page may be short, even empty, and still not be the last one.
+  async #fillUp() {
+    if (this.#next && this.jobs.length < BLOCK) await this.more();
+  }
+
+  #ask(more) {
+    return get("/api/jobs", { ...conditions(), sort: this.isNewestFirst ? null : "createdAt", ...more });
+  }
+
+  #add(jobs, method) {
+    const fresh = jobs.filter((job) => !this.#byId.has(job.id));
+    for (const job of fresh) this.#byId.set(job.id, job);
+    this.jobs[method](...fresh);
+    return fresh.length;
+  }
+
+  // ---- staying up to date
+
+  /** One beat: look at the head of the list, at what moves, and at what has been shown for long. */
+  async beat() {
+    if (this.#next === undefined) {
+      await this.reset();
+      return;
+    }
+    const round = this.#round;
+    const seen = new Set();
+    const ids = new Set();
+    let hasChanged = false;
+    this.#beats += 1;
+    const isDear = Boolean(address.get("q"));
+    if (this.isNewestFirst && (!isDear || this.#beats % DEAR_EVERY === 0)) {
+      const head = await this.#ask({ limit: BLOCK });
+      if (round !== this.#round) return;
+      hasChanged = this.#takeHead(head, seen, ids);
+    }
+    for (const job of [...this.jobs.filter(isMoving), ...this.#staleJobs()]) {
+      if (!seen.has(job.id)) ids.add(job.id);
+    }
+    if (ids.size) {
+      const asked = [...ids].slice(0, MOST_IDS);
+      const { jobs } = await get("/api/jobs", { ids: asked.join(","), type: conditions().type });
+      if (round !== this.#round) return;
+      const found = new Set(jobs.map((job) => job.id));
+      const gone = asked.filter((id) => !found.has(id));
+      hasChanged = this.#update(jobs) || hasChanged;
+      if (gone.length) this.remove(gone);
+    }
+    if (hasChanged) this.#tell("changed");
+  }
+
+  #takeHead(head, seen, ids) {
+    for (const job of head.jobs) seen.add(job.id);
+    const isNew = (job) => !this.#byId.has(job.id) && (!this.jobs.length || job.id > this.jobs[0].id);
+    const fresh = head.jobs.filter(isNew);
+    const hasChanged = this.#update(head.jobs);
+    // Ours within the head's reach that are not in it have changed, or are gone.
+    const reach = head.nextCursor ? head.jobs.at(-1)?.id : "";
+    for (const job of this.jobs) {
+      if (reach === undefined || job.id < reach) break;
+      if (!seen.has(job.id)) ids.add(job.id);
+    }
+    if (head.total !== null) this.total = head.total;
+    this.#arrivals = fresh;
+    this.#isGap = fresh.length === BLOCK && this.jobs.length > 0;
+    if (fresh.length) this.#welcome();
+    return hasChanged || fresh.length > 0;
+  }
+
+  /** Return the jobs in sight that nobody has asked about for a while. */
+  #staleJobs() {
+    const now = Date.now();
+    const stale = this.#blocks.filter((block) => block.isNear && now - block.askedAt > STALE_MS);
+    for (const block of stale) block.askedAt = now;
+    return stale.flatMap((block) => this.#of(block));
+  }
+
+  /** Show newer data of jobs that we have; tells whether a status is another. */
+  #update(jobs) {
+    let hasChanged = false;
+    for (const job of jobs) {
+      const old = this.#byId.get(job.id);
+      // An answer that was overtaken by a newer one must not undo it.
+      if (!old || old.updatedAt > job.updatedAt) continue;
+      hasChanged ||= old.status !== job.status || old.pushStatus !== job.pushStatus;
+      Object.assign(old, job);
+      const element = this.#element(job.id);
+      if (element) morph(element, this.#view(old));
+    }
+    return hasChanged;
+  }
+
+  /** Show a job as an action has just answered it. */
+  put(job) {
+    if (this.#byId.has(job.id)) this.#update([job]);
+    this.#tell("changed");
+  }
+
+  /** Take jobs off that are no more. */
+  remove(ids) {
+    const before = this.jobs.length;
+    const gone = new Set(ids);
+    this.jobs = this.jobs.filter((job) => !gone.has(job.id));
+    for (const id of ids) {
+      this.#byId.delete(id);
+      this.selected.delete(id);
+    }
+    if (this.total !== null) this.total -= before - this.jobs.length;
+    this.#render();
+    this.#tell("changed");
+  }
+
+  // New jobs go on top, unless that would move what somebody points at, reads, or writes about.
+  #welcome() {
+    const isInUse = this.matches(":hover, :focus-within") || this.getBoundingClientRect().top < 0;
+    if (this.#isGap || isInUse || document.querySelector("dialog[open]")) this.#renderPill();
+    else this.showArrivals();
+  }
+
+  showArrivals() {
+    if (this.#isGap) return this.reset();
+    this.#add(this.#arrivals, "unshift");
+    this.#arrivals = [];
+    this.#renderPill();
+    this.#render();
+    return undefined;
+  }
+
+  // ---- drawing
+
+  #view(job) {
+    return (this.layout === "table" ? row : card)(job, this.isWhole || this.selected.has(job.id));
+  }
+
+  #element(id) {
+    return this.querySelector(`.job[data-key="${CSS.escape(id)}"]`);
+  }
+
+  #of(block) {
+    return this.jobs.slice(block.index * BLOCK, (block.index + 1) * BLOCK);
+  }
+
+  #showGhosts() {
+    const ghost = () => h("li.card.ghost", {}, h("div.picture"), h("div.body", {}, h("i"), h("i"), h("i")));
+    const ghosts = h("ul.block", { "aria-hidden": "true" }, Array.from({ length: 12 }, ghost));
+    this.replaceChildren(h("p.hush", {}, t("list.loading")), ghosts);
+  }
+
+  /** Draw the frame anew: for other jobs altogether, or in another layout. */
+  #rebuild() {
+    for (const block of this.#blocks.splice(0)) this.#near.unobserve(block);
+    this.dataset.layout = this.layout;
+    const pill = h("button.pill", { type: "button", data: { do: "arrivals" }, hidden: true });
+    const end = h("div.end", { hidden: true }, h("span.spinner", { role: "img", "aria-label": t("list.loading") }));
+    this.replaceChildren(pill, this.#isEmpty ? emptyState() : this.layout === "table" ? tableFrame() : h("div.frame"), end);
+    this.#render();
+  }
+
+  get #isEmpty() {
+    return this.jobs.length === 0 && this.#next === null;
+  }
+
+  #render() {
+    if (this.#isEmpty !== (this.querySelector(".empty") !== null)) {
+      this.#rebuild();
+      return;
+    }
+    const frame = this.querySelector(".frame");
+    const count = Math.ceil(this.jobs.length / BLOCK);
+    while (this.#blocks.length < count) {
+      const block = this.layout === "table" ? h("tbody.block") : h("ul.block", { role: "list" });
+      Object.assign(block, { index: this.#blocks.length, isNear: true, askedAt: Date.now() });
+      this.#blocks.push(block);
+      frame.append(block);
+      this.#near.observe(block);
+    }
+    for (const block of this.#blocks.splice(count)) {
+      this.#near.unobserve(block);
+      block.remove();
+    }
+    for (const block of this.#blocks) this.#fill(block);
+    const end = this.querySelector(".end");
+    end.hidden = !this.#next;
+    // Watched anew, it tells whether it is still in reach.
+    this.#end.disconnect();
+    if (this.#next) this.#end.observe(end);
+    this.#tell("moved");
+  }
+
+  #fill(block) {
+    const jobs = this.#of(block);
+    if (!block.isNear) {
+      this.#clear(block, jobs.length);
+      return;
+    }
+    const held = new Map([...block.children].map((element) => [element.dataset.key, element]));
+    let at = block.firstElementChild;
+    for (const job of jobs) {
+      const known = held.get(job.id);
+      const element = known ? morph(known, this.#view(job)) : this.#view(job);
+      if (element === at) at = at.nextElementSibling;
+      else block.insertBefore(element, at);
+    }
+    while (at) {
+      const next = at.nextElementSibling;
+      at.remove();
+      at = next;
+    }
+  }
+
+  /** Leave room of the right height where a block is out of sight. */
+  #clear(block, count) {
+    let spacer = block.querySelector(".spacer");
+    if (!spacer) {
+      const isTable = this.layout === "table";
+      spacer = h(isTable ? "tr.spacer" : "li.spacer", { "aria-hidden": "true" }, isTable && h("td", { colspan: COLUMNS.length }));
+      block.replaceChildren(spacer);
+    }
+    const rows = Math.ceil(count / this.#columns());
+    (spacer.firstElementChild ?? spacer).style.height = `${Math.round(rows * this.#rowHeight)}px`;
+  }
+
+  #fullBlock() {
+    return this.#blocks.find((block) => block.isNear && block.children.length === BLOCK);
+  }
+
+  #columns() {
+    const block = this.#fullBlock();
+    return this.layout === "table" || !block ? 1 : getComputedStyle(block).gridTemplateColumns.split(" ").length;
+  }
+
+  #measure() {
+    const block = this.#fullBlock();
+    if (block) this.#rowHeight = block.getBoundingClientRect().height / Math.ceil(BLOCK / this.#columns());
+  }
+
+  #onNear(entries) {
+    this.#measure();
+    for (const { target, isIntersecting } of entries) {
+      // What the keyboard is in stays, however far away.
+      if (target.isNear === isIntersecting || (!isIntersecting && target.contains(document.activeElement))) continue;
+      target.isNear = isIntersecting;
+      this.#fill(target);
+    }
+  }
+
+  #onResize() {
+    if (this.clientWidth === this.#width) return;
+    this.#width = this.clientWidth;
+    this.#measure();
+    for (const block of this.#blocks) if (!block.isNear) this.#clear(block, this.#of(block).length);
+    this.#tell("moved");
+  }
+
+  #renderPill() {
+    const pill = this.querySelector(".pill");
+    const count = this.#arrivals.length;
+    pill.hidden = count === 0;
+    if (count) pill.replaceChildren(icon("arrow"), this.#isGap ? t("list.manyNew") : t("list.new", { n: count }));
+  }
+
+  relayout(layout) {
+    this.layout = layout;
+    this.#rebuild();
+  }
+
+  /** Draw every job in the document anew. */
+  redraw() {
+    for (const block of this.#blocks) if (block.isNear) this.#fill(block);
+    this.#tell("picked");
+  }
+
+  // ---- moving about
+
+  /** The page that the window shows: { index, first, last, total, isEnd }, counted from one. */
+  get shown() {
+    const block = this.#blocks.find((each) => each.getBoundingClientRect().bottom > STICKY_BAR_PX);
+    const index = (block ?? this.#blocks.at(-1))?.index ?? 0;
+    const last = Math.min((index + 1) * BLOCK, this.jobs.length);
+    const isEnd = this.#next === null && last === this.jobs.length;
+    return { index, first: this.jobs.length && index * BLOCK + 1, last, total: this.total, isEnd };
+  }
+
+  /** Go a page on (1) or back (-1). */
+  async turn(step) {
+    const index = Math.max(0, this.shown.index + step);
+    if (index >= this.#blocks.length) await this.more();
+    const block = this.#blocks[Math.min(index, this.#blocks.length - 1)];
+    if (!block) return;
+    this.#bring(block);
+    if (block.index === 0) scrollTo({ top: 0, behavior: "instant" });
+    else block.scrollIntoView({ block: "start", behavior: "instant" });
+    block.querySelector(".job")?.focus({ preventScroll: true });
+    this.#tell("moved");
+  }
+
+  /** Give the next (1) or previous (-1) job the keyboard. */
+  step(by) {
+    const current = document.activeElement?.closest(".job");
+    const at = current ? this.jobs.findIndex((job) => job.id === current.dataset.id) + by : 0;
+    const index = Math.min(Math.max(at, 0), this.jobs.length - 1);
+    const block = this.#blocks[Math.floor(index / BLOCK)];
+    if (!block) return;
+    this.#bring(block);
+    const element = this.#element(this.jobs[index].id);
+    element.focus({ preventScroll: true });
+    element.scrollIntoView({ block: "nearest", behavior: "instant" });
+  }
+
+  #bring(block) {
+    if (block.isNear) return;
+    block.isNear = true;
+    this.#fill(block);
+  }
+
+  // ---- selecting
+
+  #lastPicked = null;
+
+  /** Select a job or not; isRange: all from the one that was picked before. */
+  pick(id, isPicked, { isRange = false } = {}) {
+    if (this.isWhole) {
+      this.isWhole = false;
+      for (const job of this.jobs) this.selected.add(job.id);
+    }
+    const at = (wanted) => this.jobs.findIndex((job) => job.id === wanted);
+    const ends = [at(isRange && this.#byId.has(this.#lastPicked) ? this.#lastPicked : id), at(id)];
+    for (const job of this.jobs.slice(Math.min(...ends), Math.max(...ends) + 1)) {
+      if (isPicked) this.selected.add(job.id);
+      else this.selected.delete(job.id);
+    }
+    this.#lastPicked = id;
+    this.redraw();
+  }
+
+  pickAll({ isWhole = false } = {}) {
+    this.isWhole = isWhole;
+    for (const job of this.jobs) this.selected.add(job.id);
+    this.redraw();
+  }
+
+  pickNone() {
+    if (!this.selected.size) return;
+    this.isWhole = false;
+    this.selected.clear();
+    this.redraw();
+  }
+
+  #tell(name) {
+    this.dispatchEvent(new CustomEvent(name));
+  }
+}
+
+function tableFrame() {
+  const title = (name) => h(`th.${name}`, { scope: "col" }, UNTITLED.includes(name) ? h("span.hush", {}, t(`columns.${name}`)) : t(`columns.${name}`));
+  return h("div.scroller", {}, h("table.frame", { "aria-label": t("jobs.title") }, h("thead", {}, h("tr", {}, COLUMNS.map(title)))));
+}
+
+function emptyState() {
+  const isFiltered = Object.keys(address.filters()).length > 0;
+  const button = isFiltered
+    ? h("button", { type: "button", data: { do: "clearFilters" } }, t("filters.clear"))
+    : h("button.primary", { type: "button", data: { do: "wizard" } }, icon("plus"), t("jobs.new"));
+  const kind = isFiltered ? "filtered" : "first";
+  return h("div.empty", {},
+    h("div.art", { "aria-hidden": "true" }, icon(isFiltered ? "search" : "picture")),
+    h("h2", {}, t(`empty.${kind}.title`)),
+    h("p", {}, t(`empty.${kind}.why`)),
+    button);
+}
+
+customElements.define("job-list", JobList);
+export const list = $("list");

@@ -1,0 +1,138 @@
+// Where the page begins: it puts the views, the pulse, the keyboard and the theme together.
+
+import { actions, attempt, load, tell } from "./actions.js";
+import { address } from "./address.js";
+import { AwayError, get } from "./api.js";
+import { $, h, icon, morphChildren, toast } from "./dom.js";
+import { drawFigures } from "./figures.js";
+import { clock } from "./format.js";
+import { list } from "./job-list.js";
+import { Pulse } from "./pulse.js";
+import { session, taste } from "./session.js";
+import { showExpired, showSignIn } from "./signing.js";
+import { t } from "./texts.js";
+import { drawShop, drawView, look, openJob, viewNow } from "./views.js";
+
+// ---- up to date
+
+const pulse = new Pulse(look, { tell: showPulse, fail: tell });
+let awaySince = null;
+let countdown = 0;
+
+function showPulse({ state, since, nextAt, message }) {
+  const live = document.querySelector(".live");
+  live.hidden = false;
+  live.dataset.state = state;
+  live.title = t("live.since", { time: since ? clock(since) : t("live.never") });
+  live.querySelector("span").textContent = t(`live.${state}`);
+  clearInterval(countdown);
+  if (state === "away") {
+    awaySince ??= since ?? Date.now();
+    showAway(nextAt, message);
+  } else {
+    if (awaySince !== null && state === "live") toast(t("away.back"));
+    if (state === "live") awaySince = null;
+    $("banner").replaceChildren();
+  }
+}
+
+function showAway(nextAt, message) {
+  const left = h("span", { "aria-hidden": "true" });
+  const tick = () => (left.textContent = t("away.next", { n: Math.max(0, Math.ceil((nextAt - Date.now()) / 1000)) }));
+  tick();
+  countdown = setInterval(tick, 1000);
+  const banner = h("div.banner", {}, icon("alert"),
+    h("p", {}, h("strong", {}, navigator.onLine ? message : t("away.offline")), " ", t("away.asOf", { time: clock(awaySince) }), " ", left),
+    h("button", { type: "button", data: { do: "lookNow" } }, t("away.now")));
+  // Changed in place: read out once, and not at each try.
+  morphChildren($("banner"), [banner]);
+  $("banner").querySelector("p > span")?.replaceWith(left);
+}
+
+actions.lookNow = () => pulse.now();
+addEventListener("look-now", () => pulse.now());
+
+// ---- coming and going
+
+async function enter() {
+  document.querySelector(".tabs").hidden = false;
+  document.querySelector("[data-do=help]").hidden = false;
+  document.querySelector("[data-do=signOut]").hidden = session.isEmbedded;
+  const hasShop = !session.isAdmin || address.get("store");
+  if (!hasShop) address.set({ view: "admin" });
+  drawShop();
+  try {
+    await Promise.all([drawView(), hasShop && readShop()]);
+    pulse.start();
+  } catch (error) {
+    if (!(error instanceof AwayError)) throw error;
+    pulse.wentAway(error);
+  }
+}
+
+async function readShop() {
+  session.shop = (await get("/api/shop")).shop;
+  drawShop();
+}
+
+addEventListener("signed-in", () => attempt(enter));
+addEventListener("signed-out", () => {
+  pulse.stop();
+  const hasNothingToShow = $("jobs").hidden && $("view").hidden;
+  if (hasNothingToShow) {
+    session.end();
+    showSignIn();
+  } else {
+    attempt(showExpired);
+  }
+});
+
+// ---- keys
+
+const act = async (name, id) => id && (await load("act")).act(name, id);
+const LIST_KEYS = {
+  "/": () => $("q").focus(),
+  j: () => list.step(1),
+  k: () => list.step(-1),
+  o: (id) => id && openJob(id),
+  x: (id) => id && list.pick(id, !list.selected.has(id)),
+  r: (id) => act("retry", id),
+  p: (id) => act("push", id),
+  Escape: () => list.pickNone(),
+};
+const KEYS = { n: () => actions.wizard(), "?": () => actions.help() };
+
+document.addEventListener("keydown", (event) => {
+  const isTyping = event.target.closest("input:not([type=checkbox], [type=range]), textarea, select, dialog, [popover]");
+  if (isTyping || event.ctrlKey || event.metaKey || event.altKey || !session.isKnown) return;
+  const key = KEYS[event.key] ?? (viewNow() === "jobs" ? LIST_KEYS[event.key] : undefined);
+  if (!key) return;
+  event.preventDefault();
+  attempt(() => key(event.target.closest(".job")?.dataset.id));
+});
+
+// ---- light and dark
+
+const THEMES = ["auto", "light", "dark"];
+
+function paint(theme) {
+  document.documentElement.dataset.theme = theme;
+  const button = document.querySelector("[data-do=theme]");
+  button.title = t(`theme.${theme}`);
+  button.setAttribute("aria-label", button.title);
+}
+
+const theme = () => taste.get("theme") ?? "auto";
+actions.theme = () => {
+  taste.set("theme", THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length]);
+  paint(theme());
+};
+
+// ---- begin
+
+paint(theme());
+drawFigures();
+// What Shopify's admin says once has done its work; it must not lie in the history.
+address.set({ id_token: "", hmac: "", session: "", timestamp: "" });
+if (session.isKnown) attempt(enter);
+else showSignIn();
