@@ -1,4 +1,4 @@
-"""Build what goes to AWS: one layer with shared/ and its dependencies, and each function.
+"""Build what goes to AWS: the layer with shared/ and its dependencies, each function, the page.
 
 `sam build` calls this through deploy/Makefile; the packaging tests call it for this
 machine's own architecture. It needs the standard library, uv, and Python 3.13.
@@ -10,7 +10,7 @@ Shape of the results:
                licences/<distribution>/…    their licences
     function:  functions/__init__.py
                functions/<name>/…           the entry point, nothing else
-               functions/<name>/page/*.gz   what a browser gets, as it gets it
+    page:      python/jobs_page/*.gz        what a browser gets, as it gets it
 
 Every module is there as source (for tracebacks) and as **unchecked-hash** .pyc: /opt and
 /var/task are read-only on Lambda, so without them everything is compiled again at every
@@ -35,6 +35,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 LAYER_LOCK: Final = ROOT / "requirements-layer.lock"
+PAGE: Final = ROOT / "functions" / "dashboard" / "jobs_page"
 RUNTIME: Final = (3, 13)
 
 # The platforms of Lambda's Python 3.13 (Amazon Linux 2023 has glibc 2.34) as uv names
@@ -110,8 +111,19 @@ def build_function(target: Path, name: str) -> None:
     package.mkdir()
     shutil.copyfile(ROOT / "functions" / "__init__.py", package / "__init__.py")
     _copy_code(ROOT / "functions" / name, package / name)
-    _compress_page(package / name / "page")
+    _remove(package / name / PAGE.name)
     compile_tree(target, seen_at="/var/task")
+
+
+def build_page(target: Path) -> None:
+    """Build the layer with the page's files into `target`, which is emptied first."""
+    _empty(target)
+    folder = target / "python" / PAGE.name
+    folder.mkdir(parents=True)
+    for path in sorted(PAGE.iterdir()):
+        # No date inside: equal files are equal archives.
+        content = gzip.compress(path.read_bytes(), 9, mtime=0)
+        (folder / f"{path.name}.gz").write_bytes(content)
 
 
 def compile_tree(folder: Path, seen_at: str) -> None:
@@ -205,15 +217,6 @@ def _copy_code(source: Path, target: Path) -> None:
     )
 
 
-def _compress_page(folder: Path) -> None:
-    """Replace the files that a browser gets by what it gets: no cold start compresses them."""
-    for path in sorted(folder.glob("*")):
-        # No date inside: equal files are equal archives.
-        content = gzip.compress(path.read_bytes(), 9, mtime=0)
-        path.with_name(f"{path.name}.gz").write_bytes(content)
-        path.unlink()
-
-
 def _empty(folder: Path) -> None:
     """Make `folder` an empty folder. It may be one that `sam build` has just made."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -228,12 +231,16 @@ def main(arguments: list[str]) -> None:
     layer = kinds.add_parser("layer", help="shared/ and its dependencies")
     layer.add_argument("target", type=Path)
     layer.add_argument("--architecture", choices=sorted(PLATFORMS), default="arm64")
+    page = kinds.add_parser("page", help="what a browser gets")
+    page.add_argument("target", type=Path)
     function = kinds.add_parser("function", help="one entry point")
     function.add_argument("target", type=Path)
     function.add_argument("--name", required=True)
     chosen = parser.parse_args(arguments)
     if chosen.kind == "layer":
         build_layer(chosen.target.resolve(), chosen.architecture)
+    elif chosen.kind == "page":
+        build_page(chosen.target.resolve())
     else:
         build_function(chosen.target.resolve(), chosen.name)
 

@@ -1,10 +1,11 @@
 """The page's files as they go over the wire: read and compressed once, when Lambda starts us.
 
-A deployed package holds them compressed already (deploy/build.py), a checkout as they are
-written. There is no other build. Two things are done on the way, for the first view's sake:
-the texts are put into the index, and the modules that the first view imports are sent as one
-file (`first.js`), so that it takes three requests and not twenty. Each of them is a plain ES
-module; the index tells the browser by an import map that their names mean that file.
+They are content and not code: on AWS they come as a layer of their own, compressed already
+(deploy/build.py), in a checkout as they are written. There is no other build. Two things are
+done on the way, for the first view's sake: the texts are put into the index, and the modules
+that the first view imports are sent as one file (`first.js`), so that it takes three requests
+and not twenty. Each of them is a plain ES module; the index tells the browser by an import map
+that their names mean that file.
 """
 
 import base64
@@ -15,12 +16,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from functions.dashboard.headers import APP_BRIDGE
 
-FOLDER = Path(__file__).parent / "page"
 FALLBACK_LANGUAGE = "en"
 # The module that begins everything, and the file in which it is sent with what it imports.
 ENTRY, FIRST = "shell.js", "first.js"
@@ -140,6 +141,17 @@ def compress(content: bytes) -> bytes:
     return gzip.compress(content, 9, mtime=0)
 
 
+def find_folder() -> Path:
+    """Return where the files are: beside this module in a checkout, else in a layer."""
+    beside = Path(__file__).parent / "jobs_page"
+    if beside.is_dir():
+        return beside
+    layer = find_spec("jobs_page")
+    if layer is None or not layer.submodule_search_locations:
+        raise FileNotFoundError("The layer with the page's files is missing.")
+    return Path(next(iter(layer.submodule_search_locations)))
+
+
 def read_sources(folder: Path) -> dict[str, bytes]:
     """Return every file of a folder by its name, compressed (if it is not already)."""
     return {
@@ -175,4 +187,5 @@ def _text(texts: Mapping[str, Any], name: str) -> str:
     return str(value)
 
 
+FOLDER = find_folder()
 PAGES = Pages(read_sources(FOLDER))

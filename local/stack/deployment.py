@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -43,16 +42,14 @@ class Deployment:
         return aws_client(self.endpoint, service)
 
 
-def deploy(
-    template: SamTemplate, *, endpoint: str, shared_dir: Path, settings: Mapping[str, str]
-) -> Deployment:
+def deploy(template: SamTemplate, *, endpoint: str, settings: Mapping[str, str]) -> Deployment:
     """Create the stack, or update the one that was kept, and wait until it is complete.
 
     A template parameter takes the setting of the same name: ``PublicUrl`` is ``PUBLIC_URL``.
 
     Raises StackError with CloudFormation's own reasons when the stack fails.
     """
-    document = _with_uploaded_code(template, endpoint, shared_dir)
+    document = _with_uploaded_code(template, endpoint)
     cloudformation = aws_client(endpoint, "cloudformation")
     request = {
         "StackName": STACK_NAME,
@@ -82,7 +79,7 @@ def deploy(
     )
 
 
-def _with_uploaded_code(template: SamTemplate, endpoint: str, shared_dir: Path) -> dict[str, Any]:
+def _with_uploaded_code(template: SamTemplate, endpoint: str) -> dict[str, Any]:
     """Return the template's document with S3 addresses for CodeUri and ContentUri.
 
     The SAM translator refuses local folders: on AWS `sam package` replaces them, here we do.
@@ -90,11 +87,12 @@ def _with_uploaded_code(template: SamTemplate, endpoint: str, shared_dir: Path) 
     s3 = aws_client(endpoint, "s3")
     _ensure_bucket(s3)
     document = adapted(template)
+    apart = [layer.content_dir for layer in template.layers]
     for function in template.functions:
-        address = _upload_package(s3, function_package(function))
+        address = _upload_package(s3, function_package(function, apart))
         document["Resources"][function.logical_id]["Properties"]["CodeUri"] = address
     for layer in template.layers:
-        address = _upload_package(s3, layer_package(shared_dir))
+        address = _upload_package(s3, layer_package(layer.content_dir))
         document["Resources"][layer.logical_id]["Properties"]["ContentUri"] = address
     return document
 

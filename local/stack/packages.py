@@ -2,7 +2,7 @@
 
 ministack runs every function in its own interpreter, so the dependencies come from the
 environment that it was started from. Our code comes from these packages alone: a function's
-room at ``functions/<name>/`` and the layer's ``python/shared/``.
+room at ``functions/<name>/``, and ``python/<folder>/`` of each layer (``shared``, ``jobs_page``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import py_compile
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,15 +36,19 @@ class Package:
         return f"{hashlib.sha256(self.content).hexdigest()[:32]}.zip"
 
 
-def function_package(function: TemplateFunction) -> Package:
-    """Return the package of one function: its folder under functions/, nobody else's."""
+def function_package(function: TemplateFunction, apart: Collection[Path] = ()) -> Package:
+    """Return the package of one function: its folder under functions/, nobody else's.
+
+    apart: folders that layers carry.
+    """
     rooms = function.code_dir.parent
-    return _zip(rooms.parent, [rooms / "__init__.py", *_files(function.code_dir)], prefix="")
+    own = [path for path in _files(function.code_dir) if not set(path.parents) & set(apart)]
+    return _zip(rooms.parent, [rooms / "__init__.py", *own], prefix="")
 
 
-def layer_package(shared_dir: Path) -> Package:
-    """Return the layer: ``shared/``, importable from ``/opt/python``."""
-    return _zip(shared_dir.parent, _files(shared_dir), prefix="python/")
+def layer_package(content_dir: Path) -> Package:
+    """Return a layer: a folder such as ``shared/``, importable from ``/opt/python``."""
+    return _zip(content_dir.parent, _files(content_dir), prefix="python/")
 
 
 def _zip(base_dir: Path, files: Iterable[Path], *, prefix: str) -> Package:

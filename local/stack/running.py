@@ -255,7 +255,6 @@ def running_stack(
         deployment = deploy(
             template,
             endpoint=endpoint_of(ports.emulator),
-            shared_dir=project_dir / "shared",
             settings=wanted,
         )
         repair(deployment)

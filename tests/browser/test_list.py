@@ -37,7 +37,7 @@ def test_a_wrong_key_opens_nothing_and_says_so(new_reader: Callable[..., Reader]
 
 def test_the_first_view_takes_three_requests_and_60_kilobytes(reader: Reader) -> None:
     asked: list[Request] = []
-    reader.page.on("requestfinished", lambda request: asked.append(request))
+    reader.page.on("requestfinished", asked.append)
     reader.page.goto(reader.url, wait_until="networkidle")
     expect(reader.page.get_by_label("Access key")).to_be_visible()
     files = [request for request in asked if not request.url.startswith("data:")]

@@ -65,9 +65,12 @@ def make_probe_project(folder: Path) -> Path:
     shutil.copy(PROJECT_ROOT / "template.yaml", folder / "template.yaml")
     _package(folder / "shared").joinpath("probe.py").write_text(PROBE)
     _package(folder / "functions")
-    for function in SamTemplate.load(folder / "template.yaml").functions:
+    template = SamTemplate.load(folder / "template.yaml")
+    for function in template.functions:
         room = _package(folder / "functions" / function.name)
         room.joinpath("app.py").write_text("from shared.probe import handler\n")
+    for layer in template.layers:
+        layer.content_dir.mkdir(exist_ok=True)
     return folder
 
 

@@ -67,6 +67,15 @@ def test_a_function_carries_its_own_room_only(tmp_path: Path) -> None:
     assert all(name.startswith(("functions/__", "functions/webhook/")) for name in names)
 
 
+def test_the_pages_files_come_as_a_layer_and_not_with_the_function() -> None:
+    dashboard = next(each for each in TEMPLATE.functions if each.name == "dashboard")
+    layers = {each.logical_id: each.content_dir for each in TEMPLATE.layers}
+    names = _names(function_package(dashboard, layers.values()).content)
+    assert "functions/dashboard/app.py" in names
+    assert not any("jobs_page" in name for name in names)
+    assert "python/jobs_page/index.html" in _names(layer_package(layers["PageLayer"]).content)
+
+
 def test_every_module_of_the_layer_is_compiled(tmp_path: Path) -> None:
     names = _names(layer_package(make_probe_project(tmp_path) / "shared").content)
     assert "python/shared/probe.py" in names

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from functions.dashboard.pages import PAGES
 from tests.packaging.artefacts import FUNCTIONS, build, digest, files, run_alone
 
 # What Lambda itself sets. A handler reads none of ours at import.
@@ -21,6 +22,7 @@ LAMBDA_VARIABLES = {
 @dataclass(frozen=True)
 class Artefacts:
     layer: Path
+    page: Path
     functions: dict[str, Path]
 
     @property
@@ -32,8 +34,10 @@ class Artefacts:
 def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Artefacts]:
     # The folder's name is a trap: ParentPackageMode `auto` would have packaged from there.
     folder = tmp_path_factory.mktemp("alone") / "functions"
-    built = Artefacts(folder / "layer", {name: folder / name for name in FUNCTIONS})
+    functions = {name: folder / name for name in FUNCTIONS}
+    built = Artefacts(folder / "layer", folder / "page", functions)
     build("layer", built.layer, "--architecture", "host")
+    build("page", built.page)
     for name, target in built.functions.items():
         build("function", target, "--name", name)
     before = digest(folder)
@@ -51,10 +55,20 @@ def test_a_handler_imports_from_the_artefacts_alone_and_compiled(
         "import shared\n"
         "print(shared.__file__)\n"
     )
-    printed = run_alone(
-        code, artefacts.functions[name], artefacts.python, variables=LAMBDA_VARIABLES
-    )
+    path = [artefacts.functions[name], artefacts.python]
+    if name == "dashboard":
+        path.append(artefacts.page / "python")
+    printed = run_alone(code, *path, variables=LAMBDA_VARIABLES)
     assert printed.strip() == str(artefacts.python / "shared" / "__init__.py")
+
+
+def test_the_page_comes_from_its_layer_and_nowhere_else(artefacts: Artefacts) -> None:
+    code = "from functions.dashboard.pages import PAGES\nprint(PAGES.version)\n"
+    path = [artefacts.functions["dashboard"], artefacts.python]
+    printed = run_alone(code, *path, artefacts.page / "python", variables=LAMBDA_VARIABLES)
+    assert printed.strip() == PAGES.version
+    with pytest.raises(AssertionError, match="page's files is missing"):
+        run_alone(code, *path, variables=LAMBDA_VARIABLES)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import marshal
 import re
@@ -56,6 +57,14 @@ def test_a_function_holds_its_own_folder_under_functions_and_nothing_else(
         "functions/__pycache__/__init__.cpython-313.pyc",
     }
     assert f"functions/{name}/app.py" in found
+
+
+def test_the_layer_of_the_page_holds_its_files_compressed_and_nothing_else(built: Path) -> None:
+    found = files(built / "PageLayer")
+    source = files(ROOT / "functions" / "dashboard" / "jobs_page")
+    assert set(found) == {f"python/jobs_page/{name}.gz" for name in source}
+    for name, content in source.items():
+        assert gzip.decompress(found[f"python/jobs_page/{name}.gz"]) == content
 
 
 def test_shared_code_lies_under_its_own_name_and_is_complete(layer: Path) -> None:

@@ -56,7 +56,9 @@ def function(name: str) -> dict[str, Any]:
     shared = template()["Globals"]["Function"]
     own = properties(f"{name.capitalize()}Function")
     variables = {**shared["Environment"]["Variables"], **own["Environment"]["Variables"]}
-    return {**shared, **own, "Environment": {"Variables": variables}}
+    # Lists of Globals and of a function are put together (SAM specification, "Globals section").
+    layers = [*shared["Layers"], *own.get("Layers", [])]
+    return {**shared, **own, "Environment": {"Variables": variables}, "Layers": layers}
 
 
 def statements(name: str) -> list[dict[str, Any]]:

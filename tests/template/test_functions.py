@@ -46,7 +46,8 @@ def test_a_function_is_packaged_from_its_own_folder_under_one_import_name(name: 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_runs_on_the_python_and_processor_of_the_layer(name: str) -> None:
     layer = resource("SharedLayer")
-    assert function(name)["Layers"] == [{"Ref": "SharedLayer"}]
+    pages = [{"Ref": "PageLayer"}] if name == "dashboard" else []
+    assert function(name)["Layers"] == [{"Ref": "SharedLayer"}, *pages]
     assert layer["Properties"]["CompatibleRuntimes"] == [function(name)["Runtime"]]
     assert layer["Properties"]["CompatibleArchitectures"] == function(name)["Architectures"]
     assert layer["Metadata"]["BuildArchitecture"] == "arm64"
@@ -144,7 +145,8 @@ def test_a_function_answers_before_whoever_waits_for_it_gives_up(name: str) -> N
 def test_every_change_of_a_function_publishes_a_version(name: str) -> None:
     assert function(name)["AutoPublishAlias"] == "live"
     assert function(name)["AutoPublishAliasAllProperties"] is True
-    assert properties("SharedLayer")["PublishLambdaVersion"] is True
+    for layer in function(name)["Layers"]:
+        assert properties(layer["Ref"])["PublishLambdaVersion"] is True
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

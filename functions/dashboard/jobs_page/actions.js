@@ -54,7 +54,9 @@ export async function load(name) {
 }
 
 let style = null;
-function styled() {
+
+/** Load the style of everything beyond the first view, once. */
+export function styled() {
   const { version } = document.documentElement.dataset;
   style ??= new Promise((resolve) => {
     const link = h("link", { rel: "stylesheet", href: `/page/${version}/more.css`, onload: resolve, onerror: resolve });

@@ -1,6 +1,6 @@
 // Signing in with a key, and what happens when a session ends under the reader's hands.
 
-import { actions, attempt, forms, load } from "./actions.js";
+import { actions, attempt, forms, styled } from "./actions.js";
 import { address } from "./address.js";
 import { ApiError, AwayError, get } from "./api.js";
 import { $, h } from "./dom.js";
@@ -92,6 +92,6 @@ export async function showExpired() {
   }
 
   document.body.append(dialog);
-  await load("help"); // for the style of dialogs
+  await styled();
   dialog.showModal();
 }
