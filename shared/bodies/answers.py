@@ -431,6 +431,12 @@ class HealthAnswer(_Success):
     checks: list[HealthCheckJson] | None
 
 
+class LinkAnswer(_Success):
+    """Where the result is to be had, for an hour at most."""
+
+    url: str
+
+
 class OpenApiAnswer(BaseModel):
     """This document."""
 

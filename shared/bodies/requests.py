@@ -288,6 +288,9 @@ class OutputQuery(ShopQuery):
     """Which result."""
 
     index: Annotated[int, BeforeValidator(whole_number), Field(ge=0, le=99)] = 0
+    link: Literal["0", "1"] = Field(
+        "0", description="1: answer with the link. A page cannot save what it is sent on to."
+    )
 
 
 class StatisticsQuery(ShopQuery):

@@ -411,6 +411,13 @@ def test_the_output_is_a_download_of_our_copy(world: World) -> None:
     assert reply.headers["location"].endswith(f"&name={job.job_id}-0.png")
 
 
+def test_a_page_takes_the_link_and_follows_it_itself(world: World) -> None:
+    job = world.has(a_kept_job())
+    reply = world.get(f"/api/jobs/{job.job_id}/output", query={"link": "1"})
+    assert reply.status == 200
+    assert reply.json["url"].endswith(f"&name={job.job_id}-0.png")
+
+
 def test_until_it_is_kept_the_providers_own_is_downloaded(world: World) -> None:
     job = world.has(a_completed_job())
     reply = world.get(f"/api/jobs/{job.job_id}/output")

@@ -146,6 +146,8 @@ def output(call: Call, job_id: str, query: OutputQuery) -> Answer:
         url = found.url if found is not None and found.is_owed else None
     if url is None:
         raise NotFoundError(_no_output(job))
+    if query.link == "1":
+        return Answer(body={"success": True, "url": url})
     return Answer(status=302, body=None, headers={"location": url, "cache-control": "no-store"})
 
 

@@ -72,7 +72,7 @@ ROUTES = (
         name="downloadOutput",
         summary="Download a result: our copy, or the provider's until ours is kept.",
         query=OutputQuery,
-        answers={302: None},
+        answers={200: "LinkAnswer", 302: None},
         errors=(404,),
         for_agents=True,
     ),
