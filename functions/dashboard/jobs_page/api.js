@@ -33,8 +33,9 @@ const ANSWER_WITHIN_MS = 32_000;
  * Raises ApiError, AwayError, SignedOutError.
  *
  * once: a name for this wish. Sent again under the same name it is still done once.
+ * isForAllShops: not for the one that an administrator looks at.
  */
-export async function call(method, path, { query = {}, body, once, etag } = {}) {
+export async function call(method, path, { query = {}, body, once, etag, isForAllShops = false } = {}) {
   const url = new URL(path, location.origin);
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined && value !== null && value !== "") url.searchParams.set(name, value);
@@ -43,7 +44,7 @@ export async function call(method, path, { query = {}, body, once, etag } = {}) 
   if (body !== undefined) headers["content-type"] = "application/json";
   if (once) headers["idempotency-key"] = once;
   if (etag) headers["if-none-match"] = etag;
-  if (session.isAdmin && address.get("store")) headers["x-shop"] = address.get("store");
+  if (session.isAdmin && address.get("store") && !isForAllShops) headers["x-shop"] = address.get("store");
   const request = { method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store" };
   let answer = await send(url, request);
   // An ID token lives for a minute; Shopify's rule is to get a new one and to try once more.

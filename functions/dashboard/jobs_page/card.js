@@ -3,13 +3,16 @@
 import "./before-after.js";
 import { address } from "./address.js";
 import { h, icon } from "./dom.js";
-import { ago, cost } from "./format.js";
+import { ago, cost, percent } from "./format.js";
 import { say, t } from "./texts.js";
 import { isActive, isWork, possible, progressOf, resultOf, storeState, titleOf, toolOf, troubles, workState } from "./words.js";
 
 export const badge = ({ tone, text }) => h(`span.badge.${tone}`, {}, h("i"), text);
 export const progressBar = (value, label) => h("progress", { max: 100, value, "aria-label": label });
-export const blank = (job) => h("span.blank", {}, icon(isWork(job) ? "task" : "picture"));
+
+/** What stands where a job has no picture. */
+export const blank = (job) =>
+  h("span.blank", {}, icon(isWork(job) ? "task" : "picture"), job.status === "processing" && h("b", {}, percent(job.progress)));
 
 /** Before and after with the slider, or what there is of them. */
 export function picture(job) {

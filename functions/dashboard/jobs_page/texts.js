@@ -15,7 +15,10 @@ export const knows = (name) => find(name) !== undefined;
 export function t(name, values = {}) {
   const found = find(name);
   const text = typeof found === "object" ? (found[plural.select(Number(values.n))] ?? found.other) : found;
-  if (text === undefined) return name;
+  if (text === undefined) {
+    console.error(`There is no text ${name}.`);
+    return name;
+  }
   return text.replace(/\{(\w+)\}/g, (_, key) => {
     const value = values[key];
     return typeof value === "number" ? integers.format(value) : String(value ?? "");

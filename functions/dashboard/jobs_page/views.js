@@ -60,7 +60,7 @@ async function openView(name) {
 }
 
 /** One round of the pulse. */
-export const look = () => Promise.all([beatOfView?.(), ...[...beats].map((beat) => beat())]);
+export const look = () => Promise.all([beatOfView?.(), ...[...beats].map((other) => other())]);
 
 /** Show a job's details over the view. isStep: Back closes them. */
 export async function openJob(id, { isStep = true } = {}) {

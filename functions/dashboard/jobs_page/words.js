@@ -57,9 +57,11 @@ export function troubles(job) {
 
 function troubleOf(code, job) {
   if (code && knows(`trouble.${code}`)) return { problem: t(`trouble.${code}.problem`), advice: t(`trouble.${code}.advice`) };
-  const problem = job.errorMessage ?? t("trouble.other.problem");
+  const problem = sentence(job.errorMessage ?? t("trouble.other.problem"));
   return { problem, advice: isBulk(job) ? "" : t(isWork(job) ? "trouble.other.work" : "trouble.other.advice") };
 }
+
+const sentence = (text) => (/[.!?…]$/.test(text) ? text : `${text}.`);
 
 /** The names of what can be done with a job now, the likeliest first. */
 export function possible(job) {

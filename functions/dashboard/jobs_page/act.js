@@ -1,0 +1,180 @@
+// Doing something with one job, or with many: menu, actions, dry run.
+
+import { actions, attempt } from "./actions.js";
+import { conditions } from "./address.js";
+import { call, get, post } from "./api.js";
+import { copy, curl } from "./curl.js";
+import { confirmed, openDialog } from "./dialog.js";
+import { $, h, toast } from "./dom.js";
+import { cost, number } from "./format.js";
+import { list } from "./job-list.js";
+import { t } from "./texts.js";
+import { follow } from "./tray.js";
+import { openJob } from "./views.js";
+import { possible, refusal, titleOf } from "./words.js";
+
+const PATHS = {
+  retry: "/api/jobs/retry",
+  push: "/api/jobs/push-to-shopify",
+  undo: "/api/jobs/undo-push",
+  sync: "/api/jobs/sync",
+  cancel: "/api/jobs/cancel",
+  delete: "/api/jobs/delete",
+};
+const DANGEROUS = ["delete", "undo", "cancel"];
+const MOST_IDS = 1_000;
+const MOST_DOWNLOADS = 20;
+
+// ---- one job
+
+/** Do something to one job, at once. */
+export async function act(name, id) {
+  const job = list.job(id) ?? (await get(`/api/jobs/${id}`)).job;
+  if (name === "download") return download(job);
+  if (name === "delete") return deleteOne(job);
+  if (!possible(job).includes(name)) return toast(t(`cannot.${name}`), { isProblem: true });
+  setBusy(id, true);
+  try {
+    const { job: after, notice } = await post(PATHS[name], { jobId: id });
+    showChanged(after);
+    follow({ kind: "job", id, title: titleOf(after) });
+    toast(notice ?? t(resultOf(name, after), { name: titleOf(after) }));
+  } finally {
+    setBusy(id, false);
+  }
+  return undefined;
+}
+
+function resultOf(name, job) {
+  if (name === "push" && job.pushStatus === "pushed") return "done.pushed";
+  if (name === "undo" && job.pushStatus === "none") return "done.undone";
+  return `done.${name}`;
+}
+
+/** Tell every place that shows the job. */
+function showChanged(job) {
+  list.put(job);
+  dispatchEvent(new CustomEvent("job-changed", { detail: job }));
+}
+
+const setBusy = (id, isBusy) => {
+  for (const button of document.querySelectorAll(`[data-do=act][data-id="${CSS.escape(id)}"]`)) button.disabled = isBusy;
+};
+
+async function deleteOne(job) {
+  if (!(await confirmed(t("delete.title", { name: titleOf(job) }), t("delete.why"), t("act.delete")))) return;
+  await call("DELETE", `/api/jobs/${job.id}`);
+  list.remove([job.id]);
+  dispatchEvent(new CustomEvent("job-gone", { detail: job.id }));
+  toast(t("done.delete", { name: titleOf(job) }));
+}
+
+/** Save a job's results as files. */
+async function download(job) {
+  for (const { index } of job.outputs.filter((output) => output.url)) {
+    const { url } = await get(`/api/jobs/${job.id}/output`, { index, link: 1 });
+    // The link says that it is to be saved, and under which name.
+    h("a", { href: url, rel: "noreferrer", download: "" }).click();
+  }
+}
+
+// ---- the menu of a job
+
+export function openMenu(button, id) {
+  const job = list.job(id);
+  const item = (label, run, look = "") =>
+    h(`button${look}`, { type: "button", role: "menuitem", tabindex: -1, onclick: () => (menu.hidePopover(), attempt(run)) }, label);
+  const menu = h("div.menu", { popover: "auto", role: "menu", "aria-label": t("act.more", { name: titleOf(job) }) },
+    item(t("act.open"), () => openJob(id)),
+    possible(job).map((name) => item(t(`act.${name}`), () => act(name, id), name === "delete" ? ".danger" : "")),
+    item(t("act.curl"), () => copy(curl("GET", `/api/jobs/${id}`))));
+  $("main").append(menu); // within a landmark; the browser shows it on top of all anyway
+  menu.addEventListener("toggle", ({ newState }) => {
+    if (newState === "open") return;
+    menu.remove();
+    button.focus();
+  });
+  menu.addEventListener("keydown", moveInMenu);
+  menu.showPopover();
+  place(menu, button);
+  menu.firstElementChild.focus();
+}
+
+function place(menu, button) {
+  const [at, size] = [button.getBoundingClientRect(), menu.getBoundingClientRect()];
+  const isLow = at.bottom + size.height + 8 > innerHeight && at.top > size.height;
+  menu.style.top = `${isLow ? at.top - size.height - 4 : at.bottom + 4}px`;
+  menu.style.left = `${Math.max(8, at.right - size.width)}px`;
+}
+
+function moveInMenu(event) {
+  const items = [...event.currentTarget.children];
+  const at = items.indexOf(document.activeElement);
+  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 }[event.key];
+  if (to === undefined) return;
+  event.preventDefault();
+  items[(to + items.length) % items.length].focus();
+}
+
+// ---- many jobs
+
+/** Do something to the selection: first say what it would do, then do it as a bulk job. */
+export async function bulk(name) {
+  if (name === "download") return downloadMany();
+  const wish = list.isWhole ? { filter: filterNow() } : { jobIds: [...list.selected].slice(0, MOST_IDS) };
+  await rehearse(name, wish);
+  return undefined;
+}
+
+const filterNow = () => Object.fromEntries(Object.entries(conditions()).filter(([, value]) => value));
+
+async function rehearse(name, wish) {
+  const content = h("div", { "aria-live": "polite" }, h("p.waiting", {}, h("span.spinner"), t("dry.looking")));
+  const dialog = openDialog(t(`dry.title.${name}`), content);
+  try {
+    const forecast = await post(PATHS[name], { ...wish, dryRun: true }, { once: null });
+    content.replaceChildren(...forecastOf(name, forecast), buttons(name, forecast, dialog, wish));
+  } catch (error) {
+    dialog.close();
+    throw error;
+  }
+}
+
+function forecastOf(name, { matched, eligible, refused, credits, costMicros, complete }) {
+  const reasons = refused.map(({ code, count }) => h("li", {}, h("b", {}, number(count)), " ", refusal(code)));
+  const price = name === "retry" && eligible > 0;
+  const isFree = price && Number(credits) === 0 && Number(costMicros) === 0;
+  return [
+    h("p.lead", {}, t(eligible ? `dry.will.${name}` : "dry.nothing", { n: eligible }), eligible && eligible < matched ? ` ${t("dry.of", { n: matched })}` : ""),
+    reasons.length ? h("div.refused", {}, h("h3", {}, t("dry.refused")), h("ul", {}, reasons)) : null,
+    price ? h("p.price", {}, t("dry.price"), " ", h("strong", {}, isFree ? t("dry.unknownPrice") : cost(credits, costMicros)), h("small", {}, t("dry.priceNote"))) : null,
+    name === "cancel" && eligible ? h("p.note", {}, t("dry.cancelNote")) : null,
+    complete ? null : h("p.note", {}, t("dry.incomplete")),
+  ].filter(Boolean);
+}
+
+function buttons(name, { eligible, complete }, dialog, wish) {
+  const isEmpty = eligible === 0 && complete;
+  const look = DANGEROUS.includes(name) ? "button.danger" : "button.primary";
+  const once = crypto.randomUUID();
+  const go = async (event) => {
+    event.target.disabled = true;
+    const { job } = await post(PATHS[name], wish, { once });
+    dialog.close();
+    list.pickNone();
+    follow({ kind: "bulk", id: job.id, title: t(`dry.doing.${name}`), job });
+  };
+  return h("footer", {},
+    h("button", { type: "button", onclick: () => dialog.close() }, t(isEmpty ? "dialog.close" : "dialog.no")),
+    isEmpty ? null : h(look, { type: "button", onclick: (event) => attempt(() => go(event)) }, t(`dry.do.${name}`, { n: eligible })));
+}
+
+async function downloadMany() {
+  const jobs = [...list.selected].map((id) => list.job(id)).filter((job) => job && possible(job).includes("download"));
+  if (!jobs.length) return toast(t("cannot.download"), { isProblem: true });
+  if (list.isWhole || jobs.length > MOST_DOWNLOADS) return toast(t("cannot.downloadMany", { n: MOST_DOWNLOADS }), { isProblem: true });
+  for (const job of jobs) await download(job);
+  return toast(t("done.download", { n: jobs.length }));
+}
+
+actions.copyCurl = (button) => copy(button.dataset.curl);

@@ -1,0 +1,186 @@
+// For administrators: every store's jobs, what came without a job, agents, and how the service is.
+
+import { actions, attempt, forms } from "./actions.js";
+import { address } from "./address.js";
+import { call, get, getIfThere, post } from "./api.js";
+import { badge } from "./card.js";
+import { confirmed, field, openDialog } from "./dialog.js";
+import { h, icon, toast } from "./dom.js";
+import { ago, instant, number } from "./format.js";
+import { list } from "./job-list.js";
+import { taste } from "./session.js";
+import { say, t } from "./texts.js";
+import { titleOf, toolOf, workState } from "./words.js";
+
+const STORES_KEPT = 12;
+const PAGE = 50;
+
+let frame = null;
+let day = "";
+let cursor = null;
+let jobs = [];
+
+export async function open(container) {
+  frame = h("div.settings");
+  container.replaceChildren(h("div.heading", {}, h("h1", {}, t("admin.title"))), frame);
+  day = new Date().toISOString().slice(0, 10);
+  await draw();
+}
+
+/** Draw all panels; what asks others (the provider, the queues) comes when it has answered. */
+async function draw() {
+  const store = address.get("store");
+  const [all, { parked }, agents, quarantine] = await Promise.all([
+    readDay(),
+    get("/api/admin/parked"),
+    store ? get("/api/admin/agents") : null,
+    getIfThere("/api/admin/quarantine"),
+  ]);
+  jobs = all;
+  const service = h("section.panel", {}, h("h2", {}, t("admin.service")), h("p.waiting", {}, h("span.spinner"), t("list.loading")));
+  frame.replaceChildren(...[
+    storePanel(),
+    dayPanel(),
+    parkedPanel(parked),
+    quarantine && quarantinePanel(quarantine),
+    agents && agentsPanel(agents.agents),
+    service,
+  ].filter(Boolean));
+  attempt(async () => {
+    const paths = [["/health", { deep: 1 }], ["/api/admin/credits"], ["/api/admin/secrets"]];
+    const answers = await Promise.all(paths.map(([path, query]) => getIfThere(path, query).catch(() => null)));
+    service.replaceWith(servicePanel(...answers));
+  });
+}
+
+// ---- choosing a store
+
+const recent = () => JSON.parse(taste.get("stores") ?? "[]");
+
+function storePanel() {
+  return h("section.panel", {}, h("h2", {}, t("admin.choose")), storeForm());
+}
+
+function storeForm() {
+  const known = [...new Set([...recent(), ...jobs.map((job) => job.shop)])];
+  return h("form.inline", { data: { form: "store" } },
+    h("input", { name: "store", required: true, list: "stores", value: address.get("store"), placeholder: "name.myshopify.com", "aria-label": t("admin.store"), autocomplete: "off", spellcheck: "false" }),
+    h("datalist", { id: "stores" }, known.map((store) => h("option", { value: store }))),
+    h("button.primary", { type: "submit" }, t("admin.show")));
+}
+
+export function chooseShop() {
+  openDialog(t("admin.choose"), storeForm());
+}
+
+forms.store = (form) => {
+  const typed = form.store.value.trim().toLowerCase();
+  const store = typed.includes(".") ? typed : `${typed}.myshopify.com`;
+  taste.set("stores", JSON.stringify([store, ...recent().filter((each) => each !== store)].slice(0, STORES_KEPT)));
+  // Everything of the store before goes with the page.
+  location.assign(`${location.pathname}?store=${encodeURIComponent(store)}`);
+};
+
+// ---- all stores' jobs of a day
+
+async function readDay({ more = false } = {}) {
+  // Without a store: with one, the API would list that one's only.
+  const answer = (await call("GET", "/api/admin/jobs", { query: { day, limit: PAGE, cursor: more ? cursor : null }, isForAllShops: true })).body;
+  cursor = answer.nextCursor;
+  return answer.jobs;
+}
+
+function dayPanel() {
+  const row = (job) => h("tr", {},
+    h("th", { scope: "row" }, h("a", { href: `?store=${job.shop}&job=${job.id}` }, titleOf(job)), h("span.sub", {}, job.shop)),
+    h("td", {}, toolOf(job)), h("td", {}, badge(workState(job))), h("td", {}, say("store", job.pushStatus)), h("td", {}, job.errorCode ?? ""), h("td", {}, ago(job.createdAt)));
+  const heads = ["job", "tool", "status", "store", "error", "created"];
+  return h("section.panel", {}, h("div.line", {}, h("h2", {}, t("admin.all")), h("input", { type: "date", value: day, "aria-label": t("admin.day"), onchange: (event) => attempt(() => showDay(event.target.value)) })),
+    jobs.length
+      ? h("div.wide-table", { tabindex: 0, role: "region", "aria-label": t("admin.all") }, h("table", {}, h("thead", {}, h("tr", {}, heads.map((name) => h("th", { scope: "col" }, t(`columns.${name}`))))), h("tbody", {}, jobs.map(row))))
+      : h("p.note", {}, t("admin.noneThatDay")),
+    cursor && h("button", { type: "button", data: { do: "moreOfDay" } }, t("list.more")));
+}
+
+const redrawDay = () => frame.children[1].replaceWith(dayPanel());
+
+async function showDay(wanted) {
+  day = wanted || day;
+  jobs = await readDay();
+  redrawDay();
+}
+actions.moreOfDay = async () => {
+  jobs.push(...(await readDay({ more: true })));
+  redrawDay();
+};
+
+// ---- deliveries without a job
+
+function parkedPanel(parked) {
+  const row = (one) => h("li", {}, h("span", {}, h("b", {}, one.provider), " ", h("code", {}, one.providerJobId), h("small", {}, ago(one.receivedAt), " · ", say("proof", one.proof))),
+    h("button.plain", { type: "button", data: { do: "adopt", provider: one.provider, id: one.providerJobId } }, t("admin.adopt")));
+  return h("section.panel", {}, h("h2", {}, t("admin.parked")), h("p.note", {}, t("admin.parkedNote")),
+    parked.length ? h("ul.rows", {}, parked.map(row)) : h("p.note", {}, t("admin.noParked")));
+}
+
+actions.adopt = ({ dataset: { provider, id } }) => {
+  const fields = ["shop", "toolId", "productId"];
+  const dialog = openDialog(t("admin.adopt"), h("form", { onsubmit: (event) => attempt(() => send(event)) },
+    h("p", {}, h("b", {}, provider), " ", h("code", {}, id)),
+    fields.map((name) => field(t(`admin.field.${name}`), h("input", { name, required: name === "shop", value: name === "shop" ? address.get("store") : "", autocomplete: "off" }))),
+    h("footer", {}, h("button.primary", { type: "submit" }, t("admin.adopt")))));
+  async function send(event) {
+    event.preventDefault();
+    const given = [...new FormData(event.target)].filter(([, value]) => value.trim());
+    await post("/api/admin/parked/adopt", { provider, providerJobId: id, ...Object.fromEntries(given) });
+    dialog.close();
+    toast(t("done.changed"));
+    await draw();
+  }
+};
+
+function quarantinePanel(answer) {
+  const held = answer.quarantine ?? answer.deliveries ?? [];
+  const row = (one) => h("li", {}, h("span", {}, h("b", {}, one.provider), h("small", {}, ago(one.receivedAt ?? one.at), " · ", one.reason ?? one.check ?? "")));
+  return h("section.panel", {}, h("h2", {}, t("admin.quarantine")), h("p.note", {}, t("admin.quarantineNote")),
+    held.length ? h("ul.rows", {}, held.map(row)) : h("p.note", {}, t("admin.noQuarantine")),
+    held.length ? h("button", { type: "button", data: { do: "reverify" } }, t("admin.reverify")) : null);
+}
+
+actions.reverify = async () => {
+  await post("/api/admin/quarantine/reverify", {});
+  toast(t("done.changed"));
+  await draw();
+};
+
+// ---- agents
+
+function agentsPanel(agents) {
+  const row = (agent) => h("li", {}, h("span", {}, h("b", {}, agent.name), h("small", {}, t(agent.isActive ? "admin.active" : "admin.inactive"), " · ", ago(agent.createdAt), agent.description && ` · ${agent.description}`)),
+    agent.isActive ? h("button.plain", { type: "button", data: { do: "retireAgent", id: agent.id, name: agent.name } }, t("admin.retire")) : null);
+  return h("section.panel", {}, h("h2", {}, t("admin.agents")),
+    agents.length ? h("ul.rows", {}, agents.map(row)) : h("p.note", {}, t("admin.noAgents")),
+    h("form.inline", { data: { form: "newAgent" } }, h("input", { name: "name", required: true, maxlength: 300, placeholder: t("admin.agentName"), "aria-label": t("admin.agentName"), autocomplete: "off" }), h("button", { type: "submit" }, icon("plus"), t("admin.addAgent"))));
+}
+
+forms.newAgent = async (form) => {
+  const { secret } = await post("/api/admin/agents", { name: form.name.value.trim() });
+  await draw();
+  openDialog(t("admin.agentKey"), [h("p", {}, t("shop.once")), h("input.code", { value: secret, readonly: true, "aria-label": t("admin.agentKey") })]);
+};
+actions.retireAgent = async ({ dataset: { id, name } }) => {
+  if (!(await confirmed(t("admin.retireTitle", { name }), t("admin.retireWhy"), t("admin.retire")))) return;
+  await call("DELETE", `/api/admin/agents/${id}`);
+  await draw();
+};
+
+// ---- the service itself
+
+function servicePanel(health, credits, secrets) {
+  const check = ({ name, ok, reason }) => h("li", {}, badge({ tone: ok ? "good" : "bad", text: say("admin.check", name) }), reason && h("small", {}, ` ${reason}`));
+  return h("section.panel", {}, h("h2", {}, t("admin.service")),
+    health ? h("p.note", {}, t("admin.version", { version: health.version, python: health.python })) : h("p.trouble", {}, t("admin.unhealthy")),
+    health?.checks && h("ul.checks", {}, health.checks.map(check)),
+    credits && h("p", {}, t("admin.credits", { provider: credits.provider, balance: number(credits.credits.balance) }), h("small", {}, ` ${instant(credits.fetchedAt)}`)),
+    secrets && h("pre.code", { tabindex: 0 }, JSON.stringify(secrets.secrets ?? secrets, null, 2)));
+}

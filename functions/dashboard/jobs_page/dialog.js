@@ -1,0 +1,50 @@
+// Dialogs: made when they are needed, gone when they are closed.
+
+import { h, icon } from "./dom.js";
+import { t } from "./texts.js";
+
+let number = 0;
+
+/**
+ * Show a dialog over the page and return it. The browser keeps the keyboard in it, closes it by
+ * Escape and gives the focus back.
+ *
+ * look: "small", "large" or "drawer". onclose: once it is closed, in whichever way.
+ */
+export function openDialog(title, content, { look = "small", onclose = () => {} } = {}) {
+  number += 1;
+  const id = `dialog-${number}`;
+  const close = h("button.icon", { type: "button", "aria-label": t("dialog.close"), onclick: () => dialog.close() }, icon("close"));
+  const dialog = h(`dialog.${look}`, { "aria-labelledby": id, closedby: "any" },
+    h("header", {}, h("h2", { id, tabindex: -1 }, title), close),
+    h("div.content", {}, content));
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    onclose();
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+  dialog.querySelector("h2").focus();
+  return dialog;
+}
+
+/** Ask before something that cannot be undone; tells whether to do it. */
+export function confirmed(title, why, yes) {
+  return new Promise((resolve) => {
+    let answer = false;
+    const decide = () => {
+      answer = true;
+      dialog.close();
+    };
+    const dialog = openDialog(title, [
+      h("p", {}, why),
+      h("footer", {},
+        h("button", { type: "button", onclick: () => dialog.close() }, t("dialog.no")),
+        h("button.danger", { type: "button", onclick: decide }, yes)),
+    ], { onclose: () => resolve(answer) });
+  });
+}
+
+/** Label a field of a form. */
+export const field = (label, input, hint) =>
+  h("label.field", {}, h("span", {}, label), input, hint && h("small", {}, hint));
