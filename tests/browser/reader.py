@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Locator, Page, expect
 
+from local.stack import wait_until
 from tests.browser.store import Store
+
+PATIENCE_S = 45.0
 
 
 class Reader:
@@ -22,11 +26,32 @@ class Reader:
         self.page.get_by_label("Access key").fill(store.key())
         self.page.get_by_role("button", name="Sign in").click()
         expect(self.page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
+        self.look_away()
         return self
+
+    def look_away(self) -> None:
+        """Point at nothing: what somebody points at does not move under the pointer."""
+        self.page.mouse.move(2, 2)
+
+    def until(self, condition: str) -> None:
+        """Wait until JavaScript says so (the page's policy forbids Playwright's own way)."""
+        wait_until(
+            lambda: self.page.evaluate(condition), timeout_s=PATIENCE_S, what=f"`{condition}`"
+        )
 
     def job(self, title: str) -> Locator:
         """Return a job of the list, as a card or a row."""
         return self.page.locator(".job").filter(has=self.page.get_by_role("link", name=title))
+
+    def heard(self, event: Any) -> list[Any]:
+        """Return a list that fills with what the window tells: its requests, dialogs …"""
+        found: list[Any] = []
+
+        def note(each: Any) -> None:
+            found.append(each)
+
+        self.page.on(event, note)
+        return found
 
     @property
     def titles(self) -> list[str]:

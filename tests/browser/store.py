@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import batched
 from typing import Any
 
 import httpx
 
 from local.photos import PHOTOS, photo
 from local.stack import Stack
+from shared.domain.status import JobStatus
+from shared.gateways.dynamo_items import job_item
+from tests.builders import a_worker_job
 
 
 class Store:
@@ -53,6 +58,31 @@ class Store:
         """Read a job."""
         found: dict[str, Any] = self.call("GET", f"/api/jobs/{job_id}")["job"]
         return found
+
+    def fill(self, count: int) -> None:
+        """Put so many ended jobs into the table at once, and count them."""
+        table = self.stack.client("dynamodb")
+        name = self.stack.info.table_name
+        now = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+        jobs = [
+            a_worker_job(
+                shop=self.name,
+                created_at=now + timedelta(seconds=number),
+                name=f"Task {number}",
+                status=JobStatus.COMPLETED,
+                progress=100,
+                started_at=now + timedelta(seconds=number),
+                completed_at=now + timedelta(seconds=number + 5),
+                due_at=None,
+            )
+            for number in range(count)
+        ]
+        for chunk in batched(jobs, 25, strict=False):
+            puts = [{"PutRequest": {"Item": job_item(job)}} for job in chunk]
+            left = table.batch_write_item(RequestItems={name: puts})["UnprocessedItems"]
+            assert not left
+        counter = {"pk": {"S": f"COUNT#SHOP#{self.name}"}, "sk": {"S": "ALL#0"}}
+        table.put_item(TableName=name, Item=counter | {"completed": {"N": str(count)}})
 
     # ---- Shopify and PikcelAI
 

@@ -1,4 +1,4 @@
-"""The first view: signing in, and the list of jobs."""
+"""The first view: signing in, and the list of jobs, filtered, paged and always up to date."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from playwright.sync_api import Request, expect
 
 from tests.browser.reader import Reader
 from tests.browser.store import Store
+
+# ---- signing in ---------------------------------------------------------------------------------
 
 
 def test_a_key_is_pasted_and_kept_in_this_tab_only(reader: Reader, store: Store) -> None:
@@ -36,8 +38,7 @@ def test_a_wrong_key_opens_nothing_and_says_so(new_reader: Callable[..., Reader]
 
 
 def test_the_first_view_takes_three_requests_and_60_kilobytes(reader: Reader) -> None:
-    asked: list[Request] = []
-    reader.page.on("requestfinished", asked.append)
+    asked: list[Request] = reader.heard("requestfinished")
     reader.page.goto(reader.url, wait_until="networkidle")
     expect(reader.page.get_by_label("Access key")).to_be_visible()
     files = [request for request in asked if not request.url.startswith("data:")]
@@ -45,3 +46,310 @@ def test_the_first_view_takes_three_requests_and_60_kilobytes(reader: Reader) ->
     sizes = [request.sizes()["responseBodySize"] for request in files]
     assert 0 < sum(sizes) <= 60_000
     assert {urlsplit(request.url).netloc for request in files} == {urlsplit(reader.url).netloc}
+
+
+def test_no_file_is_asked_for_twice(reader: Reader, store: Store) -> None:
+    store.create_work("Nightly pull")
+    reader.sign_in(store)
+    expect(reader.job("Nightly pull")).to_be_visible()
+    loaded = reader.page.evaluate("performance.getEntriesByType('resource').map((e) => e.name)")
+    files = [url for url in loaded if "/page/" in url]
+    assert len(files) == len(set(files)) == 2
+    reader.page.reload()
+    expect(reader.job("Nightly pull")).to_be_visible()
+    fetched = reader.page.evaluate(
+        "performance.getEntriesByType('resource')"
+        ".filter((e) => e.name.includes('/page/')).map((e) => e.transferSize)"
+    )
+    assert fetched == [0, 0]  # out of the browser's own store
+
+
+# ---- what is shown ------------------------------------------------------------------------------
+
+
+def test_a_store_without_jobs_is_told_how_to_begin(reader: Reader, store: Store) -> None:
+    reader.sign_in(store)
+    expect(reader.page.get_by_role("heading", name="Your images start here")).to_be_visible()
+    button = reader.page.get_by_role("main").get_by_role("button", name="New job")
+    expect(button.last).to_be_visible()
+
+
+def test_the_figures_are_those_of_the_store(reader: Reader, store: Store) -> None:
+    done = store.create_work("Done")
+    store.report(done["id"], status="completed")
+    failed = store.create_work("Failed", costMicros=0)
+    store.report(failed["id"], status="failed", error="no column sku")
+    store.create_work("Waiting")
+    reader.sign_in(store)
+    for name, value in {
+        "All jobs": "3",
+        "Waiting": "1",
+        "Done": "1",
+        "Success rate": "50%",
+    }.items():
+        figure = reader.page.locator("#figures > div").filter(has_text=name)
+        expect(figure.locator("dd")).to_have_text(value)
+
+
+def test_both_statuses_are_said_in_a_merchants_words(reader: Reader, store: Store) -> None:
+    product = store.product()
+    job = store.create_image(productId=product["id"])
+    store.done(job["id"])
+    reader.sign_in(store)
+    card = reader.job(product["title"])
+    expect(card.get_by_text("Image ready")).to_be_visible()
+    expect(card.get_by_text("Not in your store yet")).to_be_visible()
+
+
+def test_a_failure_says_what_happened_and_what_to_do(reader: Reader, store: Store) -> None:
+    job = store.create_work("Match suppliers")
+    store.report(job["id"], status="failed", error="The list has no column sku")
+    reader.sign_in(store)
+    card = reader.job("Match suppliers")
+    expect(card).to_contain_text("The list has no column sku. Look at the program")
+    expect(card.get_by_role("button", name="Retry")).to_be_visible()
+
+
+def test_before_and_after_are_compared_with_the_keyboard_too(reader: Reader, store: Store) -> None:
+    job = store.create_image("cactus-terracotta-pot")
+    store.done(job["id"])
+    reader.sign_in(store)
+    slider = reader.job("Cactus in a Terracotta Pot").get_by_role("slider")
+    expect(slider).to_have_attribute("aria-valuetext", "50 percent after")
+    before = reader.page.evaluate("document.querySelector('before-after').style.cssText")
+    slider.focus()
+    for _ in range(10):
+        reader.page.keyboard.press("ArrowLeft")
+    expect(slider).to_have_attribute("aria-valuetext", "60 percent after")
+    assert reader.page.evaluate("document.querySelector('before-after').style.cssText") != before
+    pictures = reader.page.locator("before-after img")
+    for image in pictures.all():
+        assert image.evaluate("(img) => img.decode().then(() => img.naturalWidth)") > 0
+
+
+# ---- which jobs are shown -----------------------------------------------------------------------
+
+
+def test_filters_are_in_the_address_and_back_undoes_them(reader: Reader, store: Store) -> None:
+    store.report(store.create_work("Pull one")["id"], status="completed")
+    store.report(store.create_work("Pull two")["id"], status="failed", error="x")
+    store.create_work("Match", type="AUTO_MATCH")
+    reader.sign_in(store)
+    expect(reader.page.locator(".job")).to_have_count(3)
+    states = reader.page.get_by_role("group", name="Status")
+    states.get_by_role("button", name="Failed").click()
+    expect(reader.page.locator(".job")).to_have_count(1)
+    assert reader.query["status"] == "failed"
+    reader.page.get_by_role("button", name="Filters").click()
+    reader.page.get_by_label("Type").select_option("AUTO_MATCH")
+    expect(reader.page.get_by_role("heading", name="No job fits these filters")).to_be_visible()
+    assert reader.query == {"status": "failed", "type": "AUTO_MATCH"}
+    reader.page.go_back()
+    expect(reader.page.locator(".job")).to_have_count(1)
+    reader.page.reload()
+    expect(reader.page.locator(".job")).to_have_count(1)
+    expect(states.get_by_role("button", name="Failed")).to_have_attribute("aria-pressed", "true")
+    states.get_by_role("button", name="All").click()
+    expect(reader.page.locator(".job")).to_have_count(3)
+    assert reader.query == {}
+
+
+def test_a_link_with_filters_shows_what_was_sent(reader: Reader, store: Store) -> None:
+    store.create_work("Kept", projectId="spring")
+    store.create_work("Other")
+    reader.sign_in(store)
+    expect(reader.page.locator(".job")).to_have_count(2)
+    reader.page.goto(reader.url + "?projectId=spring&from=2020-01-01&to=2099-12-31")
+    expect(reader.page.locator(".job")).to_have_count(1)
+    chips = reader.page.locator("#chips")
+    for text in ("Project: spring", "From: Jan 1, 2020", "To: Dec 31, 2099"):
+        expect(chips.get_by_text(text)).to_be_visible()
+    chips.get_by_role("button", name="Project").click()
+    expect(reader.page.locator(".job")).to_have_count(2)
+    chips.get_by_role("button", name="Clear all").click()
+    expect(chips).to_be_hidden()
+    assert reader.query == {}
+
+
+def test_days_are_the_readers_own_and_the_last_one_is_included(
+    new_reader: Callable[..., Reader], store: Store
+) -> None:
+    reader = new_reader(timezone_id="Pacific/Auckland")
+    reader.sign_in(store)
+    asked: list[Request] = reader.heard("request")
+    reader.page.goto(reader.url + "?from=2026-11-26&to=2026-11-26")
+    expect(reader.page.get_by_role("heading", name="No job fits these filters")).to_be_visible()
+    (wanted, *_) = [each.url for each in asked if "/api/jobs?" in each.url]
+    # UTC+13 in November.
+    assert "from=2026-11-25T11%3A00%3A00.000Z" in wanted
+    assert "to=2026-11-26T11%3A00%3A00.000Z" in wanted
+
+
+def test_searching_finds_parts_of_titles_while_typing(reader: Reader, store: Store) -> None:
+    for name in ("Red mug", "Blue mug", "Lamp"):
+        store.create_work(name)
+    reader.sign_in(store)
+    expect(reader.page.locator(".job")).to_have_count(3)
+    reader.page.keyboard.press("/")
+    reader.page.keyboard.type("MUG")
+    expect(reader.page.locator(".job")).to_have_count(2)
+    assert reader.query == {"q": "MUG"}
+
+
+def test_the_order_can_be_turned_round(reader: Reader, store: Store) -> None:
+    for number in range(3):
+        store.create_work(f"Task {number}")
+    reader.sign_in(store)
+    expect(reader.page.locator(".job")).to_have_count(3)
+    assert reader.titles == ["Task 2", "Task 1", "Task 0"]
+    reader.page.get_by_role("button", name="Newest first").click()
+    expect(reader.page.locator(".job").first).to_contain_text("Task 0")
+    assert reader.titles == ["Task 0", "Task 1", "Task 2"]
+
+
+def test_the_table_is_a_table_and_the_choice_is_remembered(reader: Reader, store: Store) -> None:
+    store.create_work("Nightly pull")
+    reader.sign_in(store)
+    reader.page.get_by_role("button", name="Table").click()
+    row = reader.page.get_by_role("row").filter(has_text="Nightly pull")
+    expect(row.get_by_role("rowheader")).to_contain_text("Nightly pull")
+    expect(row.get_by_role("cell").filter(has_text="Waiting")).to_be_visible()
+    reader.page.reload()
+    expect(reader.page.get_by_role("table", name="Jobs")).to_be_visible()
+
+
+def test_paging_goes_both_ways_and_knows_the_total(reader: Reader, store: Store) -> None:
+    store.fill(130)
+    reader.sign_in(store)
+    pager = reader.page.locator("#pager")
+    expect(pager).to_contain_text("1–24 of 130")
+    first = reader.titles[0]
+    expect(pager.get_by_role("button", name="Previous page")).to_be_disabled()
+    for shown in (
+        "25–48 of 130",
+        "49–72 of 130",
+        "73–96 of 130",
+        "97–120 of 130",
+        "121–130 of 130",
+    ):
+        pager.get_by_role("button", name="Next page").click()
+        expect(pager).to_contain_text(shown)
+    expect(pager.get_by_role("button", name="Next page")).to_be_disabled()
+    for shown in ("97–120 of 130", "73–96 of 130", "49–72 of 130", "25–48 of 130", "1–24 of 130"):
+        pager.get_by_role("button", name="Previous page").click()
+        expect(pager).to_contain_text(shown)
+    expect(reader.page.locator(".job").first).to_contain_text(first)
+
+
+# ---- up to date ---------------------------------------------------------------------------------
+
+
+def test_progress_arrives_by_itself_and_nothing_is_drawn_anew(reader: Reader, store: Store) -> None:
+    job = store.create_work("Nightly pull", total=100)
+    store.create_work("Another")
+    reader.sign_in(store)
+    card = reader.job("Nightly pull")
+    expect(card.get_by_text("Waiting")).to_be_visible()
+    mark = "document.querySelectorAll('.job').forEach((each, at) => each.mark = at)"
+    reader.page.evaluate(mark)
+    store.report(job["id"], status="running", processed=40, message="Page 5")
+    expect(card.get_by_role("progressbar")).to_have_attribute("value", "40")
+    expect(card).to_contain_text("40% · 40 of 100")
+    expect(card).to_contain_text("Page 5")
+    store.report(job["id"], processed=100, status="completed")
+    expect(card.get_by_text("Done")).to_be_visible()
+    kept = reader.page.evaluate("[...document.querySelectorAll('.job')].map((each) => each.mark)")
+    assert kept == [0, 1]
+    figure = reader.page.locator("#figures > div").filter(has_text="Done")
+    expect(figure.locator("dd")).to_have_text("1")
+
+
+def test_new_jobs_come_on_top_by_themselves(reader: Reader, store: Store) -> None:
+    store.create_work("First")
+    reader.sign_in(store)
+    expect(reader.page.locator(".job")).to_have_count(1)
+    store.create_work("Second")
+    expect(reader.page.locator(".job")).to_have_count(2)
+    assert reader.titles == ["Second", "First"]
+
+
+def test_new_jobs_wait_while_somebody_reads_further_down(reader: Reader, store: Store) -> None:
+    store.fill(60)
+    reader.sign_in(store)
+    expect(reader.page.locator(".job").first).to_be_visible()
+    reader.page.mouse.move(640, 500)
+    reader.page.mouse.wheel(0, 1500)
+    reader.until("scrollY > 1000")
+    at = reader.page.evaluate("scrollY")
+    store.create_work("Fresh")
+    pill = reader.page.get_by_role("button", name="1 new job")
+    expect(pill).to_be_visible()
+    assert reader.page.evaluate("scrollY") == at
+    expect(reader.job("Fresh")).to_have_count(0)
+    pill.click()
+    expect(reader.job("Fresh")).to_be_visible()
+    assert reader.page.evaluate("scrollY") == 0
+
+
+def test_pictures_are_not_loaded_again_at_each_look(reader: Reader, store: Store) -> None:
+    job = store.create_image("painted-stool")
+    store.done(job["id"])
+    other = store.create_work("Moving", total=10)
+    reader.sign_in(store)
+    expect(reader.page.locator("before-after img.after")).to_be_visible()
+    reader.until("document.querySelector('img.after').complete")
+    asked: list[str] = []
+    reader.page.on("request", lambda r: asked.append(r.url) if r.resource_type == "image" else None)
+    for done in (3, 6, 9):
+        store.report(other["id"], status="running", processed=done)
+        expect(reader.job("Moving").get_by_role("progressbar")).to_have_attribute(
+            "value", str(done * 10)
+        )
+    assert [each.url for each in asked if each.resource_type == "image"] == []
+
+
+def test_a_job_that_was_deleted_elsewhere_goes_away(reader: Reader, store: Store) -> None:
+    job = store.create_work("Short-lived")
+    store.report(job["id"], status="completed")
+    store.create_work("Stays")
+    reader.sign_in(store)
+    expect(reader.page.locator(".job")).to_have_count(2)
+    store.call("DELETE", f"/api/jobs/{job['id']}")
+    expect(reader.page.locator(".job")).to_have_count(1)
+    assert reader.titles == ["Stays"]
+
+
+# ---- keyboard -----------------------------------------------------------------------------------
+
+
+def test_the_keyboard_walks_through_the_list_and_opens_selects_and_retries(
+    reader: Reader, store: Store
+) -> None:
+    failed = store.create_work("Broken")
+    store.report(failed["id"], status="failed", error="x")
+    store.create_work("Newer")
+    reader.sign_in(store)
+    expect(reader.page.locator(".job")).to_have_count(2)
+    focused = "document.activeElement.dataset.id"
+    reader.page.keyboard.press("j")
+    first = reader.page.evaluate(focused)
+    reader.page.keyboard.press("j")
+    assert reader.page.evaluate(focused) == failed["id"]
+    reader.page.keyboard.press("k")
+    assert reader.page.evaluate(focused) == first
+    reader.page.keyboard.press("j")
+    reader.page.keyboard.press("x")
+    expect(reader.page.get_by_role("region", name="Selected jobs")).to_contain_text("1 selected")
+    reader.page.keyboard.press("Escape")
+    expect(reader.page.get_by_role("region", name="Selected jobs")).to_be_hidden()
+    reader.page.keyboard.press("r")
+    expect(reader.job("Broken").get_by_text("Waiting")).to_be_visible()
+    assert store.job(failed["id"])["attempt"] == 2
+    reader.page.keyboard.press("o")
+    expect(reader.page.get_by_role("dialog", name="Broken")).to_be_visible()
+    assert reader.query["job"] == failed["id"]
+    reader.page.keyboard.press("Escape")
+    expect(reader.page.get_by_role("dialog")).to_have_count(0)
+    assert "job" not in reader.query
+    reader.page.keyboard.press("?")
+    expect(reader.page.get_by_role("dialog", name="Keyboard")).to_contain_text("Retry the job")

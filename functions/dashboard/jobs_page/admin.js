@@ -10,7 +10,7 @@ import { ago, instant, number } from "./format.js";
 import { list } from "./job-list.js";
 import { taste } from "./session.js";
 import { say, t } from "./texts.js";
-import { titleOf, toolOf, workState } from "./words.js";
+import { storeState, titleOf, toolOf, workState } from "./words.js";
 
 const STORES_KEPT = 12;
 const PAGE = 50;
@@ -93,7 +93,7 @@ async function readDay({ more = false } = {}) {
 function dayPanel() {
   const row = (job) => h("tr", {},
     h("th", { scope: "row" }, h("a", { href: `?store=${job.shop}&job=${job.id}` }, titleOf(job)), h("span.sub", {}, job.shop)),
-    h("td", {}, toolOf(job)), h("td", {}, badge(workState(job))), h("td", {}, say("store", job.pushStatus)), h("td", {}, job.errorCode ?? ""), h("td", {}, ago(job.createdAt)));
+    h("td", {}, toolOf(job)), h("td", {}, badge(workState(job))), h("td", {}, storeState(job)?.text), h("td", {}, job.errorCode ?? ""), h("td", {}, ago(job.createdAt)));
   const heads = ["job", "tool", "status", "store", "error", "created"];
   return h("section.panel", {}, h("div.line", {}, h("h2", {}, t("admin.all")), h("input", { type: "date", value: day, "aria-label": t("admin.day"), onchange: (event) => attempt(() => showDay(event.target.value)) })),
     jobs.length

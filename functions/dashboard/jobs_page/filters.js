@@ -48,6 +48,12 @@ function drawChips() {
 let choices = { tool: [], type: [], project: [] };
 let isRead = false;
 
+// What has not ended yet is in no group of the statistics: remember what was listed.
+const listed = { toolId: new Set(), type: new Set(), projectId: new Set() };
+list.addEventListener("changed", () => {
+  for (const job of list.jobs) for (const name of Object.keys(listed)) if (job[name]) listed[name].add(job[name]);
+});
+
 /** Read the values that there are to choose from. */
 async function readChoices() {
   if (isRead) return;
@@ -71,9 +77,9 @@ function drawFilters() {
     labelled(name, h("input", { name, type, value: address.get(name), autocomplete: "off", maxlength: 128 }));
   $("filters").replaceChildren(
     choice("pushStatus", PUSH_STATUSES),
-    choice("toolId", choices.tool),
-    choice("type", [...choices.type, ...BULK_TYPES]),
-    choice("projectId", choices.project),
+    choice("toolId", [...choices.tool, ...listed.toolId]),
+    choice("type", [...choices.type, ...listed.type, ...BULK_TYPES]),
+    choice("projectId", [...choices.project, ...listed.projectId]),
     field("productId"),
     field("batchId"),
     field("from", "date"),

@@ -40,7 +40,7 @@ class JobList extends HTMLElement {
   #arrivals = [];
   #isGap = false; // more came than one look shows
   #round = 0; // answers of an earlier one are thrown away
-  #isLoading = false;
+  #loading = null; // the promise of the page that is on its way
   #blocks = [];
   #rowHeight = 0;
   #width = 0;
@@ -99,26 +99,24 @@ class JobList extends HTMLElement {
     await this.#fillUp();
   }
 
-  /** Read on, unless that is under way or there is nothing more. */
+  /** Read on, as far as there is more; what is on its way already is waited for. */
   async more() {
-    if (this.#isLoading || !this.#next) return;
-    this.#isLoading = true;
+    if (this.#next) this.#loading ??= this.#readOn().finally(() => (this.#loading = null));
+    await this.#loading;
+  }
+
+  async #readOn() {
     const round = this.#round;
-    try {
-      const page = await this.#ask({ limit: NEXT_FETCH, cursor: this.#next });
-      if (round !== this.#round) return;
-      this.#next = page.nextCursor;
-      this.#add(page.jobs, "push");
-      this.#render();
-    } finally {
-      this.#isLoading = false;
-    }
-    await this.#fillUp();
+    const page = await this.#ask({ limit: NEXT_FETCH, cursor: this.#next });
+    if (round !== this.#round) return;
+    this.#next = page.nextCursor;
+    this.#add(page.jobs, "push");
+    this.#render();
   }
 
   // With filters a page may be short, even empty, and still not be the last one.
   async #fillUp() {
-    if (this.#next && this.jobs.length < BLOCK) await this.more();
+    while (this.#next && this.jobs.length < BLOCK) await this.more();
   }
 
   #ask(more) {

@@ -12,7 +12,7 @@ import { say, t } from "./texts.js";
 let frame = null;
 
 export async function open(container) {
-  frame = h("div.settings");
+  frame = h("div.settings.narrow");
   container.replaceChildren(h("div.heading", {}, h("h1", {}, t("nav.shop"))), frame);
   await draw();
 }

@@ -27,7 +27,7 @@ export function t(name, values = {}) {
 
 /** Return the text for a word of the API; a word that we do not know, as a person would write it. */
 export function say(group, word) {
-  const found = find(`${group}.${word}`);
+  const found = find(group)?.[word]; // a word may have dots of its own
   return typeof found === "string" ? found : String(word ?? "").replaceAll(/[_-]+/g, " ");
 }
 

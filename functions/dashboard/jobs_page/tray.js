@@ -96,7 +96,7 @@ function workCard(each) {
   const refused = now?.result?.refused ?? [];
   const url = now?.result?.url;
   const canAsk = !over && globalThis.Notification?.permission === "default";
-  return h("section.work", { "aria-label": each.title, data: { key: each.id, status: now?.status ?? "pending" } },
+  return h("section.followed", { "aria-label": each.title, data: { key: each.id, status: now?.status ?? "pending" } },
     h("div.line", {}, h("strong", {}, each.title), h("span", {}, summary(each)),
       h("button.icon", { type: "button", data: { do: "putAway", id: each.id }, "aria-label": t("tray.putAway") }, icon("close"))),
     over ? null : progressBar(now?.progress ?? 0, each.title),
