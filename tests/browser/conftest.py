@@ -72,6 +72,18 @@ def store(new_store: Callable[[], Store]) -> Store:
 
 
 @pytest.fixture
+def pikcel(stack: Stack) -> Iterator[Callable[..., None]]:
+    """Return what changes the provider's behaviour, until the test is over."""
+    url = f"{stack.info.pikcel_url}/_simulator/config"
+
+    def configure(**changes: Any) -> None:
+        httpx.put(url, json=changes, trust_env=False).raise_for_status()
+
+    yield configure
+    configure(rules=[])
+
+
+@pytest.fixture
 def new_reader(browser: Browser, stack: Stack) -> Iterator[Callable[..., Reader]]:
     """Return a maker of readers: people who look at the page, each in a window of their own.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import batched
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 
 from local.photos import PHOTOS, photo
+from local.pikcel_simulator.delivery import sign
 from local.stack import Stack
 from shared.domain.status import JobStatus
 from shared.gateways.dynamo_items import job_item
@@ -150,6 +152,15 @@ class Store:
                 lambda job: job["status"] == "completed" and all(o["kept"] for o in job["outputs"]),
                 "the image",
             )
+
+    def deliver_unknown(self, provider_job_id: str, **said: Any) -> None:
+        """Let PikcelAI send a signed webhook about a job that nobody here knows."""
+        told = {"jobId": provider_job_id, "status": "failed", "error": "No product"} | said
+        body = json.dumps(told).encode()
+        secret = self.stack.info.secrets["PIKCEL_WEBHOOK_SECRET"].split(",")[0]
+        headers = {"X-Pikcel-Signature": sign(secret, body), "Content-Type": "application/json"}
+        url = f"{self.stack.info.api_url}/webhooks/pikcel"
+        self._client.post(url, content=body, headers=headers).raise_for_status()
 
     def _ask(self, path: str, body: object) -> Any:
         answer = self._client.post(f"{self._shopify}/_simulator/{path}", json=body)

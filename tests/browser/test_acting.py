@@ -1,0 +1,267 @@
+"""Doing something: with one job, with many, and ordering new ones."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Locator, Request, expect
+
+from tests.browser.reader import Reader
+from tests.browser.store import Store
+
+# ---- ordering -----------------------------------------------------------------------------------
+
+
+def test_a_batch_is_ordered_after_its_price_and_watched_until_it_is_done(
+    reader: Reader, store: Store
+) -> None:
+    reader.sign_in(store)
+    page = reader.page
+    page.get_by_role("main").get_by_role("button", name="New job").first.click()
+    dialog = page.get_by_role("dialog", name="New job")
+    by_address = dialog.get_by_role("button", name="By address")
+    text = dialog.get_by_label("Addresses of images")
+    expect(by_address.or_(text).first).to_be_visible()
+    if by_address.count():
+        by_address.click()
+    photos = ("cactus-terracotta-pot", "painted-stool", "pendant-lamp")
+    text.fill("\n".join(store.photo_url(name) for name in photos))
+    expect(dialog.get_by_role("status")).to_have_text("3 images")
+    dialog.get_by_role("button", name="Next").click()
+    choose_tool(dialog, "image-enhancement")
+    dialog.get_by_label("Name of the batch").fill("Autumn")
+    dialog.get_by_role("button", name="Next").click()
+    expect(dialog.get_by_text("Price", exact=True)).to_be_visible()
+    dialog.get_by_role("button", name="Order 3 images").click()
+    expect(dialog).to_have_count(0)
+    work = page.get_by_role("region", name="Autumn")
+    expect(work).to_contain_text("3 of 3 done, 0 failed")
+    expect(page.locator(".job").filter(has_text="Image ready")).to_have_count(3)
+    (batch,) = store.call("GET", "/api/batches")["batches"]
+    assert (batch["name"], batch["completedJobs"]) == ("Autumn", 3)
+    work.get_by_role("link", name="See its jobs").click()
+    expect(page.locator("#chips")).to_contain_text(batch["id"])
+    expect(page.locator(".job")).to_have_count(3)
+    page.get_by_role("link", name="Batches").click()
+    card = page.get_by_role("listitem").filter(has_text="Autumn")
+    expect(card).to_contain_text("3 images")
+    expect(card).to_contain_text("3 done")
+
+
+def choose_tool(dialog: Locator, tool_id: str) -> None:
+    offered = dialog.locator(f'input[name=choice][value="tool {tool_id}"]')
+    typed = dialog.get_by_label("Enter the tool’s id").or_(dialog.get_by_label("Tool", exact=True))
+    expect(offered.or_(typed).first).to_be_visible()
+    if offered.count():
+        offered.check()
+    else:
+        typed.fill(tool_id)
+
+
+def test_one_image_is_one_job_and_starts_when_it_is_told_to(reader: Reader, store: Store) -> None:
+    reader.sign_in(store)
+    page = reader.page
+    page.keyboard.press("n")
+    dialog = page.get_by_role("dialog", name="New job")
+    by_address = dialog.get_by_role("button", name="By address")
+    text = dialog.get_by_label("Addresses of images")
+    expect(by_address.or_(text).first).to_be_visible()
+    if by_address.count():
+        by_address.click()
+    text.fill(store.photo_url("road-bicycle"))
+    dialog.get_by_role("button", name="Next").click()
+    choose_tool(dialog, "upscale-4x")
+    dialog.get_by_label("Priority").select_option("high")
+    dialog.get_by_label("When").fill("2030-05-01T09:30")
+    dialog.get_by_role("button", name="Next").click()
+    expect(dialog).to_contain_text("May 1, 2030, 9:30 AM")
+    dialog.get_by_role("button", name="Order 1 image").click()
+    expect(page.locator(".job").filter(has_text="Starts May 1, 2030")).to_be_visible()
+    (job,) = store.call("GET", "/api/jobs")["jobs"]
+    assert job["scheduledAt"] == "2030-05-01T07:30:00.000Z"  # Berlin is two hours ahead in May
+    assert (job["priority"], job["toolId"]) == ("high", "upscale-4x")
+
+
+# ---- one job ------------------------------------------------------------------------------------
+
+
+def test_an_image_is_sent_to_its_product_once_and_taken_off_again(
+    reader: Reader, store: Store
+) -> None:
+    store.install()
+    product = store.product("leather-sofa")
+    job = store.create_image("leather-sofa", productId=product["id"])
+    store.done(job["id"])
+    reader.sign_in(store)
+    card = reader.job(product["title"])
+    card.get_by_role("button", name="Send to store").click()
+    expect(card.get_by_text("On the product")).to_be_visible()
+    pushed = store.job(job["id"])
+    assert [media["id"] for media in store.media_of(product["id"])][-1] == pushed["shopifyMediaId"]
+    assert len(store.media_of(product["id"])) == 2
+    card.get_by_role("button", name="More for").click()
+    reader.page.get_by_role("menuitem", name="Remove from product").click()
+    expect(card.get_by_text("Not in your store yet")).to_be_visible()
+    assert len(store.media_of(product["id"])) == 1
+
+
+def test_a_result_is_saved_under_its_name(reader: Reader, store: Store) -> None:
+    job = store.create_image("cactus-terracotta-pot")
+    store.done(job["id"])
+    reader.sign_in(store)
+    with reader.page.expect_download() as download:
+        reader.job("Cactus").get_by_role("button", name="Download").click()
+    assert download.value.suggested_filename == f"{job['id']}-0.png"
+    saved = Path(download.value.path()).read_bytes()
+    assert saved.startswith(b"\x89PNG")
+    assert len(saved) == store.job(job["id"])["outputs"][0]["bytes"]
+
+
+def test_cancelling_says_that_it_may_still_be_charged(
+    reader: Reader, store: Store, pikcel: Callable[..., None]
+) -> None:
+    pikcel(rules=[{"match": {"url_contains": "/hanging-ivy"}, "faults": {"stuck": True}}])
+    job = store.create_image("hanging-ivy")
+    store.wait_for(job["id"], lambda job: job["status"] == "processing", "the start")
+    reader.sign_in(store)
+    reader.job("Hanging Ivy").get_by_role("button", name="Cancel").click()
+    expect(reader.page.locator("#toasts")).to_contain_text("charge for it")
+    expect(reader.job("Hanging Ivy").get_by_text("Cancelled")).to_be_visible()
+
+
+def test_deleting_asks_first_and_then_deletes(reader: Reader, store: Store) -> None:
+    job = store.create_work("Old task")
+    store.report(job["id"], status="completed")
+    reader.sign_in(store)
+    page = reader.page
+    for answer in ("Cancel", "Delete"):
+        reader.job("Old task").get_by_role("button", name="More for").click()
+        page.get_by_role("menuitem", name="Delete").click()
+        dialog = page.get_by_role("dialog", name="Delete Old task?")
+        expect(dialog).to_contain_text("cannot be undone")
+        dialog.get_by_role("button", name=answer).click()
+        expect(dialog).to_have_count(0)
+        expect(reader.job("Old task")).to_have_count(1 if answer == "Cancel" else 0)
+    assert store.call("GET", "/api/jobs")["jobs"] == []
+
+
+def test_the_menu_is_walked_with_the_keyboard_and_gives_the_focus_back(
+    reader: Reader, store: Store
+) -> None:
+    store.create_work("Task")
+    reader.sign_in(store)
+    button = reader.job("Task").get_by_role("button", name="More for")
+    button.focus()
+    reader.page.keyboard.press("Enter")
+    items = reader.page.get_by_role("menuitem")
+    expect(items.first).to_be_focused()
+    reader.page.keyboard.press("ArrowUp")
+    expect(items.last).to_be_focused()
+    reader.page.keyboard.press("Escape")
+    expect(reader.page.get_by_role("menu")).to_have_count(0)
+    expect(button).to_be_focused()
+
+
+# ---- many jobs ----------------------------------------------------------------------------------
+
+
+def test_a_bulk_retry_says_beforehand_what_it_does_and_then_shows_its_progress(
+    reader: Reader, store: Store
+) -> None:
+    for number in range(3):
+        job = store.create_work(f"Broken {number}")
+        store.report(job["id"], status="failed", error="x")
+    done = store.create_work("Fine")
+    store.report(done["id"], status="completed")
+    reader.sign_in(store)
+    page = reader.page
+    for card in page.locator(".job").all():
+        card.hover()
+        card.locator("label.pick").click()
+    selection = page.get_by_role("region", name="Selected jobs")
+    expect(selection).to_contain_text("4 selected")
+    changes: list[Request] = reader.heard("request")
+    selection.get_by_role("button", name="Retry").click()
+    dialog = page.get_by_role("dialog", name="Retry these jobs?")
+    expect(dialog).to_contain_text("3 jobs will be retried. Of 4 in all.")
+    expect(dialog).to_contain_text("1 not in a state for this")
+    expect(dialog).to_contain_text("Price:")
+    assert all(store.job(job["id"])["attempt"] == 1 for job in jobs_of(store))
+    dialog.get_by_role("button", name="Retry 3 jobs").click()
+    work = page.get_by_role("region", name="Retrying")
+    expect(work).to_contain_text("3 done, 1 left out")
+    expect(work).to_contain_text("1 not in a state for this")
+    expect(page.locator(".job").filter(has_text="Waiting")).to_have_count(3)
+    posts = [each for each in changes if each.method == "POST"]
+    assert [bool(each.headers.get("idempotency-key")) for each in posts] == [False, True]
+    work.get_by_role("button", name="Put away").click()
+    expect(work).to_have_count(0)
+
+
+def jobs_of(store: Store) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = store.call("GET", "/api/jobs")["jobs"]
+    return found
+
+
+def test_a_whole_filter_is_acted_on_loaded_or_not(reader: Reader, store: Store) -> None:
+    store.fill(130)
+    reader.sign_in(store)
+    page = reader.page
+    expect(page.locator("#pager")).to_contain_text("of 130")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    selection = page.get_by_role("region", name="Selected jobs")
+    selection.get_by_role("button", name="Select all loaded").click()
+    selection.get_by_role("button", name="Select all that match").click()
+    expect(selection).to_contain_text("All 130 that match")
+    selection.get_by_role("button", name="Delete").click()
+    dialog = page.get_by_role("dialog", name="Delete these jobs?")
+    expect(dialog).to_contain_text("130 jobs will be deleted")
+    dialog.get_by_role("button", name="Delete 130 jobs").click()
+    expect(page.get_by_role("region", name="Deleting")).to_contain_text("130 done")
+    expect(page.get_by_role("heading", name="Your images start here")).to_be_visible()
+
+
+def test_who_asked_to_be_told_is_told_when_it_is_over(
+    new_reader: Callable[..., Reader], store: Store
+) -> None:
+    job = store.create_work("Broken")
+    store.report(job["id"], status="failed", error="x")
+    reader = new_reader(permissions=["notifications"])
+    reader.page.add_init_script(
+        "globalThis.told = [];"
+        "class Told { static permission = 'granted';"
+        "  constructor(title, { body }) { told.push(`${title}: ${body}`); } }"
+        "globalThis.Notification = Told;"
+        "document.hasFocus = () => false;"
+    )
+    reader.sign_in(store)
+    expect(reader.job("Broken")).to_be_visible()
+    reader.page.keyboard.press("j")
+    reader.page.keyboard.press("x")
+    selection = reader.page.get_by_role("region", name="Selected jobs")
+    selection.get_by_role("button", name="Retry").click()
+    reader.page.get_by_role("dialog").get_by_role("button", name="Retry 1 job").click()
+    reader.until("told.length === 1")
+    assert reader.page.evaluate("told") == ["Retrying: 1 done"]
+
+
+# ---- files --------------------------------------------------------------------------------------
+
+
+def test_the_list_is_saved_as_a_file_for_spreadsheets(reader: Reader, store: Store) -> None:
+    store.create_work('=SUM(1) "quoted", with comma')
+    store.report(store.create_work("Plain")["id"], status="completed")
+    reader.sign_in(store)
+    expect(reader.page.locator(".job")).to_have_count(2)
+    with reader.page.expect_download() as download:
+        reader.page.get_by_role("button", name="Export").click()
+    assert download.value.suggested_filename.endswith(".csv")
+    text = Path(download.value.path()).read_text(encoding="utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) == 2
+    names = {value for row in rows for value in row.values() if value and "quoted" in value}
+    assert names == {'\'=SUM(1) "quoted", with comma'}

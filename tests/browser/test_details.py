@@ -1,0 +1,195 @@
+"""A job in full: its facts, its timeline with all that came, and what developers copy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.browser.reader import Reader
+from tests.browser.store import Store
+
+ADMIN_WORDS = "For administrators"
+
+
+def opened(reader: Reader, title: str) -> Locator:
+    reader.page.get_by_role("main").get_by_role("link", name=title).first.click()
+    return reader.page.get_by_role("dialog", name=title)
+
+
+def test_the_timeline_shows_every_event_duplicates_and_ignored_ones_too(
+    reader: Reader, store: Store, pikcel: Callable[..., None]
+) -> None:
+    pikcel(rules=[{"match": {"url_contains": "/pendant-lamp"}, "faults": {"webhook_copies": 3}}])
+    job = store.create_image("pendant-lamp")
+    store.done(job["id"])
+    reader.sign_in(store)
+    dialog = opened(reader, "Pendant Lamp, White")
+    entries = dialog.get_by_role("list", name="Timeline").locator(".entry")
+    duplicates = entries.filter(has_text="duplicate")
+    expect(duplicates).to_have_count(4)
+    ended = entries.filter(has_text="Working → Done")
+    expect(ended).to_contain_text("Webhook")
+    expect(ended).to_contain_text("signed")
+    expect(ended.locator("small").first).to_contain_text("+")
+    dialog.get_by_label("Only what had an effect").check()
+    expect(duplicates).to_have_count(0)
+    expect(ended).to_have_count(1)
+
+
+def test_attempts_stand_side_by_side(
+    reader: Reader, store: Store, pikcel: Callable[..., None]
+) -> None:
+    fault = {"match": {"url_contains": "/orchid-pot"}, "times": 1, "faults": {"fail": {}}}
+    pikcel(rules=[fault])
+    job = store.create_image("orchid-pot")
+    store.wait_for(job["id"], lambda job: job["status"] == "failed", "the failure")
+    store.call("POST", "/api/jobs/retry", {"jobId": job["id"]})
+    store.done(job["id"])
+    reader.sign_in(store)
+    dialog = opened(reader, "Potted Orchid, Two Stems")
+    table = dialog.get_by_role("region", name="Tries side by side")
+    expect(table.get_by_role("columnheader")).to_have_text(["Try 1", "Try 2"])
+    expect(table.get_by_role("row").filter(has_text="Ended as")).to_contain_text("Failed")
+    expect(table.get_by_role("row").filter(has_text="Ended as")).to_contain_text("Done")
+
+
+def test_details_stay_up_to_date_while_they_are_open(reader: Reader, store: Store) -> None:
+    job = store.create_work("Nightly pull", total=10)
+    reader.sign_in(store)
+    dialog = opened(reader, "Nightly pull")
+    store.report(job["id"], status="running", processed=5, message="half")
+    expect(dialog.get_by_role("progressbar")).to_have_attribute("value", "50")
+    dialog.locator("details").first.evaluate_all("(all) => all.forEach((each) => each.open = true)")
+    store.report(job["id"], status="completed", result={"pages": 3})
+    expect(dialog.get_by_text("Done").first).to_be_visible()
+    expect(dialog.get_by_role("list", name="Timeline")).to_contain_text("Working → Done")
+
+
+def test_a_link_to_a_job_opens_it_and_an_unknown_one_says_so(
+    new_reader: Callable[..., Reader], store: Store
+) -> None:
+    job = store.create_work("Shared task")
+    reader = new_reader(expects=("404",)).sign_in(store)
+    reader.page.goto(f"{reader.url}?job={job['id']}")
+    expect(reader.page.get_by_role("dialog", name="Shared task")).to_be_visible()
+    reader.page.goto(f"{reader.url}?job={job['id'][:-4]}0000")
+    expect(reader.page.get_by_text("There is no such job").first).to_be_visible()
+
+
+def test_curl_is_copied_with_what_it_needs_and_without_what_is_secret(
+    new_reader: Callable[..., Reader], store: Store
+) -> None:
+    signed = "https://photos.example/a.jpg?X-Amz-Signature=deadbeef&X-Amz-Expires=60"
+    parameters = {"colour": "it's white", "apiToken": "t0p", "deep": [{"password": "hush"}]}
+    store.create(name="Task", inputImageUrl=signed, parameters=parameters)
+    reader = new_reader(permissions=["clipboard-read", "clipboard-write"])
+    key_of = "sessionStorage.getItem('jobs.key')"
+    # The picture cannot be had here; that is not what this test is about.
+    reader.page.route("https://photos.example/**", lambda route: route.fulfill(body=b""))
+    reader.sign_in(store)
+    dialog = opened(reader, "Task")
+    dialog.get_by_role("button", name="Copy as curl: create again").click()
+    expect(reader.page.locator("#toasts")).to_contain_text("Copied")
+    line = reader.page.evaluate("navigator.clipboard.readText()")
+    assert line.startswith("curl -X POST 'http://127.0.0.1:")
+    assert '-H "Authorization: Bearer $KEY"' in line
+    for secret in ("deadbeef", "t0p", "hush", reader.page.evaluate(key_of)):
+        assert secret not in line
+    body = line.partition("-d '")[2].removesuffix("'").replace("'\\''", "'")
+    wanted = json.loads(body)
+    assert wanted["inputImageUrl"] == "https://photos.example/a.jpg"
+    assert wanted["parameters"]["colour"] == "it's white"
+
+
+def test_integers_beyond_javascripts_stay_exact(reader: Reader, store: Store) -> None:
+    big = 2**53 + 1
+    job = store.create_work("Big numbers", metadata={"seed": big * 1000})
+    store.report(job["id"], status="completed", result={"id": big})
+    reader.sign_in(store)
+    dialog = opened(reader, "Big numbers")
+    for name, value in {"Metadata": big * 1000, "Result": big}.items():
+        dialog.get_by_text(name, exact=True).click()
+        expect(dialog.locator("pre").filter(has_text=f'"{value}"')).to_be_visible()
+
+
+# ---- administrators -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def administrator(new_reader: Callable[..., Reader], store: Store) -> Reader:
+    """Somebody who signed in with an administrator's key: who must name a store is one."""
+    reader = new_reader(expects=("400",))
+    reader.page.goto(reader.url)
+    reader.page.get_by_label("Access key").fill(store.stack.info.admin_key)
+    reader.page.get_by_role("button", name="Sign in").click()
+    expect(reader.page.get_by_role("heading", name="Jobs of all stores")).to_be_visible()
+    return reader
+
+
+def test_an_administrator_chooses_a_store_and_completes_its_job(
+    store: Store, administrator: Reader
+) -> None:
+    job = store.create_work("Stuck task")
+    store.report(job["id"], status="failed", error="x")
+    reader, page = administrator, administrator.page
+    page.reload()
+    expect(page.get_by_role("heading", name="Jobs of all stores")).to_be_visible()
+    expect(page.get_by_role("row").filter(has_text=store.name)).to_contain_text("Stuck task")
+    page.get_by_label("Store", exact=True).fill(store.name.removesuffix(".myshopify.com"))
+    page.get_by_role("button", name="Show").click()
+    assert reader.query["store"] == store.name
+    expect(reader.job("Stuck task")).to_be_visible()
+    dialog = opened(reader, "Stuck task")
+    dialog.get_by_role("button", name="Complete").click()
+    form = page.get_by_role("dialog", name="Complete")
+    form.get_by_label("Result (JSON)").fill('{"by": "hand"}')
+    form.get_by_role("button", name="Complete").click()
+    expect(dialog.get_by_role("list", name="Timeline")).to_contain_text("Administrator")
+    expect(dialog.get_by_text("Done").first).to_be_visible()
+    assert store.job(job["id"])["result"] == {"by": "hand"}
+
+
+def test_a_delivery_without_a_job_is_adopted(store: Store, administrator: Reader) -> None:
+    store.deliver_unknown("pk_page_lost", creditsUsed=3)
+    page = administrator.page
+    page.reload()
+    row = page.get_by_role("listitem").filter(has_text="pk_page_lost")
+    row.get_by_role("button", name="Adopt").click()
+    dialog = page.get_by_role("dialog", name="Adopt")
+    dialog.get_by_label("Store").fill(store.name)
+    dialog.get_by_label("Tool (optional)").fill("background-removal")
+    dialog.get_by_role("button", name="Adopt").click()
+    expect(row).to_have_count(0)
+    (job,) = store.call("GET", "/api/jobs")["jobs"]
+    assert (job["providerJobId"], job["creditsUsed"]) == ("pk_page_lost", 3)
+
+
+def test_agents_are_made_and_given_jobs(store: Store, administrator: Reader) -> None:
+    job = store.create_work("Write a text")
+    reader, page = administrator, administrator.page
+    page.goto(f"{reader.url}?view=admin&store={store.name}")
+    page.get_by_label("Name of the agent").fill("Ada")
+    page.get_by_role("button", name="Add").click()
+    dialog = page.get_by_role("dialog", name="The agent’s key")
+    expect(dialog).to_contain_text("shown once")
+    dialog.get_by_role("button", name="Close").click()
+    page.goto(f"{reader.url}?store={store.name}&job={job['id']}")
+    details = page.get_by_role("dialog", name="Write a text")
+    details.get_by_role("button", name="Reassign").click()
+    form = page.get_by_role("dialog", name="Reassign")
+    form.get_by_role("button", name="Reassign").click()
+    expect(form).to_have_count(0)
+    (agent,) = store.call("GET", "/api/admin/agents")["agents"]
+    assert store.job(job["id"])["agentId"] == agent["id"]
+
+
+def test_who_is_no_administrator_sees_nothing_of_it(reader: Reader, store: Store) -> None:
+    store.create_work("Task")
+    reader.sign_in(store)
+    expect(reader.page.get_by_role("link", name="Admin")).to_be_hidden()
+    dialog = opened(reader, "Task")
+    expect(dialog.get_by_role("heading", name="Timeline")).to_be_visible()
+    expect(dialog.get_by_text(ADMIN_WORDS)).to_have_count(0)
