@@ -324,14 +324,17 @@ def _with_addresses(settings: Mapping[str, str], ports: _Ports) -> dict[str, str
             "FAL_JWKS_URL": f"http://{own['FAL_API_URL']}/.well-known/jwks.json",
             "FAL_USER_ID": FAL_USER,
         }
-    hosts = ",".join(filter(None, [settings.get("RESULT_HOSTS"), *own.values()]))
+    shopify = f"{LOOPBACK}:{ports.shopify}"
+    # Photos of a shop's products, which jobs are made from, lie there too.
+    photos = [] if "SHOPIFY_BASE_URL" in settings else [shopify]
+    hosts = [settings.get("RESULT_HOSTS"), *own.values(), *photos]
     return {
         "PUBLIC_URL": f"http://{LOOPBACK}:{ports.gateway}",
         **{variable: f"http://{place}" for variable, place in own.items()},
         **fal,
-        "SHOPIFY_BASE_URL": f"http://{LOOPBACK}:{ports.shopify}/{{shop}}",
+        "SHOPIFY_BASE_URL": f"http://{shopify}/{{shop}}",
         **settings,
-        "RESULT_HOSTS": hosts,
+        "RESULT_HOSTS": ",".join(filter(None, hosts)),
     }
 
 

@@ -31,6 +31,8 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A site may show a page of this machine, as a test of the framing does.
+    "--disable-features=LocalNetworkAccessChecks",
 ]
 # On a busy machine a cold function takes seconds; a test that fails for that proves nothing.
 PATIENCE_MS = 45_000

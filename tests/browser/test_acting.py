@@ -18,6 +18,7 @@ from tests.browser.store import Store
 def test_a_batch_is_ordered_after_its_price_and_watched_until_it_is_done(
     reader: Reader, store: Store
 ) -> None:
+    store.install()
     reader.sign_in(store)
     page = reader.page
     page.get_by_role("main").get_by_role("button", name="New job").first.click()
@@ -62,6 +63,7 @@ def choose_tool(dialog: Locator, tool_id: str) -> None:
 
 
 def test_one_image_is_one_job_and_starts_when_it_is_told_to(reader: Reader, store: Store) -> None:
+    store.install()
     reader.sign_in(store)
     page = reader.page
     page.keyboard.press("n")

@@ -481,8 +481,9 @@ def test_the_simulators_know_the_secrets_of_the_functions(project: Path) -> None
         assert environment["PIKCEL_API_URL"] == info.pikcel_url
         assert environment["REPLICATE_API_URL"] == info.replicate_url
         assert environment["FAL_API_URL"] == info.fal_url
-        providers = (info.pikcel_url, info.replicate_url, info.fal_url)
-        places = [httpx.URL(url).netloc.decode() for url in providers]
+        photos = info.shopify_url.removesuffix("/{shop}")
+        sources = (info.pikcel_url, info.replicate_url, info.fal_url, photos)
+        places = [httpx.URL(url).netloc.decode() for url in sources]
         assert environment["RESULT_HOSTS"] == ",".join(places)
         assert environment["PUBLIC_URL"] == info.api_url
 

@@ -22,10 +22,12 @@ let open_ = null;
 
 /** Show a job over the page. */
 export async function open(id) {
+  if (open_?.id === id) return;
   open_?.dialog.close();
   const content = h("div.sections", {}, h("p.waiting", {}, h("span.spinner"), t("list.loading")));
-  const dialog = openDialog(titleFor(list.job(id)), content, { look: "drawer", onclose: close });
-  open_ = { id, dialog, content, job: null, etag: null, entries: [], cursor: null, dropped: 0, isOnlyEffects: false };
+  const dialog = openDialog(titleFor(list.job(id)), content, { look: "drawer", onclose: () => close(one) });
+  const one = { id, dialog, content, job: null, etag: null, entries: [], cursor: null, dropped: 0, isOnlyEffects: false };
+  open_ = one;
   beats.add(beat);
   try {
     await beat();
@@ -38,7 +40,8 @@ export async function open(id) {
 
 const titleFor = (job) => (job ? titleOf(job) : t("job.title"));
 
-function close() {
+function close(one) {
+  if (one !== open_) return; // another one was opened in its place
   beats.delete(beat);
   open_ = null;
   address.set({ job: "" });

@@ -28,6 +28,7 @@ export function showView(name, changes = {}) {
 /** Draw what the address says. */
 export async function drawView() {
   const name = viewNow();
+  const job = address.get("job"); // now: another may have been opened before all is drawn
   const isList = name === "jobs";
   $("sign-in").hidden = true;
   $("jobs").hidden = !isList;
@@ -44,7 +45,7 @@ export async function drawView() {
   } else {
     await openView(name);
   }
-  if (address.get("job")) await openJob(address.get("job"), { isStep: false });
+  if (job) await openJob(job, { isStep: false });
 }
 
 async function openView(name) {

@@ -2,7 +2,7 @@
 // ordered. One image becomes a job, several become a batch.
 
 import { actions, attempt } from "./actions.js";
-import { get, getIfThere, post } from "./api.js";
+import { ApiError, get, getIfThere, post } from "./api.js";
 import { field, openDialog } from "./dialog.js";
 import { h, morphChildren, toast } from "./dom.js";
 import { appointment, number } from "./format.js";
@@ -25,6 +25,7 @@ export async function open() {
     source: "catalogue",
     images: new Map(), // address → { inputImageUrl, productId, productTitle, imageId }
     products: null,
+    catalogueProblem: "",
     cursor: null,
     search: "",
     tools: [],
@@ -49,14 +50,16 @@ async function readTools() {
 }
 
 async function readProducts({ more = false } = {}) {
-  const answer = await getIfThere("/api/products", { q: wish.search, cursor: more ? wish.cursor : null, limit: 24 });
-  if (!answer) {
-    wish.products = null;
+  try {
+    const answer = await get("/api/products", { q: wish.search, cursor: more ? wish.cursor : null });
+    wish.products = more ? [...wish.products, ...answer.products] : answer.products;
+    wish.cursor = answer.nextCursor;
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    // Not installed, or no longer let in: images by their address still work.
+    wish.catalogueProblem = error.message;
     wish.source = "addresses";
-    return;
   }
-  wish.products = more ? [...wish.products, ...answer.products] : answer.products;
-  wish.cursor = answer.nextCursor;
 }
 
 function draw() {
@@ -82,7 +85,8 @@ const isStepDone = () => wish.images.size > 0 && (wish.step === 0 || wish.choice
 function imagesStep() {
   const tab = (name) => h("button", { type: "button", "aria-pressed": String(wish.source === name), data: { do: "wizardSource", source: name } }, t(`wizard.from.${name}`));
   const tabs = wish.products ? h("div.pair.tabs-like", { role: "group", "aria-label": t("wizard.step.images") }, tab("catalogue"), tab("addresses")) : null;
-  return [tabs, wish.source === "catalogue" ? catalogue() : addresses()];
+  const problem = wish.catalogueProblem && h("p.note", {}, wish.catalogueProblem);
+  return [tabs, problem, wish.source === "catalogue" ? catalogue() : addresses()];
 }
 
 function catalogue() {
@@ -106,7 +110,7 @@ function imageChoice(product, image, at) {
   const chosen = { inputImageUrl: image.url, productId: product.id, productTitle: product.title, imageId: image.id };
   return h("li", {}, h("label.choice", {},
     h("input", { type: "checkbox", checked: isChosen, data: { wizard: "image", image: JSON.stringify(chosen) }, "aria-label": t("wizard.image", { name: product.title, n: at + 1 }) }),
-    h("img", { src: image.thumbnailUrl ?? image.url, alt: image.altText ?? "", loading: "lazy" }),
+    h("img", { src: image.url, alt: image.alt ?? "", loading: "lazy" }),
     h("i", { "aria-hidden": "true" })));
 }
 
