@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Locator, Request, expect
 
@@ -203,8 +204,8 @@ def test_a_bulk_retry_says_beforehand_what_it_does_and_then_shows_its_progress(
     expect(work).to_have_count(0)
 
 
-def jobs_of(store: Store) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = store.call("GET", "/api/jobs")["jobs"]
+def jobs_of(store: Store) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = store.call("GET", "/api/jobs")["jobs"]
     return found
 
 

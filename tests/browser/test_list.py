@@ -298,8 +298,7 @@ def test_pictures_are_not_loaded_again_at_each_look(reader: Reader, store: Store
     reader.sign_in(store)
     expect(reader.page.locator("before-after img.after")).to_be_visible()
     reader.until("document.querySelector('img.after').complete")
-    asked: list[str] = []
-    reader.page.on("request", lambda r: asked.append(r.url) if r.resource_type == "image" else None)
+    asked: list[Request] = reader.heard("request")
     for done in (3, 6, 9):
         store.report(other["id"], status="running", processed=done)
         expect(reader.job("Moving").get_by_role("progressbar")).to_have_attribute(

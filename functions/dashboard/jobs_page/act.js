@@ -164,7 +164,7 @@ function buttons(name, { eligible, complete }, dialog, wish) {
     list.pickNone();
     follow({ kind: "bulk", id: job.id, title: t(`dry.doing.${name}`), job });
   };
-  return h("footer", {},
+  return h("div.foot", {},
     h("button", { type: "button", onclick: () => dialog.close() }, t(isEmpty ? "dialog.close" : "dialog.no")),
     isEmpty ? null : h(look, { type: "button", onclick: (event) => attempt(() => go(event)) }, t(`dry.do.${name}`, { n: eligible })));
 }

@@ -94,7 +94,7 @@ function dayPanel() {
   const row = (job) => h("tr", {},
     h("th", { scope: "row" }, h("a", { href: `?store=${job.shop}&job=${job.id}` }, titleOf(job)), h("span.sub", {}, job.shop)),
     h("td", {}, toolOf(job)), h("td", {}, badge(workState(job))), h("td", {}, storeState(job)?.text), h("td", {}, job.errorCode ?? ""), h("td", {}, ago(job.createdAt)));
-  const heads = ["job", "tool", "status", "store", "error", "created"];
+  const heads = ["title", "tool", "status", "store", "error", "created"];
   return h("section.panel", {}, h("div.line", {}, h("h2", {}, t("admin.all")), h("input", { type: "date", value: day, "aria-label": t("admin.day"), onchange: (event) => attempt(() => showDay(event.target.value)) })),
     jobs.length
       ? h("div.wide-table", { tabindex: 0, role: "region", "aria-label": t("admin.all") }, h("table", {}, h("thead", {}, h("tr", {}, heads.map((name) => h("th", { scope: "col" }, t(`columns.${name}`))))), h("tbody", {}, jobs.map(row))))
@@ -128,7 +128,7 @@ actions.adopt = ({ dataset: { provider, id } }) => {
   const dialog = openDialog(t("admin.adopt"), h("form", { onsubmit: (event) => attempt(() => send(event)) },
     h("p", {}, h("b", {}, provider), " ", h("code", {}, id)),
     fields.map((name) => field(t(`admin.field.${name}`), h("input", { name, required: name === "shop", value: name === "shop" ? address.get("store") : "", autocomplete: "off" }))),
-    h("footer", {}, h("button.primary", { type: "submit" }, t("admin.adopt")))));
+    h("div.foot", {}, h("button.primary", { type: "submit" }, t("admin.adopt")))));
   async function send(event) {
     event.preventDefault();
     const given = [...new FormData(event.target)].filter(([, value]) => value.trim());

@@ -78,7 +78,7 @@ const progress = (job) =>
     progressBar(job.progress, t("progress.label", { name: titleOf(job) })),
     h("p", {}, progressOf(job), job.message && ` · ${job.message}`));
 
-export const COLUMNS = ["pick", "picture", "job", "tool", "status", "store", "cost", "created", "more"];
+export const COLUMNS = ["pick", "picture", "title", "tool", "status", "store", "cost", "created", "more"];
 /** Columns whose title only screen readers need. */
 export const UNTITLED = ["pick", "picture", "more"];
 
@@ -91,7 +91,7 @@ export function row(job, isPicked) {
   return h(look, { tabindex: -1, "aria-labelledby": `t-${job.id}`, data: { key: job.id, id: job.id, status: job.status } },
     h("td.pick", {}, picker(job, isPicked)),
     h("td.picture", {}, shown ? h("img", { src: shown, alt: "", loading: "lazy", decoding: "async" }) : blank(job)),
-    h("th.job", { scope: "row", id: `t-${job.id}` }, jobLink(job), h(trouble ? "span.sub.bad" : "span.sub", {}, detail)),
+    h("th.title", { scope: "row", id: `t-${job.id}` }, jobLink(job), h(trouble ? "span.sub.bad" : "span.sub", {}, detail)),
     h("td.tool", {}, toolOf(job)),
     h("td.status", {}, badge(work), job.status === "processing" && progressBar(job.progress, t("progress.label", { name: titleOf(job) }))),
     h("td.store", {}, store && badge(store)),

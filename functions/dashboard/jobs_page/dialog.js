@@ -16,7 +16,7 @@ export function openDialog(title, content, { look = "small", onclose = () => {} 
   const id = `dialog-${number}`;
   const close = h("button.icon", { type: "button", "aria-label": t("dialog.close"), onclick: () => dialog.close() }, icon("close"));
   const dialog = h(`dialog.${look}`, { "aria-labelledby": id, closedby: "any" },
-    h("header", {}, h("h2", { id, tabindex: -1 }, title), close),
+    h("div.head", {}, h("h2", { id, tabindex: -1 }, title), close),
     h("div.content", {}, content));
   dialog.addEventListener("close", () => {
     dialog.remove();
@@ -38,7 +38,7 @@ export function confirmed(title, why, yes) {
     };
     const dialog = openDialog(title, [
       h("p", {}, why),
-      h("footer", {},
+      h("div.foot", {},
         h("button", { type: "button", onclick: () => dialog.close() }, t("dialog.no")),
         h("button.danger", { type: "button", onclick: decide }, yes)),
     ], { onclose: () => resolve(answer) });

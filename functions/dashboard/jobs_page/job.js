@@ -184,7 +184,7 @@ actions.adminAct = async ({ dataset: { act } }) => {
   const { id } = open_;
   if (act === "resubmit") return changed(await post(`/api/admin/jobs/${id}/resubmit`));
   const form = await { complete: completeForm, reassign: reassignForm }[act]();
-  const dialog = openDialog(t(`admin.${act}`), h("form", { onsubmit: (event) => attempt(() => send(event)) }, form, h("footer", {}, h("button.primary", { type: "submit" }, t(`admin.${act}`)))));
+  const dialog = openDialog(t(`admin.${act}`), h("form", { onsubmit: (event) => attempt(() => send(event)) }, form, h("div.foot", {}, h("button.primary", { type: "submit" }, t(`admin.${act}`)))));
   async function send(event) {
     event.preventDefault();
     const values = Object.fromEntries(new FormData(event.target));

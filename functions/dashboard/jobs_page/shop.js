@@ -73,7 +73,7 @@ function keyList(keys) {
 
 /** Show a secret that will never be shown again. */
 function showOnce(title, secret) {
-  openDialog(title, [h("p", {}, t("shop.once")), h("input.code", { value: secret, readonly: true, "aria-label": title }), h("footer", {}, h("button.primary", { type: "button", onclick: () => copy(secret) }, t("copy.action")))]);
+  openDialog(title, [h("p", {}, t("shop.once")), h("input.code", { value: secret, readonly: true, "aria-label": title }), h("div.foot", {}, h("button.primary", { type: "button", onclick: () => copy(secret) }, t("copy.action")))]);
 }
 
 forms.newKey = async (form) => {

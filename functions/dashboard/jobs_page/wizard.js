@@ -69,7 +69,7 @@ function draw() {
   morphChildren(dialog.querySelector(".wizard"), [
     h("ol.steps", {}, marks),
     h("div.step", { data: { key: name + wish.source } }, body),
-    h("footer", {},
+    h("div.foot", {},
       h("p", { role: "status" }, wish.images.size ? t("wizard.chosen", { n: wish.images.size }) : t("wizard.chooseSome")),
       wish.step > 0 ? h("button", { type: "button", data: { do: "wizardStep", by: -1, key: "back" } }, t("wizard.back")) : null,
       name === "review"
