@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.sync_api import Request, expect
 
 from tests.browser.reader import Reader
 from tests.browser.store import Store
+
+pytestmark = pytest.mark.slow
 
 # ---- signing in ---------------------------------------------------------------------------------
 
