@@ -315,7 +315,7 @@ def test_a_signature_or_a_body_is_never_logged(
 def test_the_wired_desk_shares_its_secrets_with_the_providers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("TABLE_NAME", "SIGNING_SECRET_ID", "APP_SECRET_ID"):
+    for name in ("TABLE_NAME", "OUTPUT_BUCKET", "SIGNING_SECRET_ID", "APP_SECRET_ID"):
         monkeypatch.setenv(name, name.lower())
     for name in ("DISPATCH_QUEUE_URL", "BULK_QUEUE_URL"):
         monkeypatch.setenv(name, f"https://sqs.us-east-1.amazonaws.com/1/{name}")
