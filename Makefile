@@ -39,7 +39,7 @@ demo: .venv/.installed ## photos through the whole pipeline on this machine (ONC
 up: .venv/.installed ## the stack alone, in the foreground (PORT, AUTH=1, KEEP=dir)
 	@$(PYTHON) -m local.up
 
-test: install ## every test
+test: install ## every test (RANDOM_DAYS, RANDOM_DAY, GROWTH_JOBS: see README)
 	$(PYTEST)
 
 check: install lint-template ## format, lint, types, template, fast tests

@@ -1,7 +1,7 @@
 """A hundred thousand jobs in a shop change nothing of what a question costs.
 
 Counted on ministack's DynamoDB: calls, and the items and index entries that each went through.
-`GROWTH_JOBS=1000000` compares with more (some minutes, and 8 GB).
+`GROWTH_JOBS=1000000` compares with more (time and memory grow alike).
 """
 
 import os
