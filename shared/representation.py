@@ -87,12 +87,13 @@ def job_json(job: Job, link: LinkMaker, now: datetime | None = None) -> dict[str
 
 
 def etag(body: Mapping[str, Any], version: int) -> str:
-    """Return the strong entity tag of a job's JSON as made with `link=str` and no `now`.
+    """Return the strong entity tag of a job's JSON as made with `link=str`.
 
     Presigned links are no part of it: they differ at every call and say the same. Nor is an ETA
     that runs down by itself.
     """
-    stable = json.dumps(body, sort_keys=True, ensure_ascii=True).encode()
+    lasting = {name: value for name, value in body.items() if name != "etaSeconds"}
+    stable = json.dumps(lasting, sort_keys=True, ensure_ascii=True).encode()
     return f'"{version}-{hashlib.sha256(stable).hexdigest()[:20]}"'
 
 

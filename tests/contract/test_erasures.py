@@ -30,6 +30,7 @@ from shared.gateways.dynamo_facts import DynamoFactStore
 from shared.gateways.dynamo_jobs import DynamoJobStore
 from shared.gateways.dynamo_keys import DynamoKeyStore
 from shared.gateways.dynamo_limiter import DynamoLimiter
+from shared.gateways.dynamo_paces import DynamoPaces
 from shared.gateways.dynamo_receipts import DynamoReceipts
 from shared.gateways.dynamo_shops import DynamoShopStore
 from shared.gateways.dynamo_templates import DynamoTemplateStore
@@ -381,6 +382,7 @@ def furnish(client: Any, places: Places, shop: str = SHOP) -> None:
     templates = DynamoTemplateStore(client, TABLE, clock=places.clock)
     templates.add_template(a_template(shop=shop, template_id=a_job_id()))
     DynamoFactStore(client, TABLE, clock=places.clock).fail_fact("pikcel", FactKind.TOOLS, START)
+    DynamoPaces(client, TABLE, clock=places.clock).learn("pikcel", "upscale-4x", 9000, START)
 
 
 def everything(client: Any) -> list[str]:
@@ -481,6 +483,7 @@ FAMILIES = {
     "LIMIT#": "names no shop",
     "LINK#": "with its job, or tombstones",
     "LOG#": "with its job",
+    "PACE#": "names no shop; TTL",
     "PAYLOAD#": "with its job's timeline",
     "PARKED#": "with its job's link; else names no shop, TTL",
     "PRICE#": "items",

@@ -177,6 +177,12 @@ def test_a_job_without_progress_is_expected_when_others_of_its_tool_were_done(wo
         return world.job(next_one["id"])["etaSeconds"] is not None
 
     world.stack.wait_until(look, 60, "the first job's time, learnt")
+    # It runs down by itself, and a reader who has the job as it is need not read it again.
+    path = f"/api/jobs/{next_one['id']}"
+    seen = world.api.get(path)
+    time.sleep(1.1)
+    again = world.api.get(path, headers={"If-None-Match": seen.headers["etag"]})
+    assert again.status_code == 304
 
 
 @pytest.mark.parametrize("provider", NAMES)
