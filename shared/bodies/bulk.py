@@ -2,13 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from shared.bodies.requests import (
     AltText,
     CursorQuery,
     Id,
     Input,
+    Instant,
     JobConditions,
     Object,
     PageSize,
@@ -17,6 +18,7 @@ from shared.bodies.requests import (
     Title,
     Url,
     VariantId,
+    soon,
 )
 from shared.domain.batch import MAX_IMAGES, BatchStatus
 from shared.usecases.start_bulk import MAX_IDS
@@ -86,6 +88,9 @@ class BatchBody(Input):
     )
     auto_push: bool | None = Field(None, description="Else the shop's setting, else false.")
     push_outputs: PushOutputs | None = Field(None, description="Of each job, as of a single one.")
+    scheduled_at: Annotated[Instant, AfterValidator(soon)] | None = Field(
+        None, description="When its jobs start; at once if not given."
+    )
 
     def common(self) -> dict[str, Any]:
         """Return what all jobs share, named as fields of NewJob."""

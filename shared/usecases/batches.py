@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from shared.domain.batch import Batch, BatchStatus, BatchView
@@ -15,7 +16,7 @@ from shared.domain.errors import (
     NotFoundError,
 )
 from shared.domain.filters import JobFilter
-from shared.domain.ids import JobRef
+from shared.domain.ids import JobRef, iso
 from shared.domain.job import PIKCEL, Job, Priority
 from shared.domain.status import JobStatus
 from shared.usecases.cancel_job import cancel_job
@@ -85,7 +86,7 @@ def create_batch(
         )
     check_wish(tracker, NewJob(**{**wish.common, **wish.images[0]}), is_allowed_http)
     work = {
-        "common": dict(wish.common),
+        "common": _as_data(wish.common),
         "images": [dict(image) for image in wish.images],
         "tool_name": tool_name(tracker, _provider(wish), wish.common["tool_id"]),
     }
@@ -126,6 +127,11 @@ def _made_before(
             raise
         return made
     return None
+
+
+def _as_data(common: Mapping[str, Any]) -> dict[str, Any]:
+    at: datetime | None = common.get("scheduled_at")
+    return dict(common) if at is None else {**common, "scheduled_at": iso(at)}
 
 
 def _provider(wish: NewBatch) -> str:

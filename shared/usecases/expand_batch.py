@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from shared.domain.batch import Batch, batch_job_id
@@ -96,5 +97,7 @@ def _wish(job: Job, work: Mapping[str, Any], image: Mapping[str, Any]) -> NewJob
     values = dict(work["common"]) | dict(image)
     if "priority" in values:
         values["priority"] = Priority(values["priority"])
+    if "scheduled_at" in values:
+        values["scheduled_at"] = datetime.fromisoformat(values["scheduled_at"])
     values["push_outputs"] = tuple(values.get("push_outputs", ()))
     return NewJob(batch_id=job.job_id, **values)

@@ -5,6 +5,7 @@ import io
 import json
 import zipfile
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -319,6 +320,14 @@ def test_a_batch_makes_a_job_for_each_image_in_order(world: World) -> None:
     assert (now["status"], now["activeJobs"], now["completedAt"]) == ("processing", 3, None)
     # The bulk job that made them is no job of the shop's.
     assert world.get("/api/jobs/stats").json["stats"]["total"] == 3
+
+
+def test_the_jobs_of_a_batch_start_when_it_says(world: World) -> None:
+    batch = make(world, 2, scheduledAt="2027-01-02T09:30:00+02:00")
+    run(world)
+    at = datetime(2027, 1, 2, 7, 30, tzinfo=UTC)
+    assert [job.scheduled_at for job in jobs_of(world, batch)] == [at, at]
+    assert batch["status"] == "pending"
 
 
 @pytest.mark.parametrize(
