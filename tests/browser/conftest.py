@@ -40,7 +40,7 @@ PATIENCE_MS = 45_000
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    with running_stack(settings={"SHOPIFY_ACCESS_TOKEN": ""}) as running:
+    with running_stack(auth=True, settings={"SHOPIFY_ACCESS_TOKEN": ""}) as running:
         # The sweep runs one at a time; here it runs when a test says so.
         running.set_schedule(enabled=False)
         yield running

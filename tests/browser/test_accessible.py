@@ -14,6 +14,8 @@ from local.stack import Stack
 from tests.browser.reader import Reader
 from tests.browser.store import Store
 
+pytestmark = pytest.mark.slow
+
 THEMES = ("light", "dark")
 WIDTHS = (320, 390, 768, 1280, 2560, 3840)
 AXE = Axe()

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import Locator, Request, expect
 
 from tests.browser.reader import Reader
 from tests.browser.store import Store
+
+pytestmark = pytest.mark.slow
 
 # ---- ordering -----------------------------------------------------------------------------------
 
@@ -252,6 +256,52 @@ def test_who_asked_to_be_told_is_told_when_it_is_over(
     assert reader.page.evaluate("told") == ["Retrying: 1 done"]
 
 
+def test_an_image_of_a_product_is_chosen_from_the_stores_own_catalogue(
+    reader: Reader, store: Store
+) -> None:
+    store.install()
+    product = store.product("road-bicycle")
+    store.product("pendant-lamp")
+    reader.sign_in(store)
+    reader.page.keyboard.press("n")
+    dialog = reader.page.get_by_role("dialog", name="New job")
+    dialog.get_by_label("Search your products").fill("bicycle")
+    expect(dialog.get_by_role("heading", level=3)).to_have_text([product["title"]])
+    dialog.get_by_role("checkbox").first.check()
+    dialog.get_by_role("button", name="Next").click()
+    expect(dialog.get_by_text("2 credits").first).to_be_visible()
+    choose_tool(dialog, "upscale-4x")
+    dialog.get_by_label("Put the results on their products").check()
+    dialog.get_by_role("button", name="Next").click()
+    expect(dialog.locator(".bill strong")).to_have_text("2 credits")
+    dialog.get_by_role("button", name="Order 1 image").click()
+    card = reader.job(product["title"])
+    expect(card.get_by_text("On the product")).to_be_visible()
+    (job,) = jobs_of(store)
+    assert job["productId"] == product["id"]
+    assert job["creditsUsed"] == 2
+    assert len(store.media_of(product["id"])) == 2
+
+
+def test_a_template_presets_what_is_ordered(reader: Reader, store: Store) -> None:
+    store.install()
+    preset = {"name": "White background", "toolId": "background-removal", "priority": "low"}
+    store.call("POST", "/api/templates", preset)
+    reader.sign_in(store)
+    reader.page.keyboard.press("n")
+    dialog = reader.page.get_by_role("dialog", name="New job")
+    dialog.get_by_role("button", name="By address").click()
+    dialog.get_by_label("Addresses of images").fill(store.photo_url("painted-stool"))
+    dialog.get_by_role("button", name="Next").click()
+    dialog.get_by_role("radio", name="White background").check()
+    expect(dialog.get_by_label("Priority")).to_have_value("low")
+    dialog.get_by_role("button", name="Next").click()
+    dialog.get_by_role("button", name="Order 1 image").click()
+    expect(reader.page.locator(".job").filter(has_text="Image ready")).to_be_visible()
+    (job,) = jobs_of(store)
+    assert (job["toolId"], job["priority"]) == ("background-removal", "low")
+
+
 # ---- files --------------------------------------------------------------------------------------
 
 
@@ -268,3 +318,36 @@ def test_the_list_is_saved_as_a_file_for_spreadsheets(reader: Reader, store: Sto
     assert len(rows) == 2
     names = {value for row in rows for value in row.values() if value and "quoted" in value}
     assert names == {'\'=SUM(1) "quoted", with comma'}
+
+
+def test_a_list_that_nobody_has_counted_is_written_by_a_bulk_job(
+    reader: Reader, store: Store
+) -> None:
+    store.fill(130)
+    reader.sign_in(store)
+    page = reader.page
+    page.get_by_role("group", name="Status").get_by_role("button", name="Done").click()
+    expect(page.locator("#pager")).to_contain_text("more to come")
+    page.get_by_role("button", name="Export").click()
+    work = page.get_by_role("region", name="Export")
+    with page.expect_download() as download:
+        work.get_by_role("link", name="Download").click()
+    text = Path(download.value.path()).read_text(encoding="utf-8-sig")
+    assert len(list(csv.DictReader(io.StringIO(text)))) == 130
+
+
+def test_all_results_of_a_batch_are_saved_as_one_archive(reader: Reader, store: Store) -> None:
+    images = [{"inputImageUrl": store.photo_url(name)} for name in ("blue-armchair", "orchid-pot")]
+    wish = {"name": "Spring", "toolId": "image-enhancement", "images": images}
+    store.call("POST", "/api/batches", wish)
+    reader.sign_in(store)
+    page = reader.page
+    page.get_by_role("link", name="Batches").click()
+    card = page.get_by_role("listitem").filter(has_text="Spring")
+    expect(card).to_contain_text("2 done")
+    card.get_by_role("button", name="Download all").click()
+    work = page.get_by_role("region", name="Spring: packing")
+    with page.expect_download() as download:
+        work.get_by_role("link", name="Download").click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert len([name for name in archive.namelist() if name.endswith((".png", ".jpg"))]) == 2

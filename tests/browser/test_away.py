@@ -12,6 +12,8 @@ from local.stack import Stack
 from tests.browser.reader import Reader
 from tests.browser.store import Store
 
+pytestmark = pytest.mark.slow
+
 BRIDGE = "https://cdn.shopify.com/shopifycloud/app-bridge.js"
 
 

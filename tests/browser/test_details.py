@@ -7,10 +7,12 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Request, expect
 
 from tests.browser.reader import Reader
 from tests.browser.store import Store
+
+pytestmark = pytest.mark.slow
 
 ADMIN_WORDS = "For administrators"
 
@@ -38,6 +40,29 @@ def test_the_timeline_shows_every_event_duplicates_and_ignored_ones_too(
     dialog.get_by_label("Only what had an effect").check()
     expect(duplicates).to_have_count(0)
     expect(ended).to_have_count(1)
+
+
+def test_what_was_really_sent_is_fetched_when_somebody_wants_to_see_it(
+    reader: Reader, store: Store
+) -> None:
+    # A seed that JavaScript would round, and markup that must stay text.
+    sent = {"seed": 2**53 + 1, "note": "<b>bold</b>"}
+    store.deliver_unknown("pk_page_raw", **sent)
+    wish = {"provider": "pikcel", "providerJobId": "pk_page_raw", "shop": store.name, "name": "Raw"}
+    store.call("POST", "/api/admin/parked/adopt", wish)
+    reader.sign_in(store)
+    asked: list[Request] = reader.heard("request")
+    dialog = opened(reader, "Raw")
+    entry = dialog.locator(".entry").filter(has_text="Webhook")
+    expect(entry.get_by_text("What was really sent")).to_be_visible()
+    assert not [each for each in asked if "/logs/" in each.url]
+    entry.get_by_text("What was really sent").click()
+    shown = entry.locator("pre")
+    expect(shown).to_contain_text('"seed": 9007199254740993')
+    expect(shown).to_contain_text('"note": "<b>bold</b>"')
+    reader.page.wait_for_timeout(4_000)  # it stays open over a beat
+    expect(shown).to_be_visible()
+    assert len([each for each in asked if "/logs/" in each.url]) == 1
 
 
 def test_attempts_stand_side_by_side(

@@ -11,6 +11,8 @@ from playwright.sync_api import Request, expect
 from tests.browser.reader import Reader
 from tests.browser.store import Store
 
+pytestmark = pytest.mark.slow
+
 # ---- signing in ---------------------------------------------------------------------------------
 
 

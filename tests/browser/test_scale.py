@@ -11,6 +11,8 @@ from playwright.sync_api import Route, expect
 from tests.browser.reader import Reader
 from tests.browser.store import Store
 
+pytestmark = pytest.mark.slow
+
 COUNT = 10_000
 # A card has some 45 elements; what is near the window are a few blocks of 24.
 MOST_JOBS = 24 * 8

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.reader import Reader
 from tests.browser.store import Store
+
+pytestmark = pytest.mark.slow
 
 MARKUP = (
     "<img src=x onerror=\"globalThis.broken='img'\">"

@@ -40,7 +40,8 @@ function complete(element, props, children) {
 /**
  * Make `old` look like `fresh`, touching only what differs, so that focus, scroll positions and
  * pictures stay. Returns the element that is now in the document. Children are paired by position;
- * `data-key` tells that two are not the same thing. Elements with a hyphen look after their inside.
+ * `data-key` tells that two are not the same thing. Elements with a hyphen look after their inside,
+ * and what is written in a text field stays written.
  */
 export function morph(old, fresh) {
   if (old.nodeName !== fresh.nodeName || old.dataset?.key !== fresh.dataset?.key) {
@@ -53,6 +54,7 @@ export function morph(old, fresh) {
   }
   morphAttributes(old, fresh);
   if (!old.localName.includes("-")) morphChildren(old, [...fresh.childNodes]);
+  if (old.localName === "select") old.value = fresh.value;
   return old;
 }
 

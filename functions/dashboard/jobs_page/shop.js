@@ -20,7 +20,9 @@ export async function open(container) {
 async function draw() {
   const [{ shop }, { keys }, webhooks] = await Promise.all([get("/api/shop"), get("/api/shop/keys"), getIfThere("/api/shop/webhooks")]);
   session.shop = shop;
-  frame.replaceChildren(...[general(shop), budget(shop), keyList(keys), webhooks && endpointList(webhooks.endpoints)].filter(Boolean));
+  // Changed in place: what somebody is writing in another panel stays.
+  const panels = [general(shop), budget(shop), letters(shop), keyList(keys), webhooks && endpointList(webhooks.endpoints)];
+  morphChildren(frame, panels.filter(Boolean));
 }
 
 // ---- settings and budget
@@ -61,6 +63,40 @@ forms.shopBudget = (form) => {
   return save({ monthlyBudget: limits.credits === null && limits.costMicros === null ? null : limits });
 };
 
+// ---- letters
+
+const NOBODY = { emails: [], phones: [], types: null };
+
+/** Whom we write to when jobs fail and batches end. */
+function letters(shop) {
+  const told = shop.notifications ?? NOBODY;
+  const row = ({ address, state }) => h("li", {}, h("span", {}, h("b", {}, address), h("small", {}, say("letters.state", state))),
+    h("button.plain", { type: "button", data: { do: "dropAddress", address } }, t("letters.remove")));
+  const addresses = [...told.emails, ...told.phones];
+  return h("section.panel", {}, h("h2", {}, t("letters.title")), h("p.note", {}, t("letters.note")),
+    addresses.length ? h("ul.rows", {}, addresses.map(row)) : h("p.note", {}, t("letters.none")),
+    h("form.inline", { data: { form: "newAddress" } },
+      h("input", { name: "address", required: true, maxlength: 254, placeholder: t("letters.address"), "aria-label": t("letters.address"), autocomplete: "off" }),
+      h("button", { type: "submit" }, icon("plus"), t("letters.add"))));
+}
+
+/** Send all of it: the API takes the whole list at once. */
+function saveLetters(change) {
+  const told = session.shop.notifications ?? NOBODY;
+  const now = { emails: told.emails.map(({ address }) => address), phones: told.phones.map(({ address }) => address), types: told.types ?? undefined };
+  const { emails, phones, types } = change(now);
+  return save({ notifications: emails.length || phones.length ? { emails, phones, types } : null });
+}
+
+forms.newAddress = (form) => {
+  const address = form.address.value.trim();
+  const kind = address.startsWith("+") ? "phones" : "emails";
+  form.reset();
+  return saveLetters((now) => ({ ...now, [kind]: [...now[kind], address] }));
+};
+actions.dropAddress = ({ dataset: { address } }) =>
+  saveLetters((now) => ({ ...now, emails: now.emails.filter((each) => each !== address), phones: now.phones.filter((each) => each !== address) }));
+
 // ---- keys
 
 function keyList(keys) {
@@ -77,7 +113,8 @@ function showOnce(title, secret) {
 }
 
 forms.newKey = async (form) => {
-  const { secret } = await post("/api/shop/keys", { name: form.name.value.trim() });
+  const { secret } = await post("/api/shop/keys", { name: form.elements.name.value.trim() });
+  form.reset();
   await draw();
   showOnce(t("shop.newKeyTitle"), secret);
 };
@@ -101,6 +138,7 @@ function endpointList(endpoints) {
 
 forms.newEndpoint = async (form) => {
   const { secret } = await post("/api/shop/webhooks", { url: form.url.value.trim() });
+  form.reset();
   await draw();
   showOnce(t("hooks.secret"), secret);
 };

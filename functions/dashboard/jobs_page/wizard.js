@@ -141,7 +141,7 @@ function toolStep() {
     tools.length ? null : field(t("wizard.toolId"), h("input", { data: { wizard: "toolId" }, maxlength: 128 })),
     h("div.columns", {},
       field(t("wizard.priority"), h("select", { data: { wizard: "priority" } }, PRIORITIES.map((each) => h("option", { value: each, selected: each === options.priority }, say("priority", each))))),
-      field(t("wizard.when"), h("input", { type: "datetime-local", value: options.when, disabled: !isOne, data: { wizard: "when" } }), t(isOne ? "wizard.whenHint" : "wizard.whenBatch")),
+      field(t("wizard.when"), h("input", { type: "datetime-local", value: options.when, data: { wizard: "when" } }), t("wizard.whenHint")),
       field(t(isOne ? "wizard.name" : "wizard.batchName"), h("input", { value: options.name, maxlength: 300, data: { wizard: "name" } }))),
     h("label.check", {}, h("input", { type: "checkbox", checked: options.autoPush, data: { wizard: "autoPush" } }), " ", t("wizard.autoPush")),
     h("details", {}, h("summary", {}, t("wizard.parameters")), h("textarea.code", { rows: 5, value: options.parameters, "aria-label": t("wizard.parameters"), placeholder: "{ }", data: { wizard: "parameters" } })),
@@ -197,10 +197,11 @@ function body() {
     priority: options.priority,
     autoPush: options.autoPush,
     name: options.name.trim() || undefined,
+    scheduledAt: options.when ? new Date(options.when).toISOString() : undefined,
     parameters,
   };
-  if (images.size > 1) return { ...common, images: [...images.values()] };
-  return { ...common, ...[...images.values()][0], scheduledAt: options.when ? new Date(options.when).toISOString() : undefined };
+  const [first, ...others] = images.values();
+  return others.length ? { ...common, images: [first, ...others] } : { ...common, ...first };
 }
 
 actions.order = async (button) => {

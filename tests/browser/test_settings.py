@@ -1,0 +1,98 @@
+"""The shop's own affairs on the page: settings, budget, keys, letters and webhooks."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.browser.reader import Reader
+from tests.browser.store import Store
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def settings(reader: Reader, store: Store) -> Reader:
+    reader.sign_in(store)
+    reader.page.get_by_role("link", name="Settings").click()
+    expect(panel(reader, "Access keys")).to_be_visible()
+    return reader
+
+
+def panel(reader: Reader, title: str) -> Locator:
+    heading = reader.page.get_by_role("heading", name=title, exact=True)
+    return reader.page.locator("section.panel").filter(has=heading)
+
+
+def test_settings_and_budget_are_saved(settings: Reader, store: Store) -> None:
+    general = panel(settings, "Store")
+    expect(general).to_contain_text("not connected to Shopify yet")
+    general.get_by_label("Put new images").check()
+    general.get_by_label("Keep ended jobs").fill("90")
+    general.get_by_role("button", name="Save").click()
+    expect(settings.page.locator("#toasts")).to_contain_text("Saved")
+    budget = panel(settings, "Monthly budget")
+    budget.get_by_label("Credits a month").fill("500")
+    budget.get_by_label("Money a month").fill("12.50")
+    budget.get_by_role("button", name="Save").click()
+    expect(budget).to_contain_text("0 of 500")
+    expect(budget).to_contain_text("$0.00 of $12.50")
+    shop = store.call("GET", "/api/shop")["shop"]
+    assert (shop["autoPush"], shop["retentionDays"]) == (True, 90)
+    assert shop["monthlyBudget"] == {"credits": 500, "costMicros": 12_500_000}
+    for name in ("Credits a month", "Money a month"):
+        budget.get_by_label(name).fill("")
+    budget.get_by_role("button", name="Save").click()
+    expect(budget).not_to_contain_text("of 500")
+    assert store.call("GET", "/api/shop")["shop"]["monthlyBudget"]["credits"] is None
+
+
+def test_a_key_is_shown_once_and_revoked(settings: Reader, store: Store) -> None:
+    keys = panel(settings, "Access keys")
+    keys.get_by_label("Name of the key").fill("Nightly program")
+    keys.get_by_role("button", name="New key").click()
+    dialog = settings.page.get_by_role("dialog", name="Your new key")
+    secret = dialog.get_by_label("Your new key").input_value()
+    assert len(secret) > 20
+    dialog.get_by_role("button", name="Close").click()
+    assert secret not in settings.page.content()
+    row = keys.get_by_role("listitem").filter(has_text="Nightly program")
+    row.get_by_role("button", name="Revoke").click()
+    question = settings.page.get_by_role("dialog", name="Revoke Nightly program?")
+    question.get_by_role("button", name="Revoke").click()
+    expect(row).to_have_count(0)
+    names = [key["name"] for key in store.call("GET", "/api/shop/keys")["keys"]]
+    assert "Nightly program" not in names
+
+
+def test_people_to_write_to_are_named_and_removed(settings: Reader, store: Store) -> None:
+    letters = panel(settings, "Tell by e-mail")
+    letters.get_by_label("E-mail address").fill("ada@example.com")
+    letters.get_by_role("button", name="Add").click()
+    row = letters.get_by_role("listitem").filter(has_text="ada@example.com")
+    expect(row).to_be_visible()
+    told = store.call("GET", "/api/shop")["shop"]["notifications"]
+    assert [each["address"] for each in told["emails"]] == ["ada@example.com"]
+    row.get_by_role("button", name="Remove").click()
+    expect(letters).to_contain_text("Nobody is written to.")
+
+
+def test_webhooks_are_made_turned_off_and_removed(settings: Reader, store: Store) -> None:
+    hooks = panel(settings, "Webhooks to you")
+    hooks.get_by_label("Address of the endpoint").fill("https://hooks.example/jobs")
+    hooks.get_by_role("button", name="Add").click()
+    dialog = settings.page.get_by_role("dialog", name="The secret")
+    assert dialog.get_by_role("textbox").input_value().startswith("whsec_")
+    dialog.get_by_role("button", name="Close").click()
+    row = hooks.get_by_role("listitem").filter(has_text="hooks.example")
+    row.get_by_role("button", name="Turn off").click()
+    expect(row).to_contain_text("off")
+    (endpoint,) = store.call("GET", "/api/shop/webhooks")["endpoints"]
+    assert endpoint["isEnabled"] is False
+    row.get_by_role("button", name="Deliveries").click()
+    shown = settings.page.get_by_role("dialog", name="Deliveries")
+    expect(shown).to_contain_text("Nothing was delivered")
+    shown.get_by_role("button", name="Close").click()
+    row.get_by_role("button", name="Remove").click()
+    settings.page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    expect(hooks).to_contain_text("No endpoints yet.")
