@@ -10,9 +10,9 @@ from itertools import batched
 from typing import Any
 
 import httpx
-from local.pikcel_simulator.dialect import sign
 
 from local.photos import PHOTOS, photo
+from local.pikcel_simulator.dialect import sign
 from local.stack import Stack
 from shared.domain.status import JobStatus
 from shared.gateways.dynamo_items import job_item
