@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from local.stack import Stack, running_stack
+from tests.browser.chromium import PATIENCE_MS, ChromiumMissingError, launch
 from tests.browser.reader import Reader
 from tests.browser.store import Store
-
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-MISSING = (
-    "Chromium is missing, and the page's tests need it. Debian and Ubuntu: apt-get install "
-    "chromium. macOS: brew install --cask chromium. Elsewhere: set CHROMIUM to its program."
-)
-# Nothing but the page itself may use the network, and nothing of the machine's graphics is needed.
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--no-proxy-server",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    # A site may show a page of this machine, as a test of the framing does.
-    "--disable-features=LocalNetworkAccessChecks",
-]
-# On a busy machine a cold function takes seconds; a test that fails for that proves nothing.
-PATIENCE_MS = 45_000
 
 
 @pytest.fixture(scope="session")
@@ -48,12 +27,11 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    program = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if program is None:
-        pytest.fail(MISSING, pytrace=False)
-    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        try:
+            chromium = launch(playwright)
+        except ChromiumMissingError as error:
+            pytest.fail(str(error), pytrace=False)
         yield chromium
         chromium.close()
 

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow
 # ---- ordering -----------------------------------------------------------------------------------
 
 
+@pytest.mark.feature("ordering on the page")
 def test_a_batch_is_ordered_after_its_price_and_watched_until_it_is_done(
     reader: Reader, store: Store
 ) -> None:
@@ -95,6 +96,7 @@ def test_one_image_is_one_job_and_starts_when_it_is_told_to(reader: Reader, stor
 # ---- one job ------------------------------------------------------------------------------------
 
 
+@pytest.mark.feature("acting on the page")
 def test_an_image_is_sent_to_its_product_once_and_taken_off_again(
     reader: Reader, store: Store
 ) -> None:
@@ -175,6 +177,7 @@ def test_the_menu_is_walked_with_the_keyboard_and_gives_the_focus_back(
 # ---- many jobs ----------------------------------------------------------------------------------
 
 
+@pytest.mark.feature("acting on the page")
 def test_a_bulk_retry_says_beforehand_what_it_does_and_then_shows_its_progress(
     reader: Reader, store: Store
 ) -> None:
@@ -256,6 +259,7 @@ def test_who_asked_to_be_told_is_told_when_it_is_over(
     assert reader.page.evaluate("told") == ["Retrying: 1 done"]
 
 
+@pytest.mark.feature("ordering on the page")
 def test_an_image_of_a_product_is_chosen_from_the_stores_own_catalogue(
     reader: Reader, store: Store
 ) -> None:

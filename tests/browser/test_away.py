@@ -201,6 +201,7 @@ def embedded(reader: Reader, store: Store, tokens: list[str]) -> None:
     reader.page.goto(reader.url + query)
 
 
+@pytest.mark.feature("the page in Shopify's admin")
 def test_in_the_admin_the_reader_is_known_by_shopifys_token(reader: Reader, store: Store) -> None:
     store.create_work("Nightly pull")
     embedded(reader, store, [store.id_token()])
@@ -211,6 +212,7 @@ def test_in_the_admin_the_reader_is_known_by_shopifys_token(reader: Reader, stor
     assert reader.page.evaluate("JSON.stringify([sessionStorage, localStorage])") == "[{},{}]"
 
 
+@pytest.mark.feature("the page in Shopify's admin")
 def test_an_old_token_is_replaced_once_without_a_word(
     new_reader: Callable[..., Reader], store: Store
 ) -> None:

@@ -22,6 +22,7 @@ def opened(reader: Reader, title: str) -> Locator:
     return reader.page.get_by_role("dialog", name=title)
 
 
+@pytest.mark.feature("a job in full on the page")
 def test_the_timeline_shows_every_event_duplicates_and_ignored_ones_too(
     reader: Reader, store: Store, pikcel: Callable[..., None]
 ) -> None:
@@ -42,6 +43,7 @@ def test_the_timeline_shows_every_event_duplicates_and_ignored_ones_too(
     expect(ended).to_have_count(1)
 
 
+@pytest.mark.feature("a job in full on the page")
 def test_what_was_really_sent_is_fetched_when_somebody_wants_to_see_it(
     reader: Reader, store: Store
 ) -> None:
@@ -65,6 +67,7 @@ def test_what_was_really_sent_is_fetched_when_somebody_wants_to_see_it(
     assert len([each for each in asked if "/logs/" in each.url]) == 1
 
 
+@pytest.mark.feature("a job in full on the page")
 def test_attempts_stand_side_by_side(
     reader: Reader, store: Store, pikcel: Callable[..., None]
 ) -> None:
@@ -155,6 +158,7 @@ def administrator(new_reader: Callable[..., Reader], store: Store) -> Reader:
     return reader
 
 
+@pytest.mark.feature("administration on the page")
 def test_an_administrator_chooses_a_store_and_completes_its_job(
     store: Store, administrator: Reader
 ) -> None:
@@ -178,6 +182,7 @@ def test_an_administrator_chooses_a_store_and_completes_its_job(
     assert store.job(job["id"])["result"] == {"by": "hand"}
 
 
+@pytest.mark.feature("administration on the page")
 def test_a_delivery_without_a_job_is_adopted(store: Store, administrator: Reader) -> None:
     store.deliver_unknown("pk_page_lost", creditsUsed=3)
     page = administrator.page

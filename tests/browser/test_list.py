@@ -134,6 +134,7 @@ def test_before_and_after_are_compared_with_the_keyboard_too(reader: Reader, sto
 # ---- which jobs are shown -----------------------------------------------------------------------
 
 
+@pytest.mark.feature("the jobs page")
 def test_filters_are_in_the_address_and_back_undoes_them(reader: Reader, store: Store) -> None:
     store.report(store.create_work("Pull one")["id"], status="completed")
     store.report(store.create_work("Pull two")["id"], status="failed", error="x")
@@ -222,6 +223,7 @@ def test_the_table_is_a_table_and_the_choice_is_remembered(reader: Reader, store
     expect(reader.page.get_by_role("table", name="Jobs")).to_be_visible()
 
 
+@pytest.mark.feature("the jobs page")
 def test_paging_goes_both_ways_and_knows_the_total(reader: Reader, store: Store) -> None:
     store.fill(130)
     reader.sign_in(store)
@@ -248,6 +250,7 @@ def test_paging_goes_both_ways_and_knows_the_total(reader: Reader, store: Store)
 # ---- up to date ---------------------------------------------------------------------------------
 
 
+@pytest.mark.feature("the jobs page")
 def test_progress_arrives_by_itself_and_nothing_is_drawn_anew(reader: Reader, store: Store) -> None:
     job = store.create_work("Nightly pull", total=100)
     store.create_work("Another")

@@ -24,6 +24,7 @@ def panel(reader: Reader, title: str) -> Locator:
     return reader.page.locator("section.panel").filter(has=heading)
 
 
+@pytest.mark.feature("settings on the page")
 def test_settings_and_budget_are_saved(settings: Reader, store: Store) -> None:
     general = panel(settings, "Store")
     expect(general).to_contain_text("not connected to Shopify yet")
@@ -47,6 +48,7 @@ def test_settings_and_budget_are_saved(settings: Reader, store: Store) -> None:
     assert store.call("GET", "/api/shop")["shop"]["monthlyBudget"]["credits"] is None
 
 
+@pytest.mark.feature("settings on the page")
 def test_a_key_is_shown_once_and_revoked(settings: Reader, store: Store) -> None:
     keys = panel(settings, "Access keys")
     keys.get_by_label("Name of the key").fill("Nightly program")
