@@ -40,7 +40,6 @@ def test_a_wrong_key_opens_nothing_and_says_so(new_reader: Callable[..., Reader]
     assert reader.page.evaluate("sessionStorage.getItem('jobs.key')") is None
 
 
-@pytest.mark.feature("jobs page")
 def test_the_first_view_takes_three_requests_and_60_kilobytes(reader: Reader) -> None:
     asked: list[Request] = reader.heard("requestfinished")
     reader.page.goto(reader.url, wait_until="networkidle")
