@@ -645,11 +645,18 @@ class Day:
     def count_again(self, shop: str) -> None:
         """Compare everything that the API counts and lists of a shop with its items."""
         calm, self.world.probe.faults = self.world.probe.faults, {}
+        self._check_owners(shop)
         self._count_statistics(shop)
         self._count_lists(shop)
         self._count_batches(shop)
         self._count_spending(shop)
         self.world.probe.faults = calm
+
+    def _check_owners(self, shop: str) -> None:
+        """Every job is where, and whose, those who made it or gave it away were told."""
+        for job in self.jobs(shop):
+            assert self.owner.get(job.job_id, shop) == shop, job
+            assert self.agent.get(job.job_id, job.agent_id) == job.agent_id, job
 
     def _count_statistics(self, shop: str) -> None:
         admin, now = self.admins[shop], self.world.our_clock.now()
