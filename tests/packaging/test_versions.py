@@ -65,6 +65,12 @@ def test_a_changed_setting_publishes_its_function_only() -> None:
     assert [name.startswith("PushFunctionVersion") for name in fresh] == [True]
 
 
+def test_a_changed_file_of_the_page_publishes_its_function_only() -> None:
+    changed = published(packaged("same", page="changed"))[VERSION]
+    fresh = changed - published(packaged("same"))[VERSION]
+    assert [name.startswith("DashboardFunctionVersion") for name in fresh] == [True]
+
+
 def test_the_layers_own_switch_is_what_makes_functions_follow_it() -> None:
     # The trap: a plain AutoPublishAlias follows CodeUri, and all our code is in the layer.
     versions = []
@@ -80,14 +86,15 @@ def layer_digest(checkout: Path, target: Path) -> str:
     return digest(target)
 
 
-def packaged(layer: str) -> dict[str, Any]:
+def packaged(layer: str, page: str = "page") -> dict[str, Any]:
     """Return the template as `sam package` leaves it: each upload named by its digest."""
+    layers = {"SharedLayer": layer, "PageLayer": page}
     document = copy.deepcopy(template())
     for logical_id, resource in document["Resources"].items():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = f"s3://uploads/{logical_id}"
         elif resource["Type"] == "AWS::Serverless::LayerVersion":
-            resource["Properties"]["ContentUri"] = f"s3://uploads/{layer}"
+            resource["Properties"]["ContentUri"] = f"s3://uploads/{layers[logical_id]}"
     return document
 
 
