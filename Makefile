@@ -40,7 +40,8 @@ up: .venv/.installed ## the stack alone, in the foreground (PORT, AUTH=1, KEEP=d
 	@$(PYTHON) -m local.up
 
 test: install ## every test (RANDOM_DAYS, RANDOM_DAY, GROWTH_JOBS: see README)
-	$(PYTEST)
+	$(PYTEST) --ignore=tests/browser
+	$(PYTEST) tests/browser # apart: the browser's driver keeps an event loop running
 
 check: install lint-template ## format, lint, types, template, fast tests
 	$(PYTHON) -m ruff format --check .

@@ -56,7 +56,7 @@ BOTOCORE_COMMON: Final = frozenset(
 )
 
 # What no code of ours reaches, with the reason. tests/packaging proves that every function
-# still imports and that httpx, pydantic, PyNaCl and boto3 still work without it.
+# still imports and that httpx, pydantic, PyNaCl and botocore still work without it.
 UNUSED: Final = (
     "anyio",  # only httpx.AsyncClient needs it; httpcore does without, and imports faster
     "aws_lambda_powertools/event_handler/openapi/swagger_ui/swagger-ui-bundle.min.js",
@@ -70,12 +70,12 @@ UNUSED: Final = (
     "aws_lambda_powertools/utilities/kafka",
     "aws_lambda_powertools/utilities/streaming",
     "bin",
-    "boto3/data",  # describes boto3.resource
-    "boto3/examples",
+    "boto3",  # the gateways make botocore's clients
     "certifi/tests",
     "cffi",  # builds extensions; what PyNaCl runs with is _cffi_backend
     "dateutil/zoneinfo",  # a second time zone database
     "pycparser",  # cffi's
+    "s3transfer",  # boto3's
     "pydantic/mypy.py",
     "pydantic/v1",  # a second pydantic
     "urllib3/contrib/emscripten",  # for browsers

@@ -169,7 +169,7 @@ def test_an_administrator_chooses_a_store_and_completes_its_job(
     expect(page.get_by_role("heading", name="Jobs of all stores")).to_be_visible()
     expect(page.get_by_role("row").filter(has_text=store.name)).to_contain_text("Stuck task")
     page.get_by_label("Store", exact=True).fill(store.name.removesuffix(".myshopify.com"))
-    page.get_by_role("button", name="Show").click()
+    page.get_by_role("button", name="Show", exact=True).click()
     assert reader.query["store"] == store.name
     expect(reader.job("Stuck task")).to_be_visible()
     dialog = opened(reader, "Stuck task")

@@ -156,14 +156,6 @@ def test_a_module_without_bytecode_would_be_noticed(artefacts: Artefacts, tmp_pa
             "assert 'Signature=' in url\n",
             id="botocore",
         ),
-        pytest.param(
-            "import boto3\n"
-            "from boto3.dynamodb.types import TypeDeserializer, TypeSerializer\n"
-            "assert TypeDeserializer().deserialize(TypeSerializer().serialize({'n': 1})) == "
-            "{'n': 1}\n"
-            "boto3.client('dynamodb', region_name='us-east-1')\n",
-            id="boto3",
-        ),
     ],
 )
 def test_a_trimmed_dependency_still_works(artefacts: Artefacts, code: str) -> None:
