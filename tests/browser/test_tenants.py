@@ -32,6 +32,8 @@ def test_two_shops_never_see_each_others_jobs(
         expect(reader.page.get_by_text("There is no such job").first).to_be_visible()
         reader.page.goto(f"{reader.url}?store={stores[other].name}&shop={stores[other].name}")
         expect(reader.job(titles[own]).first).to_be_visible()
+        own_name = stores[own].name.removesuffix(".myshopify.com")
+        expect(reader.page.locator(".shop")).to_have_text(own_name)
         reader.page.goto(f"{reader.url}?q=Only")
         expect(reader.page.locator(".job").first).to_be_visible()
         stores[other].create_work(f"Later: {titles[other]}")

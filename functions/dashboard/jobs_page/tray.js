@@ -38,6 +38,12 @@ export function follow({ kind, id, title, job = null, batch = null }) {
   if (kind !== "job") dispatchEvent(new CustomEvent("look-now"));
 }
 
+/** A button that asks to be told when something has ended; null where that is settled. */
+export function tellMe(look = "button") {
+  if (globalThis.Notification?.permission !== "default") return null;
+  return h(look, { type: "button", data: { do: "askToNotify" } }, t("tray.tellMe"));
+}
+
 const isOver = ({ now }) => now && ENDED.includes(now.status) && !isPushing(now);
 
 async function look() {
@@ -95,7 +101,6 @@ function workCard(each) {
   const over = isOver(each);
   const refused = now?.result?.refused ?? [];
   const url = now?.result?.url;
-  const canAsk = !over && globalThis.Notification?.permission === "default";
   return h("section.followed", { "aria-label": each.title, data: { key: each.id, status: now?.status ?? "pending" } },
     h("div.line", {}, h("strong", {}, each.title), h("span", {}, summary(each)),
       h("button.icon", { type: "button", data: { do: "putAway", id: each.id }, "aria-label": t("tray.putAway") }, icon("close"))),
@@ -104,7 +109,7 @@ function workCard(each) {
     refused.length ? h("p.why", {}, refused.map(({ code, count }) => `${number(count)} ${refusal(code)}`).join(" · ")) : null,
     h("div.line", {},
       over ? null : h("button.plain", { type: "button", data: { do: "stopWork", id: each.id } }, t("tray.stop")),
-      canAsk ? h("button.plain", { type: "button", data: { do: "askToNotify" } }, t("tray.tellMe")) : null,
+      over ? null : tellMe("button.plain"),
       url ? h("a.button", { href: url, rel: "noreferrer", download: "" }, icon("download"), t("act.download")) : null,
       each.kind === "batch" ? h("a", { href: "?", data: { do: "filterJobs", filter: JSON.stringify({ batchId: each.id }) } }, t("batches.see")) : null));
 }

@@ -80,7 +80,8 @@ function drawLinks() {
 
 /** Draw whose jobs these are. */
 export function drawShop() {
-  const name = address.get("store") || session.shop?.shop || address.get("shop");
+  const chosen = session.isAdmin ? address.get("store") : (session.shop?.shop ?? address.get("shop"));
+  const name = chosen || "";
   const button = document.querySelector(".shop");
   button.hidden = !name && !session.isAdmin;
   button.disabled = !session.isAdmin;

@@ -8,7 +8,7 @@ import { h, morphChildren, toast } from "./dom.js";
 import { appointment, number } from "./format.js";
 import { session } from "./session.js";
 import { say, sayTitle, t } from "./texts.js";
-import { follow } from "./tray.js";
+import { follow, tellMe } from "./tray.js";
 
 const STEPS = ["images", "tool", "review"];
 const PRIORITIES = ["low", "normal", "high", "urgent"];
@@ -210,7 +210,7 @@ actions.order = async (button) => {
     const isBatch = wish.images.size > 1;
     const answer = await post(isBatch ? "/api/batches" : "/api/jobs", body(), { once: wish.once });
     dialog.close();
-    toast(t("wizard.ordered", { n: wish.images.size }));
+    toast(t("wizard.ordered", { n: wish.images.size }), { action: tellMe() });
     const made = answer.batch ?? answer.job;
     follow({ kind: isBatch ? "batch" : "job", id: made.id, title: made.name ?? t("wizard.chosen", { n: wish.images.size }), batch: answer.batch });
     dispatchEvent(new CustomEvent("look-now"));
