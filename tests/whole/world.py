@@ -94,7 +94,7 @@ PUBLIC_URL = "https://hooks.test"
 PIKCEL_URL, SHOPIFY_URL = "http://pikcel.test", "http://shopify.test"
 # Of a caller who wants it done (a call that died bars its repetition for a minute), of a run
 # that does not come to rest.
-PATIENCE_TRIES = 50
+PATIENCE_TRIES = 150
 LONGEST = timedelta(hours=6)
 EVERY_MINUTE = timedelta(minutes=1)
 
