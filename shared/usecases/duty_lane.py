@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.domain.duties import Haul
 from shared.usecases.notice_ports import Letters
@@ -11,6 +11,9 @@ from shared.usecases.tracker import Tracker
 
 # Deeds written down at once: a crash repeats no more of them.
 PAGE = 25
+# After so long nothing is under way any more that began before: no function runs for more than two
+# minutes.
+QUIET = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from shared.domain import duties, lifecycle
 from shared.domain.duties import Haul
@@ -27,13 +27,12 @@ from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.shop import Redaction, Shop, judge_redaction
 from shared.domain.storage import prefixes_of
-from shared.usecases.duty_lane import PAGE, DutyLane, Ended, Found, Resting
+from shared.usecases.duty_lane import PAGE, QUIET, DutyLane, Ended, Found, Resting
 from shared.usecases.ports import Belongings
 from shared.usecases.tracker import CONFLICT_TRIES, Note
 
 log = logging.getLogger(__name__)
 
-QUIET = timedelta(minutes=5)
 INSTALLED_AGAIN = "installed_again"
 UNDER_WAY = "under_way"
 

@@ -6,19 +6,25 @@ from typing import Any
 
 import pytest
 
+from shared.domain import lifecycle
+from shared.domain.bulk import BulkAction
 from shared.domain.errors import (
     InvalidRequestError,
     SecretUnavailableError,
     TooLargeError,
     VersionConflictError,
 )
+from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.shop import Shop
 from shared.domain.status import JobStatus
 from shared.providers.base import Check
+from shared.usecases.batches import NewBatch, create_batch
+from shared.usecases.identify_caller import Caller, CallerKind
 from shared.usecases.install_shop import Installation
 from shared.usecases.receive_shop_webhook import Heard
 from shared.usecases.receive_webhook import SignatureError
+from shared.usecases.start_bulk import Selection, start_bulk
 from tests.builders import (
     OTHER_SHOP,
     SHOP,
@@ -29,6 +35,8 @@ from tests.builders import (
     later,
 )
 from tests.unit.usecases.shop_life_world import ShopWorld
+
+ADMIN = Caller(kind=CallerKind.ADMIN, shop=SHOP, actor="admin:1")
 
 
 @pytest.fixture
@@ -263,6 +271,59 @@ def test_more_jobs_than_a_chunk_are_cancelled_and_counted_once(
     world.run_messages()
     assert {world.job(each).status for each in refs} == {JobStatus.CANCELLED}
     assert world.duty("uninstall").result == {"done": {"jobs": 130}}
+
+
+def test_a_batch_that_is_being_made_is_stopped_too(world: ShopWorld) -> None:
+    """What it would still make would be paid for, for a shop that has left."""
+    making = a_batch_under_way(world)
+    world.clock.advance(60)
+    world.tell("app/uninstalled")
+    world.run(world.duty("uninstall").ref)
+    world.go_on(hours=1)
+    assert world.job(making).status is JobStatus.CANCELLED
+    jobs = [job for job in world.jobs_of_all() if job.batch_id == making.job_id]
+    assert [job.status for job in jobs] == [JobStatus.CANCELLED] * 100
+    assert world.duty("uninstall").status is JobStatus.COMPLETED
+    assert world.duty("uninstall").result == {"done": {"bulkJobs": 1, "jobs": 100}}
+
+
+def test_what_a_bulk_job_begins_while_it_is_stopped_is_cancelled_too(world: ShopWorld) -> None:
+    retrying = start_bulk(
+        world.tracker, world.works, ADMIN, BulkAction.RETRY, Selection(job_ids=("none",))
+    )
+    failed = world.has(a_dispatched_job(status=JobStatus.FAILED, due_at=None))
+    world.clock.advance(60)
+    world.tell("app/uninstalled")
+    world.run(world.duty("uninstall").ref)
+    # Its chunk was under way, and goes on for a while without having seen that.
+    world.change(failed, lambda job: lifecycle.retry(job, world.clock.now()))
+    world.go_on(hours=1)
+    assert world.job(retrying.ref).status is JobStatus.CANCELLED
+    assert world.job(failed).status is JobStatus.CANCELLED
+
+
+def test_bulk_work_of_the_next_installation_goes_on(world: ShopWorld) -> None:
+    installed(world)
+    world.clock.advance(60)
+    late = world.delivery("app/uninstalled")
+    world.hear(late)
+    world.clock.advance(60)
+    installed(world)
+    making = a_batch_under_way(world)
+    world.run(world.duty("uninstall").ref)
+    assert world.job(making).status is JobStatus.PROCESSING
+
+
+def a_batch_under_way(world: ShopWorld) -> JobRef:
+    """Take a batch of 150 images, and have 100 of its jobs made."""
+    images = [{"input_image_url": f"https://a.example/{n}.png"} for n in range(150)]
+    wish = NewBatch(name=None, common={"tool_id": "t"}, images=images)
+    view = create_batch(
+        world.tracker, world.works, ADMIN, wish, is_allowed_http=lambda _host: False
+    )
+    making = JobRef(SHOP, view.batch.batch_id)
+    world.run(making)
+    return making
 
 
 # --- scopes ---------------------------------------------------------------------------------
