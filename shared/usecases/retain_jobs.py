@@ -73,8 +73,7 @@ class RetainWork:
     def look(self, job: Job, haul: Haul) -> Found | Resting | Ended:
         """Walk on until there is something to delete; stop at the first that is too young."""
         now = self._tracker.now()
-        before = now - timedelta(days=self._days)
-        after = haul.after
+        before, after = self._before(now), haul.after
         for _ in range(MAX_PAGES):
             refs = self._tracker.store.refs(job.shop, limit=PAGE, after=after, until=before)
             if not refs:
@@ -88,8 +87,15 @@ class RetainWork:
                 return Found(haul=found, counts={"jobs": len(names)})
         return Found(haul=Haul(after=after))
 
+    def _before(self, now: datetime) -> datetime:
+        return now - timedelta(days=self._days)
+
     def _delete(self, ref: JobRef) -> None:
-        if action_of(self._tracker.store.get(ref)) is BulkAction.EXPAND:
+        job = self._tracker.store.get(ref)
+        # A haul may be done again minutes later: the job done anew, the setting changed.
+        if not self._is_over(job, self._before(self._tracker.now())):
+            return
+        if action_of(job) is BulkAction.EXPAND:
             self._works.delete_batch(ref.shop, ref.job_id)
         delete_job(self._tracker, self._files, ref)
 

@@ -326,6 +326,49 @@ def test_a_job_begun_anew_since_the_look_is_not_deleted(
     assert is_there(world, old)
 
 
+def test_a_job_that_was_done_anew_before_a_message_came_again_is_not_deleted(
+    world: ShopWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wrote the haul died before it was done; its message comes again in some minutes."""
+    old = ended(world, 40, status=JobStatus.FAILED)
+    keep_for(world, 30)
+    ref = world.duty("retain").ref
+    world.clock.advance(90_000)
+
+    def die(_job: JobRef) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "delete", die)
+        with pytest.raises(KeyboardInterrupt):
+            world.run(ref)
+    at = world.clock.now()
+    world.change(old, lambda job: replace(job, status=JobStatus.COMPLETED, completed_at=at))
+    world.clock.advance(720)
+    world.run(ref)
+    assert is_there(world, old)
+
+
+def test_a_longer_retention_holds_for_what_was_to_be_deleted_too(
+    world: ShopWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = ended(world, 40)
+    keep_for(world, 30)
+    ref = world.duty("retain").ref
+    world.clock.advance(90_000)
+
+    def die(_job: JobRef) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "delete", die)
+        with pytest.raises(KeyboardInterrupt):
+            world.run(ref)
+    keep_for(world, 365)
+    world.run(ref)
+    assert is_there(world, old)
+
+
 def test_a_walk_in_a_shop_that_is_erased_ends(world: ShopWorld) -> None:
     keep_for(world, 30)
     ref = world.duty("retain").ref
