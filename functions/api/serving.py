@@ -45,7 +45,12 @@ def serve(
         arguments["query"] = validate(route.query, read_query(event))
     if route.body is not None:
         content_type = headers.get("content-type", "")
-        data = read_body(event, content_type, takes_forms=route.takes_forms)
+        data = read_body(
+            event,
+            content_type,
+            takes_forms=route.takes_forms,
+            max_bytes=route.max_body_bytes,
+        )
         arguments["body"] = validate(route.body, data)
     if opened is not None and route.once:
         answer = answer_once(route, action, opened, arguments)

@@ -48,9 +48,15 @@ def read_query(event: Mapping[str, Any]) -> dict[str, str]:
     return {name: value for name, value in _once(pairs).items() if value != ""}
 
 
-def read_body(event: Mapping[str, Any], content_type: str, *, takes_forms: bool) -> Any:
+def read_body(
+    event: Mapping[str, Any],
+    content_type: str,
+    *,
+    takes_forms: bool,
+    max_bytes: int = MAX_BODY_BYTES,
+) -> Any:
     """Return the body as JSON data; of form data, an object of strings."""
-    raw = _bytes(event)
+    raw = _bytes(event, max_bytes)
     media_type = content_type.partition(";")[0].strip().lower()
     if takes_forms and media_type == URLENCODED:
         return _read_urlencoded(raw)
@@ -75,13 +81,13 @@ def validate[Model: BaseModel](model: type[Model], data: Any) -> Model:
     raise InvalidRequestError(f"This request is not valid: {sentences}{more}", details=details)
 
 
-def _bytes(event: Mapping[str, Any]) -> bytes:
+def _bytes(event: Mapping[str, Any], max_bytes: int) -> bytes:
     body = event.get("body") or ""
     if not isinstance(body, str):
         raise fault("body", "cannot be read")
     # Base64 takes four characters for three bytes.
-    if len(body) > MAX_BODY_BYTES * 4 // 3 + 4:
-        raise TooLargeError(f"This body is larger than {MAX_BODY_BYTES} bytes.")
+    if len(body) > max_bytes * 4 // 3 + 4:
+        raise TooLargeError(f"This body is larger than {max_bytes} bytes.")
     try:
         if event.get("isBase64Encoded"):
             raw = base64.b64decode(body, validate=True)
@@ -89,8 +95,8 @@ def _bytes(event: Mapping[str, Any]) -> bytes:
             raw = body.encode()
     except (binascii.Error, ValueError):
         raise fault("body", "cannot be read") from None
-    if len(raw) > MAX_BODY_BYTES:
-        raise TooLargeError(f"This body is larger than {MAX_BODY_BYTES} bytes.")
+    if len(raw) > max_bytes:
+        raise TooLargeError(f"This body is larger than {max_bytes} bytes.")
     return raw
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from shared.bodies.reading import MAX_BODY_BYTES
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -38,6 +40,7 @@ class Route:
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     takes_forms: bool = False
+    max_body_bytes: int = MAX_BODY_BYTES
     is_open: bool = False
     for_agents: bool = False
     for_admins: bool = False

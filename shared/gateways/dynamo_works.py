@@ -1,13 +1,15 @@
 """The `WorkStore` on DynamoDB: pk `SHOP#{shop}`, sk `BULK#{job_id}` and `BATCH#{batch_id}`.
 
-Shape of work: `work` is the JSON text; `expires_at` clears away what nobody will ask for any
-more. The pages that it finds are `BULK#{job_id}#{place}`, with `page` likewise. Shape of a
-batch: `batch` is the JSON text of its fields; the jobs are not in it. `finished_by`, once it is
-over, is the write by which that was seen.
+Shape of work: `work` is the JSON text, gzipped (a thousand images are up to 2 MiB, and alike);
+`expires_at` clears away what nobody will ask for any more. The pages that it finds are
+`BULK#{job_id}#{place}`, with `page` as JSON text. Shape of a batch: `batch` is the JSON text of
+its fields; the jobs are not in it. `finished_by`, once it is over, is the write by which that was
+seen.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -46,7 +48,8 @@ class DynamoWorkStore:
 
     def put_work(self, ref: JobRef, work: Mapping[str, Any], until: datetime) -> None:
         """Keep a document for a bulk job; see `WorkStore.put_work`."""
-        item = _key(ref) | {"work": text(to_json(work)), "expires_at": expiry(until)}
+        packed = gzip.compress(to_json(work).encode(), mtime=0)
+        item = _key(ref) | {"work": {"B": packed}, "expires_at": expiry(until)}
         check_size(item)
         self._table.put({"Item": item})
 
@@ -55,7 +58,7 @@ class DynamoWorkStore:
         item = self._table.get(_key(ref))
         if item is None:
             return None
-        work: dict[str, Any] = json.loads(item["work"]["S"])
+        work: dict[str, Any] = json.loads(gzip.decompress(item["work"]["B"]))
         return work
 
     def keep_page(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -73,15 +75,25 @@ def test_a_thousand_images_fit_and_what_does_not_is_refused_by_name() -> None:
         make_table(client, "jobs")
         works = DynamoWorkStore(client, "jobs", clock=FakeClock())
         ref = JobRef(SHOP, a_job_id())
-        # A body has at most 256 KB; bare product numbers grow to global ids in here.
-        images = [
-            {"input_image_url": "https://a.example/" + "x" * 210, "product_id": "gid://" + "9" * 40}
-            for _ in range(1000)
-        ]
+        # Signed links to a store of one's own; what differs in them cannot be packed.
+        images = [an_image_with_a_signed_link(number) for number in range(1000)]
+        assert len(json.dumps(images)) > 1_000_000
         works.put_work(ref, {"images": images}, later(60))
         assert works.get_work(ref) == {"images": images}
+        noise = random.Random(1)
         with pytest.raises(InvalidRequestError):
-            works.put_work(ref, {"images": images * 2}, later(60))
+            works.put_work(ref, {"images": noise.randbytes(450_000).hex()}, later(60))
+
+
+def an_image_with_a_signed_link(number: int) -> dict[str, str]:
+    noise = random.Random(number)
+    link = (
+        f"https://my-photos.s3.eu-central-1.amazonaws.com/{noise.randbytes(16).hex()}.jpg"
+        "?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20261122T120000Z&X-Amz-Expires=86400"
+        f"&X-Amz-Security-Token={'IQoJb3JpZ2luX2VjEJ' * 40}&X-Amz-SignedHeaders=host"
+        f"&X-Amz-Signature={noise.randbytes(32).hex()}"
+    )
+    return {"input_image_url": link, "product_id": f"gid://shopify/Product/{8 * 10**12 + number}"}
 
 
 def test_batches_come_newest_first_by_pages(works: WorkStore) -> None:

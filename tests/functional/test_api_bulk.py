@@ -322,6 +322,30 @@ def test_a_batch_makes_a_job_for_each_image_in_order(world: World) -> None:
     assert world.get("/api/jobs/stats").json["stats"]["total"] == 3
 
 
+def test_a_thousand_images_with_all_that_a_shop_tells_of_them_are_one_batch(world: World) -> None:
+    images = [
+        {
+            "inputImageUrl": f"https://cdn.shopify.com/s/files/1/0555/1234/5678/files/{n}.jpg?v={n}",
+            "productId": f"gid://shopify/Product/{8_000_000_000_000 + n}",
+            "productTitle": f"Hand-made mug of stoneware, 300 ml, colour {n}",
+            "variantId": f"gid://shopify/ProductVariant/{44_000_000_000_000 + n}",
+            "imageId": f"gid://shopify/ProductImage/{33_000_000_000_000 + n}",
+            "altText": f"A hand-made mug of stoneware on a white background, colour {n}",
+        }
+        for n in range(1000)
+    ]
+    body = {"toolId": "remove-background", "images": images}
+    assert len(json.dumps(body)) > 400_000
+    reply = world.post("/api/batches", body)
+    assert reply.status == 202, reply.text
+    assert reply.json["batch"]["totalJobs"] == 1000
+
+
+def test_a_batch_of_more_than_two_mib_is_too_large(world: World) -> None:
+    reply = world.call("POST", "/api/batches", body="x" * (2 * 1024 * 1024 + 1))
+    assert (reply.status, reply.code) == (413, "too_large")
+
+
 def test_the_jobs_of_a_batch_start_when_it_says(world: World) -> None:
     batch = make(world, 2, scheduledAt="2027-01-02T09:30:00+02:00")
     run(world)

@@ -32,6 +32,8 @@ ROUTES = (
         summary="One tool for up to 1,000 images: a job for each, made in the background.",
         query=ShopQuery,
         body=BatchBody,
+        # A thousand images with a signed link each. AWS's own limit is 6 MB.
+        max_body_bytes=2 * 1024 * 1024,
         answers={202: "BatchAnswer"},
         errors=(402, 404, 413),
         once=True,
