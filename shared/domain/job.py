@@ -55,8 +55,8 @@ class Attempt:
         attempt; a second one 60 s later proves that it was never executed.
     tries: create calls begun. not_before: the earliest instant of the next try.
     slot_at: the minute of the provider's rate limit in which a call is reserved for us.
-    held_until: until when a rate limit, ours or the provider's, has kept us from calling;
-        the time-out counts from then.
+    held_until: until when a rate limit, ours or the provider's, has kept us from calling (or
+        nobody saw to a job whose time had come); the time-out counts from then.
     trouble: why the last of them was not executed (a sentence), None when none failed so.
     stop_wanted: it was cancelled here, and its provider has not been asked to stop yet.
     expected_ms: how long its tool took of late, from the create call to the end; None while

@@ -80,10 +80,25 @@ def schedule(job: Job, now: datetime, patience: Patience) -> Job:
 
     A due instant that already serves is left as it is: each change costs two index writes.
     """
+    job = begun_late(job, now)
     due_at = next_look(job, now, patience)
     if due_at == job.due_at or _serves(job.due_at, due_at, now, patience):
         return job
     return replace(job, due_at=due_at)
+
+
+def begun_late(job: Job, now: datetime) -> Job:
+    """Return a provider's job whose time came while nobody looked as begun now: its time-out
+    counts from its first look. Whether anybody has looked shows by `due_at`, which every look
+    moves on."""
+    start, due_at = job.scheduled_at, job.due_at
+    if start is None or now < start or due_at is None:
+        return job
+    if job.is_worker_job or not job.status.is_active or job.attempt.held_until is not None:
+        return job
+    # As it is stored, it is rounded up.
+    is_seen = due_at >= start + timedelta(milliseconds=1) or job.attempt.tries > 0
+    return job if is_seen else job.with_attempt(replace(job.attempt, held_until=now))
 
 
 def _serves(
@@ -181,7 +196,7 @@ def _look_at_worker(job: Job, now: datetime, patience: Patience) -> tuple[Step, 
 
 
 def _look_at_dispatch(job: Job, now: datetime, patience: Patience) -> tuple[Step, datetime | None]:
-    attempt = job.attempt
+    attempt = begun_late(job, now).attempt
     if job.scheduled_at is not None and now < job.scheduled_at:
         return Step.WAIT, job.scheduled_at
     begun = max(attempt.created_at, job.scheduled_at or attempt.created_at)

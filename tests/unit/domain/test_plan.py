@@ -36,6 +36,20 @@ def test_a_scheduled_job_waits_for_its_time() -> None:
     assert next_step(job, later(3600 + 899), PATIENCE) is Step.CREATE
 
 
+def test_a_start_that_nobody_saw_to_in_time_is_begun_late_and_has_its_time_then() -> None:
+    """The sweep was down when the job's time came: it did not fail to reach its provider."""
+    waiting = schedule(a_job(scheduled_at=later(3600)), later(0), PATIENCE)
+    assert next_step(waiting, later(3600 + 7200), PATIENCE) is Step.CREATE
+    seen = schedule(waiting, later(3600 + 7200), PATIENCE)
+    assert next_step(seen, later(3600 + 7200 + 899), PATIENCE) is Step.CREATE
+    assert next_step(seen, later(3600 + 7200 + 900), PATIENCE) is Step.GIVE_UP
+
+
+def test_a_start_that_was_seen_to_counts_from_its_time() -> None:
+    seen = schedule(a_job(scheduled_at=later(3600)), later(3600), PATIENCE)
+    assert next_step(seen, later(3600 + 900), PATIENCE) is Step.GIVE_UP
+
+
 @pytest.mark.parametrize(
     ("job", "seconds", "patience", "step"),
     [

@@ -85,6 +85,18 @@ def test_a_scheduled_job_starts(world: LaneWorld) -> None:
     assert world.messages(ref)
 
 
+def test_a_job_whose_time_came_while_nobody_swept_still_starts(world: LaneWorld) -> None:
+    ref = world.has(a_job(scheduled_at=later(3600)))
+    world.at(3600 + 7200)
+    assert world.sweep().steps[Step.CREATE] == 1
+    assert world.messages(ref)
+    world.at(3600 + 7200 + 899)
+    assert world.step(ref) is Step.CREATE
+    world.at(3600 + 7200 + 900)
+    world.sweep()
+    assert world.job(ref).error_code == "dispatch_failed"
+
+
 def test_a_scheduled_worker_job_is_not_due_for_ever(world: LaneWorld) -> None:
     ref = world.has(a_worker_job(scheduled_at=later(3600)))
     world.at(3600)
