@@ -6,6 +6,7 @@ from shared.domain.bulk import file_key
 from shared.domain.errors import ConflictError, StoreUnavailableError, VersionConflictError
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
+from shared.domain.plan import owed_stops
 from shared.domain.storage import job_folder
 from shared.usecases.ports import Files
 from shared.usecases.tracker import CONFLICT_TRIES, Tracker
@@ -49,5 +50,10 @@ def check_deletable(job: Job) -> None:
     if job.push.status.is_active or job.push.undo:
         raise ConflictError(
             "This job is on its way to or from Shopify; delete it when that has ended.",
+            code="job_active",
+        )
+    if owed_stops(job):
+        raise ConflictError(
+            "This job is still to be stopped at its provider; delete it in a moment.",
             code="job_active",
         )

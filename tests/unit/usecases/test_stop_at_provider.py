@@ -3,12 +3,13 @@
 import pytest
 
 from shared.domain import lifecycle
-from shared.domain.errors import ProviderUnknownOutcomeError
+from shared.domain.errors import ConflictError, NotFoundError, ProviderUnknownOutcomeError
 from shared.domain.job import Job
 from shared.domain.plan import Step
 from shared.domain.status import JobStatus
 from shared.providers.base import Reply
 from shared.usecases.cancel_job import STILL_CHARGED, cancel_job
+from shared.usecases.delete_job import delete_job
 from shared.usecases.dispatch_lane import Advance
 from shared.usecases.sweep_due_jobs import MAX_ENDED_POLLS
 from tests.builders import later
@@ -42,6 +43,19 @@ def test_a_job_ends_here_at_once_and_there_by_a_message(world: StoryWorld) -> No
     assert world.sentences(world.ref)[-1] == "The provider was asked to stop, and does."
     world.look()  # a second message asks nothing
     assert len(world.asked) == 2
+
+
+def test_a_job_stays_until_its_provider_was_asked_to_stop(world: StoryWorld) -> None:
+    """Deleted before that, nobody would know whom to stop, and it would be paid for."""
+    world.look(CREATE)
+    cancel_job(world.tracker, USER, world.ref)
+    with pytest.raises(ConflictError) as refused:
+        delete_job(world.tracker, world.files, world.ref)
+    assert refused.value.code == "job_active"
+    world.look(STOPPED)
+    delete_job(world.tracker, world.files, world.ref)
+    with pytest.raises(NotFoundError):
+        job(world)
 
 
 def test_a_job_that_was_never_sent_is_nothing_to_stop(world: StoryWorld) -> None:
