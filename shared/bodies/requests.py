@@ -359,7 +359,9 @@ class CreateBody(_Input):
         description="A template of the shop's, for what is not given here; or of the provider's.",
     )
     batch_id: Id | None = None
-    agent_id: Id | None = None
+    agent_id: Id | None = Field(
+        None, description="Of a task of the shop's own: the active agent that is to do it."
+    )
     auto_push: bool | None = Field(None, description="Else the shop's setting, else false.")
     push_outputs: PushOutputs | None = Field(
         None, description="Which of several results go to the product; all are kept. Default: all."

@@ -116,7 +116,7 @@ def create_job(
     """
     now = tracker.now()
     wish = _own_wish(caller, wish)
-    provider = _provider(wish)
+    provider = provider_of(wish)
     check_wish(tracker, wish, is_allowed_http)
     shop = caller.require_shop()
     settings = shops.get_shop(shop)
@@ -227,7 +227,8 @@ def _take_back(files: Files, job: Job) -> None:
             files.delete([job.documents_key])
 
 
-def _provider(wish: NewJob) -> str:
+def provider_of(wish: NewJob) -> str:
+    """Return who is to do the job, where that is left to us."""
     if wish.provider is not None:
         return wish.provider
     return PIKCEL if wish.tool_id is not None else WORKER
@@ -243,7 +244,7 @@ def _own_wish(caller: Caller, wish: NewJob) -> NewJob:
         # It would change the counts of what is not its own.
         raise ForbiddenError("An agent's jobs are in no batch.")
     wish = replace(wish, agent_id=caller.agent_id)
-    if _provider(wish) != WORKER:
+    if provider_of(wish) != WORKER:
         raise ForbiddenError("An agent creates worker jobs only.")
     return wish
 
@@ -266,7 +267,7 @@ def _auto_push(wish: NewJob, shop: Shop | None) -> bool:
 
 def check_wish(tracker: Tracker, wish: NewJob, is_allowed_http: Callable[[str], bool]) -> None:
     """Raise InvalidRequestError naming every field that keeps the job from being made."""
-    provider = _provider(wish)
+    provider = provider_of(wish)
     faults: dict[str, str] = {}
     is_ours = provider == WORKER
     adapter = tracker.adapters.get(provider)

@@ -134,6 +134,21 @@ def test_only_an_active_agent_of_the_shop_is_given_a_task(world: World) -> None:
     assert world.job(job.job_id) == job
 
 
+def test_a_task_is_made_for_an_active_agent_of_the_shop_only(world: World) -> None:
+    """One that nobody has would wait for ever."""
+    theirs = agent(world, shop=OTHER_SHOP)["agent"]["id"]
+    for unknown in (theirs, "a-typing-error"):
+        reply = world.post("/api/jobs", {"name": "x", "agentId": unknown})
+        assert (reply.status, reply.code) == (404, "not_found")
+    mine = agent(world)["agent"]["id"]
+    body, headers = {"name": "x", "agentId": mine}, {"idempotency-key": "once"}
+    made = world.post("/api/jobs", body, headers=headers).job
+    world.call("DELETE", f"/api/admin/agents/{mine}")
+    reply = world.post("/api/jobs", body)
+    assert (reply.status, reply.code) == (409, "wrong_status")
+    assert world.post("/api/jobs", body, headers=headers).job["id"] == made["id"]
+
+
 def test_a_providers_job_is_no_agents(world: World) -> None:
     job = world.has(a_job())
     reply = patch(world, job.job_id, agentId=agent(world)["agent"]["id"])

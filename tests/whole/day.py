@@ -303,7 +303,11 @@ class Day:
             body["projectId"] = "spring"
         if self.rng.random() < 0.2:
             body["metadata"] = {"notes": ["y" * 100] * 20}
-        agents = [other.agent_id for other in self.callers if other.kind == "agent"]
+        agents = [
+            other.agent_id
+            for other in self.callers
+            if (other.kind, other.shop) == ("agent", who.shop)
+        ]
         if self.rng.random() < 0.5 and who.kind != "agent":
             body["agentId"] = self.rng.choice(agents)
         self._create(who, body)

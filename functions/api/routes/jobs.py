@@ -8,12 +8,19 @@ from functions.api.calls import Action, Answer, Call
 from functions.api.once import idempotency_of
 from shared.bodies.requests import CreateBody, ListQuery, LogQuery, OutputQuery, ShopQuery
 from shared.bodies.translating import job_filter, wish
-from shared.domain.errors import ForbiddenError, InvalidRequestError, NotFoundError, TooLargeError
+from shared.domain.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidRequestError,
+    NotFoundError,
+    TooLargeError,
+)
 from shared.domain.filters import JobFilter, LogFilter
-from shared.domain.job import Job
+from shared.domain.job import WORKER, Job
 from shared.representation import etag, job_json, log_json, raw_json, safe
-from shared.usecases.create_job import create_job
+from shared.usecases.create_job import create_job, provider_of
 from shared.usecases.delete_job import delete_job
+from shared.usecases.issue_keys import active_agent
 from shared.usecases.keep_templates import with_template
 from shared.usecases.list_jobs import (
     JobList,
@@ -34,9 +41,11 @@ def create(call: Call, query: ShopQuery, body: CreateBody) -> Answer:
     given = body.model_dump(exclude_none=True)
     idempotency = idempotency_of(call, body.model_dump(mode="json", exclude_none=True))
     try:
-        asked = with_template(app.templates, shop, given)
-    except NotFoundError:
-        # The template may have been deleted since this very call was answered.
+        wanted = wish(with_template(app.templates, shop, given))
+        if wanted.agent_id and provider_of(wanted) == WORKER and not call.caller.is_agent:
+            active_agent(app.keys, shop, wanted.agent_id)
+    except (NotFoundError, ConflictError):
+        # Template or agent may have gone since this very call was answered.
         made = app.tracker.store.made_before(shop, idempotency) if idempotency else None
         if made is None:
             raise
@@ -46,7 +55,7 @@ def create(call: Call, query: ShopQuery, body: CreateBody) -> Answer:
         app.shops,
         app.files,
         call.caller,
-        wish(asked),
+        wanted,
         idempotency=idempotency,
         is_allowed_http=app.is_allowed_http,
     )
