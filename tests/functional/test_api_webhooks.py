@@ -346,6 +346,16 @@ def test_an_address_that_sns_refuses_changes_nothing(world: World) -> None:
     assert world.get("/api/shop").json["shop"]["notifications"] is None
 
 
+def test_a_wish_with_an_address_that_sns_refuses_changes_no_other_setting_either(
+    world: World,
+) -> None:
+    world.letters.refused["no@example.com"] = InvalidRequestError("This is no address.")
+    wish = {"autoPush": True, "retentionDays": 30, "notifications": {"emails": ["no@example.com"]}}
+    assert world.call("PUT", "/api/shop", json_body=wish).status == 400
+    shop = world.get("/api/shop").json["shop"]
+    assert (shop["autoPush"], shop["retentionDays"], shop["notifications"]) == (False, None, None)
+
+
 def test_while_sns_is_out_the_wish_is_kept_and_told_later(world: World) -> None:
     world.letters.error = RetryableError("out")
     reply = world.call("PUT", "/api/shop", json_body={"notifications": {"emails": [ANNA]}})

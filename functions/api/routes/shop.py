@@ -39,10 +39,11 @@ def change(call: Call, query: ShopQuery, body: ShopBody) -> Answer:
     if "retention_days" in body.model_fields_set:
         changes["retention_days"] = body.retention_days
     app, shop = call.app, call.caller.require_shop()
-    change_shop(app.tracker, app.shops, shop, changes)
     if "notifications" in body.model_fields_set:
+        # First: Amazon SNS may refuse an address, and then nothing is to be changed.
         wanted = _wanted(body.notifications)
         change_notifications(app.tracker, app.shops, app.letters, shop, wanted)
+    change_shop(app.tracker, app.shops, shop, changes)
     return read(call, query)
 
 
