@@ -136,16 +136,20 @@ class DynamoEndpointStore:
     def deliveries(
         self, shop: str, endpoint_id: str, *, limit: int, position: str | None = None
     ) -> DeliveryPage:
-        """Read a page of an endpoint's deliveries, newest first: one Query."""
+        """Read a page of an endpoint's deliveries, newest first: one Query.
+
+        It may be shorter than `limit`: a Query ends at 1 MB.
+        """
         request = _those_of(shop, f"{_DELIVERY_PREFIX}{endpoint_id}#") | {
             "ScanIndexForward": False,
             "Limit": limit + 1,
         }
         if position is not None:
             request["ExclusiveStartKey"] = _delivery_key(shop, endpoint_id, position)
-        items = self._table.query_page(request)["Items"]
-        page, now = items[:limit], self._clock.now()
-        last = _read_delivery(page[-1]).delivery_id if len(items) > limit else None
+        answer = self._table.query_page(request)
+        has_more = len(answer["Items"]) > limit or "LastEvaluatedKey" in answer
+        page, now = answer["Items"][:limit], self._clock.now()
+        last = _read_delivery(page[-1]).delivery_id if has_more else None
         kept = tuple(_read_delivery(item) for item in page if not has_expired(item, now))
         return DeliveryPage(deliveries=kept, position=last)
 

@@ -163,6 +163,20 @@ def test_an_endpoints_deliveries_are_read_newest_first_page_by_page(store: Endpo
     assert store.deliveries(SHOP, mine.endpoint_id, limit=7).position is None
 
 
+def test_deliveries_of_much_each_are_all_reached_page_by_page(store: EndpointStore) -> None:
+    # A Query answers with at most 1 MB.
+    mine = endpoint()
+    made = [replace(delivery(mine, number), body="x" * 20_000) for number in range(60)]
+    for each in made:
+        store.add_delivery(each)
+    page = store.deliveries(SHOP, mine.endpoint_id, limit=100)
+    found = list(page.deliveries)
+    while page.position is not None:
+        page = store.deliveries(SHOP, mine.endpoint_id, limit=100, position=page.position)
+        found += page.deliveries
+    assert found == made[::-1]
+
+
 def test_what_is_due_is_found_and_what_has_ended_is_not(store: EndpointStore) -> None:
     mine = endpoint()
     made = [delivery(mine, number) for number in range(6)]
