@@ -208,17 +208,34 @@ def retry_batch(
     """Retry the failed jobs of a batch, by the bulk job that is returned; where making them has
     broken off, by the one that made them: it goes on.
 
+    Parameters
+        idempotency: the same key with the same body gives the bulk job of then, also when nothing
+            is failed any more.
+
     Raises NotFoundError; ConflictError `wrong_status` when none failed.
     """
     shop = caller.require_shop()
     view = read_batch(tracker, works, shop, batch_id)
+    begun = _begun_before(tracker, view, idempotency)
+    if begun is not None:
+        return begun
     if view.expansion is not None and view.expansion.status is JobStatus.FAILED:
-        return retry_job(tracker, caller, view.expansion.ref)
+        return retry_job(tracker, caller, view.expansion.ref, idempotency=idempotency)
     if not view.sums.tally.failed:
         raise ConflictError(_NONE_MADE if view.failed else "No job of this batch has failed.")
     failed = JobFilter(shop=shop, batch_id=batch_id, status=JobStatus.FAILED)
     selection = Selection(wanted=failed)
     return start_bulk(tracker, works, caller, BulkAction.RETRY, selection, idempotency=idempotency)
+
+
+def _begun_before(tracker: Tracker, view: BatchView, idempotency: Idempotency | None) -> Job | None:
+    """Return the bulk job that an earlier call with this key had retry the batch."""
+    if idempotency is None:
+        return None
+    making = view.expansion
+    if making is not None and idempotency.mark in making.bulk_marks:
+        return making
+    return tracker.store.made_before(view.batch.shop, idempotency)
 
 
 def archive_batch(

@@ -518,6 +518,43 @@ def test_the_failed_jobs_of_a_batch_are_retried(world: World) -> None:
     assert (now["status"], now["failedJobs"], now["completedAt"]) == ("processing", 0, None)
 
 
+def test_a_batchs_retry_that_died_before_its_answer_was_kept_is_found_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = make(world, 1)
+    run(world)
+    end(world, *jobs_of(world, batch), JobStatus.FAILED)
+    path, headers = f"/api/batches/{batch['id']}/retry", {"idempotency-key": "once"}
+    with monkeypatch.context() as patched:
+        patched.setattr(world.receipts, "finish", die)
+        assert world.post(path, headers=headers).status == 500
+    run(world)
+    world.clock.advance(61)
+    again = world.post(path, headers=headers)  # nothing of the batch is failed by now
+    assert (again.status, again.job["type"], again.job["status"]) == (
+        202,
+        "bulk.retry",
+        "completed",
+    )
+
+
+def test_a_retry_of_its_making_that_died_before_its_answer_was_kept_is_found_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.call("PUT", "/api/shop", json_body={"monthlyBudget": {"credits": 0}})
+    batch = make(world, 1)
+    run(world)
+    world.call("PUT", "/api/shop", json_body={"monthlyBudget": None})
+    path, headers = f"/api/batches/{batch['id']}/retry", {"idempotency-key": "once"}
+    with monkeypatch.context() as patched:
+        patched.setattr(world.receipts, "finish", die)
+        assert world.post(path, headers=headers).status == 500
+    run(world)
+    world.clock.advance(61)
+    again = world.post(path, headers=headers)
+    assert (again.status, again.job["id"], again.job["attempt"]) == (202, batch["id"], 2)
+
+
 def test_images_that_could_not_be_made_into_jobs_are_not_passed_over_in_silence(
     world: World,
 ) -> None:
