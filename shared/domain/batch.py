@@ -21,6 +21,7 @@ class Batch:
 
     total: how many images. tool_name: as the provider called the tool then, if that was known.
     finished_by: the write (`{job}:{version}`) by which it was first seen to be over.
+    finished_round: the attempt of its making that was over then; 0 while it never was.
     """
 
     shop: str
@@ -32,6 +33,7 @@ class Batch:
     tool_name: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     finished_by: str | None = None
+    finished_round: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,11 @@ class BatchView:
     def is_expanding(self) -> bool:
         """Whether jobs are still to be made."""
         return self.expansion is not None and self.expansion.status.is_active
+
+    @property
+    def round(self) -> int:
+        """Which attempt at making its jobs this is, from 1."""
+        return self.expansion.attempt.number if self.expansion is not None else 1
 
     @property
     def total(self) -> int:

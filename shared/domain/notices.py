@@ -140,7 +140,8 @@ def batch_to_look_at(before: Job | None, after: Job) -> str | None:
 
 
 def batch_notice(view: BatchView, at: datetime) -> Notice:
-    """Return what is told of a batch that is over, once in its life."""
+    """Return what is told of a batch that is over: once, and once more when its making, of which
+    that was told, was retried."""
     batch, tally = view.batch, view.sums.tally
     data = {
         "id": batch.batch_id,
@@ -159,7 +160,7 @@ def batch_notice(view: BatchView, at: datetime) -> Notice:
         "completedAt": _at(view.completed_at),
     }
     return Notice(
-        notice_id=f"{batch.batch_id}:1:{NoticeType.BATCH_FINISHED.value}",
+        notice_id=f"{batch.batch_id}:{view.round}:{NoticeType.BATCH_FINISHED.value}",
         type=NoticeType.BATCH_FINISHED,
         shop=batch.shop,
         at=at,

@@ -4,7 +4,7 @@ Shape of work: `work` is the JSON text, gzipped (a thousand images are up to 2 M
 `expires_at` clears away what nobody will ask for any more. The pages that it finds are
 `BULK#{job_id}#{place}`, with `page` as JSON text. Shape of a batch: `batch` is the JSON text of
 its fields; the jobs are not in it. `finished_by`, once it is over, is the write by which that was
-seen.
+seen, and `finished_round` the attempt at making its jobs that was over then.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from shared.gateways.dynamo_table import (
     Terms,
     check_size,
     key,
+    number,
     text,
     update_expression,
 )
@@ -121,16 +122,17 @@ class DynamoWorkStore:
         page = found[:limit]
         return page, page[-1].batch_id if has_more else None
 
-    def finish_batch(self, shop: str, batch_id: str, by: str) -> bool:
+    def finish_batch(self, shop: str, batch_id: str, by: str, attempt: int = 1) -> bool:
         """Note by which write the batch was first seen to be over; see `WorkStore`."""
         terms = Terms()
-        is_open = terms.absent("finished_by")
+        mark = {"finished_by": text(by), "finished_round": number(attempt)}
+        earlier = f"{terms.name('finished_round')} < {terms.value(mark['finished_round'])}"
+        is_open = f"{terms.absent('finished_by')} OR {earlier}"
+        same = " AND ".join(terms.equals(name, value) for name, value in mark.items())
         request = {
             "Key": _batch_key(shop, batch_id),
-            "UpdateExpression": update_expression(terms, put={"finished_by": text(by)}),
-            "ConditionExpression": (
-                f"{terms.present()} AND ({is_open} OR {terms.equals('finished_by', text(by))})"
-            ),
+            "UpdateExpression": update_expression(terms, put=mark),
+            "ConditionExpression": f"{terms.present()} AND ({is_open} OR ({same}))",
         }
         try:
             self._table.update(terms.attach(request))
@@ -152,6 +154,7 @@ def _read_batch(shop: str, item: Mapping[str, Any]) -> Batch:
     values["created_at"] = from_microseconds(values["created_at"])
     if "finished_by" in item:
         values["finished_by"] = item["finished_by"]["S"]
+        values["finished_round"] = int(item["finished_round"]["N"])
     return Batch(shop=shop, batch_id=item["sk"]["S"].removeprefix(_BATCH), **values)
 
 

@@ -563,12 +563,14 @@ class InMemoryWorkStore:
         page = left[:limit]
         return page, page[-1].batch_id if len(left) > limit else None
 
-    def finish_batch(self, shop: str, batch_id: str, by: str) -> bool:
+    def finish_batch(self, shop: str, batch_id: str, by: str, attempt: int = 1) -> bool:
         """Note by which write the batch was first seen to be over; see `WorkStore`."""
         batch = self.get_batch(shop, batch_id)
-        if batch is None or batch.finished_by not in (None, by):
+        if batch is None:
             return False
-        self.put_batch(replace(batch, finished_by=by))
+        if batch.finished_round >= attempt:
+            return (batch.finished_by, batch.finished_round) == (by, attempt)
+        self.put_batch(replace(batch, finished_by=by, finished_round=attempt))
         return True
 
     def put_work(self, ref: JobRef, work: Mapping[str, Any], until: datetime) -> None:

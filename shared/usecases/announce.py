@@ -6,9 +6,9 @@ id each time, a delivery to an endpoint is made once, and a batch is told of onc
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from shared.domain.batch import Batch, BatchView, batch_job_id
+from shared.domain.batch import Batch, BatchSums, BatchView, batch_job_id
 from shared.domain.endpoints import (
     Endpoint,
     disabled_notice,
@@ -113,22 +113,23 @@ class Announcer:
         writer = f"{job.job_id}:{job.version}"
         batch = self._lane.works.get_batch(job.shop, batch_id)
         # Jobs may name a batch that is none of ours.
-        if batch is None or batch.finished_by not in (None, writer):
+        if batch is None:
             return []
-        view = self._view(batch)
+        view = BatchView(batch=batch, sums=BatchSums(), expansion=self._making(batch))
+        is_told = batch.finished_round >= view.round
+        if is_told and batch.finished_by != writer:
+            return []
+        view = replace(view, sums=self._lane.store.batch_sums(batch.shop, batch.batch_id))
         if not self._is_over(view):
             return []
-        is_ours = self._lane.works.finish_batch(job.shop, batch_id, writer)
+        is_ours = self._lane.works.finish_batch(job.shop, batch_id, writer, view.round)
         return [batch_notice(view, job.updated_at)] if is_ours else []
 
-    def _view(self, batch: Batch) -> BatchView:
-        store = self._lane.store
+    def _making(self, batch: Batch) -> Job | None:
         try:
-            expansion = store.get(JobRef(batch.shop, batch.batch_id))
+            return self._lane.store.get(JobRef(batch.shop, batch.batch_id))
         except NotFoundError:
-            expansion = None
-        sums = store.batch_sums(batch.shop, batch.batch_id)
-        return BatchView(batch=batch, sums=sums, expansion=expansion)
+            return None
 
     def _is_over(self, view: BatchView) -> bool:
         """Tell exactly. The index on which a batch's jobs are counted lags: jobs that were just

@@ -486,8 +486,11 @@ class WorkStore(Protocol):
         """
         ...
 
-    def finish_batch(self, shop: str, batch_id: str, by: str) -> bool:
+    def finish_batch(self, shop: str, batch_id: str, by: str, attempt: int = 1) -> bool:
         """Note by which write the batch was first seen to be over.
+
+        Parameters
+            attempt: at making its jobs; by which write an earlier one was over counts no more.
 
         True when it was this one, now or when it was looked at before; False when another one
         was, or there is no such batch.

@@ -177,8 +177,24 @@ def test_a_batch_is_finished_by_one_write_however_often_it_is_looked_at(works: W
     assert works.finish_batch(SHOP, batch.batch_id, "j1:3")
     assert works.finish_batch(SHOP, batch.batch_id, "j1:3")
     assert not works.finish_batch(SHOP, batch.batch_id, "j2:5")
-    assert works.get_batch(SHOP, batch.batch_id) == replace(batch, finished_by="j1:3")
-    assert works.list_batches(SHOP, limit=5)[0] == [replace(batch, finished_by="j1:3")]
+    assert works.get_batch(SHOP, batch.batch_id) == replace(
+        batch, finished_by="j1:3", finished_round=1
+    )
+    assert works.list_batches(SHOP, limit=5)[0] == [
+        replace(batch, finished_by="j1:3", finished_round=1)
+    ]
+
+
+def test_a_batch_whose_making_is_retried_is_finished_once_more(works: WorkStore) -> None:
+    batch = a_batch()
+    works.put_batch(batch)
+    assert works.finish_batch(SHOP, batch.batch_id, "j1:3")
+    assert works.finish_batch(SHOP, batch.batch_id, "j2:5", 2)
+    assert works.finish_batch(SHOP, batch.batch_id, "j2:5", 2)
+    assert not works.finish_batch(SHOP, batch.batch_id, "j3:2", 2)
+    assert not works.finish_batch(SHOP, batch.batch_id, "j1:3")
+    (found,), _ = works.list_batches(SHOP, limit=5)
+    assert (found.finished_by, found.finished_round) == ("j2:5", 2)
 
 
 def test_a_batch_that_does_not_exist_is_finished_by_nobody(works: WorkStore) -> None:

@@ -523,7 +523,8 @@ def test_a_batchs_retry_that_died_before_its_answer_was_kept_is_found_again(
 ) -> None:
     batch = make(world, 1)
     run(world)
-    end(world, *jobs_of(world, batch), JobStatus.FAILED)
+    (job,) = jobs_of(world, batch)
+    end(world, job, JobStatus.FAILED)
     path, headers = f"/api/batches/{batch['id']}/retry", {"idempotency-key": "once"}
     with monkeypatch.context() as patched:
         patched.setattr(world.receipts, "finish", die)

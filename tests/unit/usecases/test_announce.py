@@ -9,7 +9,9 @@ from shared.domain.bulk import BulkAction
 from shared.domain.errors import InvariantError, RetryableError
 from shared.domain.job import Job, Push
 from shared.domain.notice_types import NoticeType
+from shared.domain.shop import Shop
 from shared.domain.status import JobStatus, PushStatus
+from shared.usecases.batches import retry_batch
 from shared.usecases.cancel_job import cancel_job
 from shared.usecases.delete_job import delete_job
 from shared.usecases.notice_ports import EndpointChange, JobChange
@@ -221,6 +223,33 @@ def test_a_batch_that_was_told_of_is_not_told_of_again_after_a_retry(world: Noti
         world.write(job.ref, end(JobStatus.COMPLETED))
     world.announce()
     assert len(finished(world.bus)) == 1
+
+
+def test_a_batch_whose_making_is_retried_is_told_of_when_that_is_over_too(
+    world: NoticeWorld,
+) -> None:
+    """Nothing could be made, which was told; what is made of it now is news."""
+    world.shops.save_shop(None, Shop(shop=SHOP, budget_credits=0))
+    ref = world.batch(2)
+    world.finish(ref)
+    world.announce()
+    (first,) = finished(world.bus)
+    assert (first.data["status"], first.data["failedJobs"]) == ("failed", 2)
+    before = world.shops.get_shop(SHOP)
+    world.shops.save_shop(before, replace(before or Shop(shop=SHOP), budget_credits=None))
+    retry_batch(world.tracker, world.works, CALLER, ref.job_id)
+    world.finish(ref)
+    jobs = jobs_of(world, ref.job_id)
+    for job in jobs:
+        world.announce()
+        assert len(finished(world.bus)) == 1
+        world.write(job.ref, end(JobStatus.COMPLETED))
+    changes = list(world.stream)
+    world.announce()
+    world.announce_again(changes)
+    again = {notice.notice_id: notice for notice in finished(world.bus)}
+    assert list(again) == [f"{ref.job_id}:{n}:batch.finished" for n in (1, 2)]
+    assert again[f"{ref.job_id}:2:batch.finished"].data["completedJobs"] == 2
 
 
 def test_a_crash_after_the_mark_tells_of_the_batch_when_the_write_comes_again(
