@@ -301,7 +301,8 @@ class StatisticsQuery(ShopQuery):
     )
     group_by: GroupBy | None = Field(
         None,
-        description="Adds groups. Tools and types are summed over `days` (30 if not given).",
+        description="Adds groups, the largest first. Tools and types are summed over `days` (30 if "
+        "not given). Of over 1,000 projects the smallest are one group, `other`.",
     )
 
 

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from shared.domain.statistics import Tally, total
+from shared.domain.statistics import OTHER, Tally, total
 from shared.domain.status import JobStatus
 from shared.usecases.ports import DayTally, JobStore
 
 # What "by tool" and "by type" cover when no number of days is given.
 GROUP_DAYS = 30
+# A shop may name its projects as it likes, and an answer has at most 6 MB.
+MAX_GROUPS = 1_000
 
 
 # The original tracker's figure: so long would a person take for what a job does.
@@ -69,7 +71,8 @@ def read_statistics(
     Parameters
         days: the last so many UTC days, today included, each with its jobs that ended then.
         group_by: projects are summed over all time; tools and types over `days` (30 if
-            not given), where a day knows 20 names of each and calls the rest `other`.
+            not given), where a day knows 20 names of each and calls the rest `other`. Of more than
+            a thousand the smallest are together in `other`, the last group.
     """
     tally = store.tally(f"SHOP#{shop}", "ALL")
     pending, processing = store.count_active(shop)
@@ -112,7 +115,11 @@ def _groups(
     else:
         sums = _summed([day.by_type for day in window])
     groups = [Group(key=key, tally=value) for key, value in sums.items() if value.ended]
-    return tuple(sorted(groups, key=lambda group: (-group.tally.ended, group.key)))
+    groups.sort(key=lambda group: (-group.tally.ended, group.key))
+    if len(groups) > MAX_GROUPS:
+        shown, rest = groups[: MAX_GROUPS - 1], groups[MAX_GROUPS - 1 :]
+        groups = [*shown, Group(key=OTHER, tally=total(group.tally for group in rest))]
+    return tuple(groups)
 
 
 def _by_status(tally: Tally, pending: int, processing: int) -> tuple[Group, ...]:

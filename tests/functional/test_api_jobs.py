@@ -11,7 +11,7 @@ import pytest
 from shared.domain import lifecycle
 from shared.domain.events import LogEntry, ParkedEvent, Proof, Source
 from shared.domain.ids import JobRef
-from shared.domain.job import Counts
+from shared.domain.job import Counts, Job
 from shared.domain.plan import Step
 from shared.domain.shop import Shop
 from shared.domain.status import JobStatus, Outcome, PushStatus
@@ -770,6 +770,24 @@ def test_the_sums_are_split_as_asked(
     _some_of_each(world)
     groups = world.get("/api/jobs/stats", query={"groupBy": group_by}).json["groups"]
     assert [(group["key"], group["total"]) for group in groups] == expected
+
+
+def test_of_very_many_projects_the_small_ones_are_one_group(world: World) -> None:
+    """An answer has at most 6 MB, and a shop may name its projects as it likes."""
+    for number in range(1_001):
+        world.has(ended_in(f"p{number}"))
+    world.has(ended_in("p1000"))
+    groups = world.get("/api/jobs/stats", query={"groupBy": "project"}).json["groups"]
+    assert len(groups) == 1_000
+    assert (groups[0]["key"], groups[0]["completed"]) == ("p1000", 2)
+    assert (groups[-1]["key"], groups[-1]["completed"]) == ("other", 2)
+    assert sum(group["completed"] for group in groups) == 1_002
+
+
+def ended_in(project: str) -> Job:
+    return a_worker_job(
+        job_id=a_job_id(), project_id=project, status=JobStatus.COMPLETED, completed_at=later(5)
+    )
 
 
 def test_each_status_has_its_own_cost_and_averages(world: World) -> None:
