@@ -17,8 +17,8 @@ ROUTES = (
         method="POST",
         path="/api/jobs/export",
         name="startExport",
-        summary="All of these jobs as one CSV file, written by a bulk job: its result.url is a "
-        "link to it for seven days.",
+        summary="All of these jobs as one CSV file, written by a bulk job: its result.url "
+        "links to it, anew at every read, for as long as the file is kept: seven days.",
         query=ShopQuery,
         body=ExportBody,
         answers={202: "JobAnswer"},
@@ -79,7 +79,7 @@ ROUTES = (
         path="/api/batches/{batchId}/archive",
         name="archiveBatch",
         summary="All kept results of a batch as one ZIP file, written by a bulk job: its "
-        "result.url is a link to it for seven days.",
+        "result.url links to it, anew at every read, for as long as the file is kept: seven days.",
         query=ShopQuery,
         answers={202: "JobAnswer"},
         errors=(404, 409),
