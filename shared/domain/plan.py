@@ -120,6 +120,18 @@ def _look(job: Job, now: datetime, patience: Patience) -> tuple[Step, datetime |
     return Step.KEEP, min(again_at, due_at or again_at)
 
 
+def is_abandoned(job: Job, now: datetime, patience: Patience) -> bool:
+    """Whether nobody has begun a program's exclusive job for as long as a heartbeat may take.
+
+    It may wait for a worker all the same, so it ends only when another one wants its place.
+    """
+    if not (job.is_worker_job and job.exclusive and job.status is JobStatus.PENDING):
+        return False
+    known = (job.attempt.created_at, job.scheduled_at, job.reported_at)
+    heard_at = max(at for at in known if at is not None)
+    return job.agent_id is None and now >= heard_at + timedelta(seconds=patience.heartbeat_s)
+
+
 def owed_results(job: Job) -> int:
     """Return how many results, of whatever attempt, must still be fetched."""
     return sum(output.is_owed for output in job.outputs)

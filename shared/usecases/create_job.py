@@ -30,6 +30,7 @@ from shared.usecases.documents import shelve, with_documents_of
 from shared.usecases.identify_caller import Caller
 from shared.usecases.ports import Files, Idempotency, ShopStore
 from shared.usecases.reserve_budget import budget_of, set_aside
+from shared.usecases.take_place import create_or_take_place
 from shared.usecases.tracker import Note, Tracker
 
 IMAGE_TYPE = "image"
@@ -184,7 +185,9 @@ def create_job(
     # A job made elsewhere is being paid for already: it is counted, never refused.
     ceiling = budget if wish.provider_job_id is None else None
     try:
-        created = tracker.store.create(job, entry=entry, idempotency=idempotency, ceiling=ceiling)
+        created = create_or_take_place(
+            tracker, caller, job, entry=entry, idempotency=idempotency, ceiling=ceiling
+        )
     except RejectedError as error:
         # Refused, so there is no such job: its documents would be left for ever.
         _take_back(files, job)

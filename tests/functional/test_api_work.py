@@ -202,6 +202,41 @@ def test_a_second_job_of_a_type_does_not_cancel_the_first(world: World) -> None:
     }
 
 
+def test_an_exclusive_job_that_nobody_began_gives_way_to_the_next(world: World) -> None:
+    """Its program died between making it and its first report: no heartbeat ends it."""
+    body = {"type": "PRODUCT_SYNC", "exclusive": True}
+    dead = world.post("/api/jobs", body).job
+    world.clock.advance(299)
+    assert world.post("/api/jobs", body).code == "already_running"
+    assert world.job(dead["id"]).status is JobStatus.PENDING
+    world.clock.advance(1)
+    made = world.post("/api/jobs", body).job
+    assert made["status"] == "pending"
+    assert (world.job(dead["id"]).status, world.job(dead["id"]).error_code) == (
+        JobStatus.FAILED,
+        "timed_out",
+    )
+    assert world.post("/api/jobs", body).code == "already_running"
+
+
+@pytest.mark.parametrize("waits", ["for its time", "for its agent", "beside others", "heard of"])
+def test_a_job_that_waits_or_is_begun_gives_way_to_none(world: World, waits: str) -> None:
+    body: dict[str, Any] = {"type": "PRODUCT_SYNC", "exclusive": True}
+    agent = world.post("/api/admin/agents", {"name": "robot"}).json["agent"]["id"]
+    more = {
+        "for its time": {"scheduledAt": "2026-11-22T14:00:00Z"},
+        "for its agent": {"agentId": agent},
+        "beside others": {"exclusive": False},
+        "heard of": {},
+    }
+    job = world.post("/api/jobs", body | more[waits]).job
+    world.clock.advance(3600)
+    if waits == "heard of":
+        world.call("PATCH", f"/api/jobs/{job['id']}", json_body={"status": "queued"})
+    assert world.post("/api/jobs", body).code == "already_running"
+    assert world.job(job["id"]).status.is_active
+
+
 def test_an_exclusive_job_waits_for_the_running_one_and_is_told_which(world: World) -> None:
     running = start(world)
     for path in (SYNC, "/api/jobs"):
