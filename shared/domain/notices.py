@@ -43,7 +43,8 @@ class Notice:
 
     @property
     def is_of_one_in_many(self) -> bool:
-        """Whether it is about one job of a batch, which people hear of in one digest."""
+        """Whether it is about one job of a batch, which people hear of in one digest (if the
+        batch is one of ours, not only a name)."""
         return self.batch_id is not None and self.type is not NoticeType.BATCH_FINISHED
 
     @property

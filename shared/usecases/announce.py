@@ -67,6 +67,7 @@ class Announcer:
         self._lane = lane
         self._shops: dict[str, Shop | None] = {}
         self._endpoints: dict[str, list[Endpoint]] = {}
+        self._batches: dict[tuple[str, str | None], bool] = {}
 
     def announce(self, change: Change) -> Told:
         """Tell of one change.
@@ -176,15 +177,22 @@ class Announcer:
     # --- letters ---------------------------------------------------------------------
 
     def _write(self, notice: Notice) -> bool:
-        if notice.is_of_one_in_many:
-            return False
         if notice.shop not in self._shops:
             self._shops[notice.shop] = self._lane.shops.get_shop(notice.shop)
         shop = self._shops[notice.shop]
         wanted = shop.notifications if shop is not None else None
         if wanted is None or not wanted.covers(notice.type):
             return False
+        if notice.is_of_one_in_many and self._has_digest(notice.shop, notice.batch_id):
+            return False
         return self._lane.letters.send(notice, write_letter(notice, self._failures(notice)))
+
+    def _has_digest(self, shop: str, batch_id: str | None) -> bool:
+        """Whether people hear of the whole batch in one letter: if it is one of ours."""
+        if (shop, batch_id) not in self._batches:
+            batch = self._lane.works.get_batch(shop, batch_id) if batch_id is not None else None
+            self._batches[shop, batch_id] = batch is not None
+        return self._batches[shop, batch_id]
 
     def _failures(self, notice: Notice) -> list[Failure]:
         if notice.type is not NoticeType.BATCH_FINISHED or not notice.data["failedJobs"]:

@@ -328,6 +328,15 @@ def test_jobs_that_name_a_batch_of_nobody_end_none(world: NoticeWorld) -> None:
 # --- endpoints ------------------------------------------------------------------------
 
 
+def test_people_hear_of_jobs_whose_batch_is_only_a_name(world: NoticeWorld) -> None:
+    """No digest will ever tell of them."""
+    world.people()
+    ref = world.has(a_dispatched_job(batch_id="spring"))
+    world.write(ref, end(JobStatus.FAILED))
+    world.announce()
+    assert [notice.type for notice, _ in world.letters.sent] == [NoticeType.JOB_FAILED]
+
+
 def test_an_endpoint_that_we_disabled_is_told_of_to_people_and_other_endpoints(
     world: NoticeWorld,
 ) -> None:
