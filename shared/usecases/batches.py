@@ -22,6 +22,7 @@ from shared.domain.status import JobStatus
 from shared.usecases.cancel_job import cancel_job
 from shared.usecases.check_credits import tool_name
 from shared.usecases.create_job import NewJob, check_wish, is_fetchable
+from shared.usecases.do_once import was_done
 from shared.usecases.expand_batch import keep_batch
 from shared.usecases.identify_caller import Caller
 from shared.usecases.ports import Idempotency, WorkStore
@@ -233,7 +234,7 @@ def _begun_before(tracker: Tracker, view: BatchView, idempotency: Idempotency | 
     if idempotency is None:
         return None
     making = view.expansion
-    if making is not None and idempotency.mark in making.bulk_marks:
+    if making is not None and was_done(making, idempotency):
         return making
     return tracker.store.made_before(view.batch.shop, idempotency)
 

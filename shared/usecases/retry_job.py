@@ -3,12 +3,12 @@
 from datetime import datetime
 
 from shared.domain import lifecycle
-from shared.domain.bulk import marked
 from shared.domain.errors import ConflictError
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.status import Outcome
 from shared.usecases.check_credits import check_credits, promise_credits
+from shared.usecases.do_once import done_by, was_done
 from shared.usecases.identify_caller import Caller
 from shared.usecases.ports import Idempotency
 from shared.usecases.reserve_budget import read_budget, set_aside
@@ -32,7 +32,7 @@ def retry_job(
     budget = read_budget(tracker, ref.shop)
 
     def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
-        if idempotency is not None and idempotency.mark in job.bulk_marks:
+        if was_done(job, idempotency):
             return job, None
         after = set_aside(tracker, lifecycle.retry(job, now), budget)
         if _lacks_input(tracker, job):
@@ -41,8 +41,7 @@ def retry_job(
                 "it cannot be sent again."
             )
         check_credits(tracker, after, now)
-        if idempotency is not None:
-            after = marked(after, idempotency.mark)
+        after = done_by(after, idempotency)
         number = after.attempt.number
         return after, Note(
             source=caller.source,

@@ -6,27 +6,36 @@ from shared.domain import lifecycle
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.status import Outcome
+from shared.usecases.do_once import done_by, was_done
 from shared.usecases.identify_caller import Caller
+from shared.usecases.ports import Idempotency
 from shared.usecases.tracker import Note, Tracker
 from shared.usecases.waiting import wait_until
 
 
-def undo_push(tracker: Tracker, caller: Caller, ref: JobRef) -> Job:
+def undo_push(
+    tracker: Tracker, caller: Caller, ref: JobRef, *, idempotency: Idempotency | None = None
+) -> Job:
     """Queue the removal and wait until it has ended, for at most eight seconds; returns the job.
+
+    Parameters
+        idempotency: with the same key and body it is done once, whatever became of it since.
 
     Raises NotFoundError; ConflictError `wrong_status` when nothing of the job can be on a product.
     """
-    job = queue_undo(tracker, caller, ref)
+    job = queue_undo(tracker, caller, ref, idempotency=idempotency)
     return wait_until(tracker, job, lambda seen: not seen.push.undo)
 
 
-def queue_undo(tracker: Tracker, caller: Caller, ref: JobRef) -> Job:
+def queue_undo(
+    tracker: Tracker, caller: Caller, ref: JobRef, *, idempotency: Idempotency | None = None
+) -> Job:
     """Queue the removal, unless it is under way; returns the job. Raises as `undo_push`."""
 
     def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
-        if job.push.undo:
+        if job.push.undo or was_done(job, idempotency):
             return job, None
-        return lifecycle.request_undo(job, now), Note(
+        return done_by(lifecycle.request_undo(job, now), idempotency), Note(
             source=caller.source,
             actor=caller.actor,
             outcome=Outcome.APPLIED,

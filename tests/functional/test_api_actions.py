@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from shared.domain.job import DISPATCH_UNKNOWN, Job
+from shared.domain.errors import StoreUnavailableError
+from shared.domain.job import DISPATCH_UNKNOWN, Job, Push
 from shared.domain.lifecycle import move_output, settle_push
 from shared.domain.status import JobStatus, PushEvent
 from shared.usecases.ports import DispatchRequest, PushRequest
@@ -351,6 +352,37 @@ def test_asking_twice_for_the_removal_queues_it_once(world: World) -> None:
     act(world, "undo-push", job)
     act(world, "undo-push", job)
     assert len(world.outbox.pushes) == 1
+
+
+def test_a_removal_that_could_not_be_answered_is_not_asked_for_anew(world: World) -> None:
+    """It was done while nobody answered: the same call again finds that, and repeats nothing."""
+    job = world.has(a_kept_job(outputs=(a_kept_output(media_id="gid://shopify/MediaImage/9"),)))
+    key = {"idempotency-key": "once"}
+    _die_waiting(world, lambda: act(world, "undo-push", job, headers=key))
+    done = change(world, job, outputs=(a_kept_output(),), push=Push(number=1))
+    reply = act(world, "undo-push", job, headers=key)
+    assert (reply.status, reply.job["pushStatus"]) == (200, "none")
+    assert world.job(job.job_id) == done
+
+
+def test_a_push_that_could_not_be_answered_is_not_done_again_after_an_undo(world: World) -> None:
+    job = world.has(a_kept_job())
+    key = {"idempotency-key": "once"}
+    _die_waiting(world, lambda: act(world, "push-to-shopify", job, headers=key))
+    undone = change(world, job, push=Push(number=2))
+    reply = act(world, "push-to-shopify", job, headers=key)
+    assert (reply.status, reply.job["pushStatus"]) == (200, "none")
+    assert world.job(job.job_id) == undone
+    assert act(world, "push-to-shopify", job).job["pushStatus"] == "queued"
+
+
+def _die_waiting(world: World, call: Callable[[], Reply]) -> None:
+    def fail() -> None:
+        raise StoreUnavailableError("The table is out.")
+
+    world.clock.on_sleep = fail
+    assert call().status == 503
+    world.clock.on_sleep = None
 
 
 def test_nothing_on_a_product_cannot_be_taken_off(world: World) -> None:

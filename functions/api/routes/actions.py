@@ -38,11 +38,11 @@ def _cancel(call: Call, ref: JobRef) -> Answer:
 
 
 def _push(call: Call, ref: JobRef) -> Answer:
-    return _answer(call, request_push(call.app.tracker, call.caller, ref))
+    return _answer(call, request_push(call.app.tracker, call.caller, ref, idempotency=call.once))
 
 
 def _undo(call: Call, ref: JobRef) -> Answer:
-    return _answer(call, undo_push(call.app.tracker, call.caller, ref))
+    return _answer(call, undo_push(call.app.tracker, call.caller, ref, idempotency=call.once))
 
 
 def _delete(call: Call, ref: JobRef) -> Answer:
