@@ -14,9 +14,7 @@ SAM := SAM_CLI_TELEMETRY=0 .tools/sam/bin/sam
 # The linter wants some region; a deployment uses your own AWS settings.
 LINT_REGION := $(or $(AWS_REGION),$(AWS_DEFAULT_REGION),us-east-1)
 BUILD_DIR ?= .aws-sam/build
-PYTEST := $(PYTHON) -m pytest -n 2 --dist loadfile
-# What waits for processes, builds or a browser; `make test` has it all.
-SLOW_TIERS := packaging integration browser bench
+PYTEST := $(PYTHON) -m pytest --dist loadfile
 
 # On CI a Python that is not there is an error, not a download that hangs.
 ifdef CI
@@ -26,7 +24,10 @@ export UV_NO_PROGRESS := 1
 # One environment for us; whatever the caller has activated is none of our business.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: help install demo up test check fast-tests lint-template build deploy lock clean
+.PHONY: help install demo up test check lint fast-tests slow-tests browser-tests lint-template build \
+	deploy lock clean
+# Whatever -j says: the tests of each kind have the machine to themselves.
+.NOTPARALLEL:
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,18 +40,25 @@ demo: .venv/.installed ## photos through the whole pipeline on this machine (ONC
 up: .venv/.installed ## the stack alone, in the foreground (PORT, AUTH=1, KEEP=dir)
 	@$(PYTHON) -m local.up
 
-test: install ## every test (RANDOM_DAYS, RANDOM_DAY, GROWTH_JOBS: see README)
-	$(PYTEST) --ignore=tests/browser
-	$(PYTEST) tests/browser # apart: the browser's driver keeps an event loop running
+test: install fast-tests slow-tests browser-tests ## every test (RANDOM_DAYS, RANDOM_DAY, GROWTH_JOBS: see README)
 
-check: install lint-template ## format, lint, types, template, fast tests
+# `make check test` is both, and runs the fast tests once.
+check: install lint-template lint fast-tests ## format, lint, types, template, fast tests
+
+lint: .venv/.installed
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy functions shared local tests deploy
-	$(MAKE) --no-print-directory fast-tests
 
 fast-tests: .venv/.installed
-	$(PYTEST) $(SLOW_TIERS:%=--ignore=tests/%) -m "not slow"
+	$(PYTEST) -n 2 --ignore=tests/browser -m "not slow"
+
+# In the order of tests/conftest.py, the longest first. They wait more than they compute.
+slow-tests: .venv/.installed
+	$(PYTEST) -n 3 --no-loadscope-reorder --ignore=tests/browser -m slow
+
+browser-tests: .venv/.installed
+	$(PYTEST) -n 2 tests/browser # apart: the browser's driver keeps an event loop running
 
 lint-template: .tools/sam/.installed
 	$(SAM) validate --lint --region $(LINT_REGION)

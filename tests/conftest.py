@@ -19,6 +19,24 @@ LOOPBACK_TIERS: Final = frozenset(
     {"bench", "browser", "contract", "integration", "local", "packaging"}
 )
 
+# What waits for processes, builds or a browser: slow whatever a test says of itself.
+SLOW_TIERS: Final = frozenset({"bench", "browser", "integration", "packaging"})
+
+# What takes minutes, the longest first: begun last, it would be waited for alone.
+LONGEST: Final = (
+    "test_demo_run.py",
+    "test_shop_life_over_http.py",
+    "test_every_provider_whole_way.py",
+    "test_demo_of_replicate.py",
+    "test_bulk_whole_way.py",
+    "test_access_whole_way.py",
+    "test_random_day.py",
+    "test_notifications_whole_way.py",
+    "test_image_jobs_over_http.py",
+    "test_stack.py",
+    "test_sam_build.py",
+)
+
 # Of the caller's settings, those that would send a test to a real account or emulator.
 FOREIGN_SETTINGS: Final = ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN")
 
@@ -55,13 +73,21 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each test the network of its tier; a test's own marker goes before it."""
+    items.sort(key=_place_in_line)
     for item in items:
+        if tier_of(item.path) in SLOW_TIERS:
+            item.add_marker(pytest.mark.slow)
         if any(item.get_closest_marker(name) for name in ("allow_hosts", "enable_socket")):
             continue
         if tier_of(item.path) in LOOPBACK_TIERS:
             item.add_marker(pytest.mark.allow_hosts(LOOPBACK))
         else:
             item.add_marker(pytest.mark.disable_socket)
+
+
+def _place_in_line(item: pytest.Item) -> int:
+    name = item.path.name
+    return LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
 
 def tier_of(path: Path) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from shared import wiring
 from shared.domain.errors import RetryableError
 from shared.domain.status import Outcome
-from shared.observability import count, logger, metrics
+from shared.observability import completion, count, logger, metrics
 from shared.usecases.advance_job import advance
 from shared.usecases.dispatch_lane import Advance, Advanced
 
@@ -62,8 +62,9 @@ def _report(result: Advanced, message: object) -> None:
         extra={"advance": result.advance, "reason": result.reason, "request": repr(message)},
     )
     count(_METRICS[result.advance])
-    if result.completed:
+    if result.silent is not None:
         count("CompletedByPoll")
+        completion(result.silent, by_poll=True)
     if result.reason == Outcome.UNKNOWN_STATUS:
         count("UnknownStatus")
 

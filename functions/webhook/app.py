@@ -24,8 +24,9 @@ from typing import Any
 
 from shared import wiring
 from shared.domain.errors import InvalidRequestError, JobTrackerError
+from shared.domain.job import WORKER
 from shared.domain.status import JobEvent, Outcome
-from shared.observability import count, logger, metrics
+from shared.observability import completion, count, logger, metrics
 from shared.providers.base import Delivery
 from shared.responses import HttpResponse, error_response, error_status, json_response
 from shared.usecases.receive_webhook import Receipt, SignatureError, receive_webhook
@@ -88,12 +89,20 @@ def body_of(event: dict[str, Any]) -> bytes:
 def _acknowledge(receipt: Receipt, provider: str) -> HttpResponse:
     logger.info("webhook", extra={"provider": provider, "outcome": receipt.outcome})
     count(_METRICS.get(receipt.outcome, "WebhookWithoutEffect"))
-    if receipt.outcome in _TOLD and receipt.event is JobEvent.COMPLETED:
+    if _tells_completion(receipt, provider):
         count("CompletedByWebhook")
+        completion(provider, by_poll=False)
     body: dict[str, Any] = {"success": True, "outcome": receipt.outcome}
     if receipt.cancel_requested:
         body["cancelRequested"] = True
     return json_response(200, body)
+
+
+def _tells_completion(receipt: Receipt, provider: str) -> bool:
+    # Nobody polls a worker: its word says nothing about how well providers keep theirs.
+    is_of_a_provider = provider != WORKER
+    is_told = receipt.outcome in _TOLD and receipt.event is JobEvent.COMPLETED
+    return is_of_a_provider and is_told
 
 
 def _refuse(error: JobTrackerError, provider: str, request_id: str) -> HttpResponse:

@@ -4,7 +4,7 @@ Assumptions: that any answer but 2xx counts as a failure and redirects are not f
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,6 +31,7 @@ class Delivery:
     error: str | None
     at: str
     signature: str | None
+    headers: Mapping[str, str]
     body: str
 
     def view(self) -> dict[str, Any]:
@@ -140,6 +141,7 @@ class Courier[C: Config]:
                 error=error,
                 at=iso(self._clock.now()),
                 signature=envelope.signature,
+                headers=dict(envelope.headers),
                 body=envelope.body.decode(),
             )
         )

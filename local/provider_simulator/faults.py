@@ -44,6 +44,7 @@ class Faults(Strict):
     status_word: native word shown instead of the final status, for `status_word_times` polls
     result: what fetching the output gives; `result_times` limits it (None = always).
         `expired` kills only the first link: a poll gives a fresh one where configured
+    completes_after_s: so long after it failed the job completes after all, and says so
     reply: PikcelAI's only
     """
 
@@ -69,6 +70,7 @@ class Faults(Strict):
     fail: Failure | None = None
     cancelled: bool = False
     stuck: bool = False
+    completes_after_s: float | None = Field(default=None, ge=0)
     status_word: str | None = None
     status_word_times: int | None = None
 

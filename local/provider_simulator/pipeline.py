@@ -90,6 +90,14 @@ class Pipeline:
         await self._announce(ended)
         if faults.webhook_out_of_order:
             await self._announce(started)
+        if job.status == "failed" and faults.completes_after_s is not None:
+            await self._clock.sleep(faults.completes_after_s)
+            await self._announce(await self._complete_after_all(book, job))
+
+    async def _complete_after_all(self, book: JobBook, job: JobRecord) -> Parcel | None:
+        job.error_code = job.error_message = None
+        book.complete(job, await self._work(book, job), self._clock.now())
+        return self._courier().prepare("job.completed", job)
 
     async def _finish(self, book: JobBook, job: JobRecord) -> Parcel | None:
         """Work on the job and end it; return the webhook that says so, if one does.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -28,6 +28,7 @@ class Deployment:
     template: SamTemplate
     settings: Mapping[str, str]
     physical_ids: Mapping[str, str]
+    _clients: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def value_of(self, value: Any) -> Any:
         """Return a template value with ``!Ref`` of a parameter as the parameter's value."""
@@ -38,8 +39,11 @@ class Deployment:
         return [self.value_of(each) for each in value] if isinstance(value, list) else value
 
     def client(self, service: str) -> Any:
-        """Return a boto3 client of the emulator's administrator."""
-        return aws_client(self.endpoint, service)
+        """Return a boto3 client of the emulator's administrator: one of each service, since to
+        make one takes a second of a busy laptop."""
+        if service not in self._clients:
+            self._clients[service] = aws_client(self.endpoint, service)
+        return self._clients[service]
 
 
 def deploy(template: SamTemplate, *, endpoint: str, settings: Mapping[str, str]) -> Deployment:

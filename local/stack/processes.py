@@ -132,12 +132,17 @@ class ChildProcess:
 def wait_until[T](
     predicate: Callable[[], T], *, timeout_s: float, what: str = "the condition"
 ) -> T:
-    """Return the first true value of ``predicate``; raise TimeoutError after ``timeout_s``."""
-    deadline = time.monotonic() + timeout_s
+    """Return the first true value of ``predicate``; raise TimeoutError after ``timeout_s``.
+
+    What does not come true at once is looked at ever less often, in the end twice a second: a look
+    is mostly a call of the API, which costs what is waited for the processor.
+    """
+    deadline, pause_s = time.monotonic() + timeout_s, 0.05
     while not (value := predicate()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} did not come true within {timeout_s} s; last: {value!r}")
-        time.sleep(0.05)
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 1.2, 0.5)
     return value
 
 

@@ -58,7 +58,7 @@ def repair(deployment: Deployment) -> None:
 
 
 def _without_metric_math(document: dict[str, Any]) -> dict[str, Any]:
-    """An alarm on an expression fails the deploy; no alarm rings on a laptop anyway."""
+    """An alarm on an expression or query fails the deploy; no alarm rings on a laptop anyway."""
     kept = {
         logical_id: resource
         for logical_id, resource in document["Resources"].items()

@@ -288,6 +288,9 @@ class ProviderAdapter(Receiver, Protocol):
     # Whether a delivery whose check proves less than its body and its time may end a job. If
     # not, it is a hint: the provider is asked.
     trusts_deliveries: bool = False
+    # Whether it tells of ends by webhook at all. Where it does not, that a poll learns of one is
+    # no sign of webhooks that are missing.
+    calls_back: bool = True
     can_cancel: bool = False
     # Whether a job can only be created with an image to start from.
     needs_image: bool = False

@@ -15,7 +15,9 @@ from shared.domain.errors import (
 )
 from shared.domain.events import ProviderEvent
 from shared.domain.ids import JobRef
+from shared.domain.job import Job
 from shared.domain.retry import backoff_s
+from shared.domain.status import JobEvent, Outcome
 from shared.providers.base import ProviderAdapter, ProviderJob, Reply, Request
 from shared.usecases.ports import (
     DispatchRequest,
@@ -73,14 +75,28 @@ class Advance(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advanced:
-    """What a look amounted to. completed: it was a poll that learnt the completion.
+    """What a look amounted to.
 
+    silent: the provider that completed the job and did not tell: only our poll brought it to light.
     reason: for the log, when something did not go as wanted.
     """
 
     advance: Advance
-    completed: bool = False
+    silent: str | None = None
     reason: str | None = None
+
+
+def silent_provider(
+    adapter: ProviderAdapter, asked: Job, event: ProviderEvent, outcome: Outcome
+) -> str | None:
+    """Return the provider's name if a poll learnt a completion that the provider should have told.
+
+    asked: the job as it was when we asked. What somebody had us ask about was not found by
+    polling, and a job that was made elsewhere may call elsewhere.
+    """
+    is_learnt = outcome is Outcome.APPLIED and event.event is JobEvent.COMPLETED
+    is_expected = adapter.calls_back and asked.attempt.intent_at is not None
+    return adapter.name if is_learnt and is_expected and not asked.poll_wanted else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,10 @@ from shared.domain.errors import (
 from shared.domain.events import ProviderEvent, Source
 from shared.domain.job import Job
 from shared.domain.references import Reference, read_reference
-from shared.domain.status import JobEvent, Outcome
+from shared.domain.status import Outcome
 from shared.providers.base import Listing, ProviderAdapter
 from shared.usecases.apply_event import apply_event
-from shared.usecases.dispatch_lane import Advance, Advanced, DispatchLane
+from shared.usecases.dispatch_lane import Advance, Advanced, DispatchLane, silent_provider
 from shared.usecases.tracker import Note
 
 # The provider's clock need not agree with ours.
@@ -47,8 +47,8 @@ def look_up_job(lane: DispatchLane, job: Job, adapter: ProviderAdapter) -> Advan
     if event is not None:
         event = replace(event, attempt=wanted.attempt, source=Source.POLL)
         outcome = apply_event(lane.tracker, job.ref, event)
-        is_completed = outcome is Outcome.APPLIED and event.event is JobEvent.COMPLETED
-        return Advanced(advance=Advance.FOUND, completed=is_completed)
+        silent = silent_provider(adapter, job, event, outcome)
+        return Advanced(advance=Advance.FOUND, silent=silent)
     if job.attempt.missed_at is None:
         return _note_miss(lane, job, adapter)
     return _send_again(lane, job)

@@ -13,10 +13,10 @@ from shared.domain.events import ProviderEvent, Source
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.plan import Step
-from shared.domain.status import JobEvent, Outcome
+from shared.domain.status import Outcome
 from shared.providers.base import ProviderAdapter, provider_job
 from shared.usecases.apply_event import apply_event
-from shared.usecases.dispatch_lane import Advance, Advanced, DispatchLane
+from shared.usecases.dispatch_lane import Advance, Advanced, DispatchLane, silent_provider
 from shared.usecases.look_up_job import CLOCKS_DIFFER_BY, LISTING_BUDGET
 from shared.usecases.ports import DispatchRequest
 
@@ -47,7 +47,7 @@ def poll_provider(lane: DispatchLane, job: Job, adapter: ProviderAdapter) -> Adv
         event = lane.ask(adapter, asked)
     except (ProviderBusyError, ProviderUnreachableError, ProviderUnknownOutcomeError) as error:
         return Advanced(advance=Advance.POSTPONED, reason=error.message)
-    return _apply(lane, job, event)
+    return _apply(lane, job, adapter, event)
 
 
 def poll_many(lane: DispatchLane, provider: str, refs: Sequence[JobRef]) -> list[Advanced]:
@@ -77,7 +77,7 @@ def poll_many(lane: DispatchLane, provider: str, refs: Sequence[JobRef]) -> list
     if lacking:
         lane.tracker.outbox.send_dispatch([DispatchRequest(ref=job.ref) for job in lacking])
     return [
-        _apply(lane, job, listed[job.provider_job_id])
+        _apply(lane, job, adapter, listed[job.provider_job_id])
         for job in jobs
         if job.provider_job_id in listed
     ] + [Advanced(advance=Advance.POSTPONED, reason="not in the listing") for _ in lacking]
@@ -109,13 +109,12 @@ def _list(
     return found
 
 
-def _apply(lane: DispatchLane, job: Job, event: ProviderEvent) -> Advanced:
+def _apply(
+    lane: DispatchLane, job: Job, adapter: ProviderAdapter, event: ProviderEvent
+) -> Advanced:
     event = replace(event, attempt=job.attempt.number, source=Source.POLL)
     outcome = apply_event(lane.tracker, job.ref, event, polled=True)
     if outcome is Outcome.GONE:
         return Advanced(advance=Advance.GONE)
-    # What somebody told us to ask about was not learnt by polling: only silence is.
-    is_completed = (
-        outcome is Outcome.APPLIED and event.event is JobEvent.COMPLETED and not job.poll_wanted
-    )
-    return Advanced(advance=Advance.POLLED, completed=is_completed, reason=outcome)
+    silent = silent_provider(adapter, job, event, outcome)
+    return Advanced(advance=Advance.POLLED, silent=silent, reason=outcome)

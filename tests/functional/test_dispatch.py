@@ -12,6 +12,7 @@ from shared.domain.errors import ProviderUnknownOutcomeError, StoreUnavailableEr
 from shared.domain.ids import JobRef
 from shared.domain.status import JobStatus, PushStatus
 from shared.gateways.queues import read_dispatch
+from shared.providers.pikcel import PikcelAdapter
 from shared.usecases.documents import shelve
 from tests.builders import (
     RESULT_URL,
@@ -54,6 +55,18 @@ def metrics_of(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
     return found
 
 
+def completions_of(capsys: pytest.CaptureFixture[str]) -> list[tuple[str, float, float]]:
+    """Return what is told per provider of each completion: provider, share in percent, lead."""
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    told = [line for line in lines if "provider" in line and "_aws" in line]
+    for line in told:
+        [group] = line["_aws"]["CloudWatchMetrics"]
+        assert group["Namespace"] == "JobTracker"
+        assert group["Dimensions"] == [["provider", "service"]]
+        assert [each["Name"] for each in group["Metrics"]] == ["LearntByPoll", "PollLead"]
+    return [(line["provider"], *line["LearntByPoll"], *line["PollLead"]) for line in told]
+
+
 def test_a_message_creates_its_job(world: LaneWorld, capsys: pytest.CaptureFixture[str]) -> None:
     world.has(a_job(job_id=REF.job_id))
     assert handler(sample("job"), None) == DONE
@@ -78,7 +91,47 @@ def test_a_poll_that_learns_a_completion_is_counted(
     world.has(a_dispatched_job(job_id=REF.job_id))
     world.api.has("pk_1", "completed", output_image_url=RESULT_URL)
     assert handler(sample("poll"), None) == DONE
-    assert metrics_of(capsys) == {"Polled": 1, "CompletedByPoll": 1}
+    counted = {"CompletedByPoll": 1, "LearntByPoll": 100, "PollLead": 1}
+    assert metrics_of(capsys) == {"Polled": 1, **counted}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        # Its webhook told us to ask, or somebody who waits did.
+        {"poll_wanted": True},
+        # It was registered: whoever made it had it call back where they wanted.
+        {"attempt": {"intent_at": None}},
+        {"status": JobStatus.COMPLETED},
+    ],
+    ids=["asked-for", "made-elsewhere", "known-already"],
+)
+def test_a_completion_that_no_webhook_of_ours_was_to_tell_is_no_silence(
+    world: LaneWorld, capsys: pytest.CaptureFixture[str], changes: dict[str, Any]
+) -> None:
+    world.has(a_dispatched_job(job_id=REF.job_id, **changes))
+    world.api.has("pk_1", "completed", output_image_url=RESULT_URL)
+    assert handler(sample("poll"), None) == DONE
+    assert metrics_of(capsys) == {"Polled": 1}
+
+
+def test_a_provider_that_never_calls_back_is_not_silent(
+    world: LaneWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PikcelAdapter, "calls_back", False)
+    world.has(a_dispatched_job(job_id=REF.job_id))
+    world.api.has("pk_1", "completed", output_image_url=RESULT_URL)
+    assert handler(sample("poll"), None) == DONE
+    assert metrics_of(capsys) == {"Polled": 1}
+
+
+def test_a_silent_completion_is_counted_for_its_provider(
+    world: LaneWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.has(a_dispatched_job(job_id=REF.job_id))
+    world.api.has("pk_1", "completed", output_image_url=RESULT_URL)
+    handler(sample("poll"), None)
+    assert completions_of(capsys) == [("pikcel", 100, 1)]
 
 
 def test_one_message_polls_many(world: LaneWorld, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +141,8 @@ def test_one_message_polls_many(world: LaneWorld, capsys: pytest.CaptureFixture[
     world.at(60)
     assert handler(sample("poll_many"), None) == DONE
     assert len(world.api.calls) == 1
-    assert metrics_of(capsys) == {"Polled": 3, "CompletedByPoll": 3}
+    counted = {"CompletedByPoll": 3, "LearntByPoll": 300, "PollLead": 3}
+    assert metrics_of(capsys) == {"Polled": 3, **counted}
 
 
 def test_a_completed_job_is_kept_and_its_push_queued(

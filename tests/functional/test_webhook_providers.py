@@ -24,6 +24,7 @@ from shared.gateways.system import SystemClock, SystemRandomness
 from shared.providers.registry import ADAPTERS
 from tests.builders import a_job
 from tests.fakes.table import ProbedClient, make_table
+from tests.functional.test_dispatch import completions_of
 from tests.unit.gateways.test_key_sets import Pool, a_set
 from tests.unit.providers.senders import APP_SECRET, FAL_KEY, FAL_USER, SENDERS
 from tests.unit.providers.stories import TOOLS, WITHOUT_CALLBACK, read_story
@@ -174,6 +175,18 @@ def test_an_end_that_was_told_is_counted_as_told_also_where_it_must_be_confirmed
         job = stack.has(provider)
         stack.deliver(provider, job.ref)
         assert '"CompletedByWebhook":[1.0]' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("provider", ADAPTERS)
+def test_an_end_that_was_told_speaks_for_its_provider_once(
+    stack: Stack, provider: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = stack.has(provider)
+    stack.deliver(provider, job.ref)
+    assert completions_of(capsys) == [(provider, 0, -1)]
+    if provider in ENDS_AT_ONCE:
+        assert stack.deliver(provider, job.ref)[1]["outcome"] == "duplicate"
+        assert completions_of(capsys) == []
 
 
 def test_a_delivery_that_is_found_by_its_providers_id_costs_one_read_more(stack: Stack) -> None:

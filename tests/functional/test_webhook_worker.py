@@ -30,6 +30,7 @@ from tests.fakes.key_sets import FakeKeySets
 from tests.fakes.outbox import FakeOutbox
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.secrets import FakeSecrets
+from tests.functional.test_dispatch import metrics_of
 from tests.unit.providers.senders import SENDERS
 
 WORKER = SENDERS["worker"]
@@ -105,6 +106,15 @@ def test_progress_is_told_and_then_the_end(world: World) -> None:
     )
     [last, *_] = world.store.log(job.ref, limit=9).entries
     assert (last.source, last.proof, last.actor) == (Source.WORKER, Proof.BODY_TIME, "webhook")
+
+
+def test_a_workers_word_says_nothing_about_providers(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Counted with the providers' it would hide that one of them is silent."""
+    job = world.has()
+    world.say("job.completed", {"jobId": job.job_id})
+    assert metrics_of(capsys) == {"WebhookApplied": 1}
 
 
 def test_a_failure_brings_its_reason(world: World) -> None:

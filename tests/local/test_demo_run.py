@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from local.demo.cases import CASES
 from local.photos import PHOTOS
-from local.stack.processes import PROJECT_ROOT
+from tests.local.demo_program import demo
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(330)]
-
-PROGRAM = """
-import pathlib, sys
-import local.demo.__main__ as demo
-sys.exit(demo.main(state_dir=pathlib.Path(sys.argv[1])))
-"""
-
-
-def demo(state_dir: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the demo as its own program, on ports of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(state_dir)],
-        cwd=PROJECT_ROOT,
-        env={"PATH": os.environ["PATH"], "PORT": "0", "ONCE": "1", **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 def test_every_photo_arrives_once_whatever_goes_wrong(tmp_path: Path) -> None:
@@ -48,15 +26,6 @@ def test_every_photo_arrives_once_whatever_goes_wrong(tmp_path: Path) -> None:
     for case, line in zip(CASES, shown, strict=False):
         assert case.label in line
     assert not (tmp_path / "stack.json").exists()
-
-
-def test_the_story_runs_through_another_provider_too(tmp_path: Path) -> None:
-    done = demo(tmp_path, PROVIDER="replicate")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
-    assert "✗" not in done.stdout
-    assert done.stdout.count("✓") == 13
-    assert "Sending 12 photos through Replicate.\n  Left out, “result link dead”" in done.stdout
 
 
 def test_a_provider_without_a_simulator_is_told_before_anything_is_started(tmp_path: Path) -> None:

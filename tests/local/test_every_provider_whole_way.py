@@ -1,19 +1,22 @@
 """The same story with every provider, over HTTP on the laptop's stack, its policies enforced.
 
-For each of them four photos, all at once: webhooks in the wrong order and twice; every webhook
-lost; a failure that is retried; a cancel. Nothing is pushed until every link to a result is dead:
-what is on the products afterwards was kept in time. PikcelAI, Replicate and fal are the stack's own
-simulators, the others small doubles of the same pieces; a worker tells by itself, and has no image.
+For each of them photos in every trouble, all at once: webhooks in the wrong order and twice; every
+webhook lost, until the sweep asks or somebody does; a failure that is retried, and one that the
+provider takes back after the retry; a link that is dead at once; a cancel. Nothing is pushed until
+every link to a result is dead: what is on the products afterwards was kept in time. PikcelAI,
+Replicate and fal are the stack's own simulators, the others small doubles of the same pieces; a
+worker tells by itself, and has no image.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -22,6 +25,9 @@ import pytest
 from local.provider_simulator.standard import sign
 from local.stack import Stack, running_stack
 from local.stack.processes import free_ports
+from shared.domain.ids import JobRef
+from shared.gateways.dynamo_jobs import DynamoJobStore
+from shared.gateways.system import SystemClock, SystemRandomness
 from tests.local.provider_doubles import DOUBLES, a_double
 from tests.local.simulator_servers import PHOTO, served
 
@@ -37,14 +43,20 @@ TOOLS = {
     "bfl": WORK,
     "openai": WORK,
 }
-# What each of the four suffers; told apart by the photo's address.
+# What each photo suffers; told apart by its address. Sent in this order: first what takes long.
 CASES: dict[str, dict[str, Any]] = {
-    "shuffled": {"faults": {"webhook_out_of_order": True, "webhook_copies": 2}},
+    "revived": {"times": 1, "per": "job", "faults": {"fail": {}, "completes_after_s": 30.0}},
     "lost": {"faults": {"webhook_lost": "all"}},
+    "asked": {"faults": {"webhook_lost": "all"}},
     "retried": {"times": 1, "per": "job", "faults": {"fail": {}, "webhook_copies": 2}},
+    "dead": {"faults": {"result": "expired"}},
     "cancelled": {"faults": {"stuck": True}},
+    "shuffled": {"faults": {"webhook_out_of_order": True, "webhook_copies": 2}},
 }
-PUSHED = [case for case in CASES if case != "cancelled"]
+PUSHED = [case for case in CASES if case not in ("cancelled", "dead")]
+# PikcelAI gives a fresh link for a dead one, OpenAI has no links.
+DYING = ("replicate", "fal", "runpod", "bfl")
+PROOFS = {"pikcel": "body", "runpod": "none", "bfl": "body"}
 # Those that stop a job when they are asked to, by their own documents.
 STOPPING = ("replicate", "fal", "runpod", "openai")
 # How many different webhooks a job has that goes well.
@@ -111,7 +123,7 @@ class Tale:
         rows: list[dict[str, Any]] = found["deliveries" if what == "webhooks" else what]
         return rows
 
-    def send(self, provider: str, case: str) -> None:
+    def send(self, provider: str, case: str, **more: Any) -> Photo:
         """Create a product, and a job for its photo."""
         wanted = {"shop": SHOP, "title": f"{provider}, {case}"}
         product = self.post(f"{self.shopify}/_simulator/products", wanted)["product"]["id"]
@@ -121,10 +133,15 @@ class Tale:
             "inputImageUrl": f"{self.inside[provider]}/photos/{PHOTO}?case={case}",
             "productId": product,
             "autoPush": True,
+            **more,
         }
         answer = self.api.post("/api/jobs", json=wish)
         assert answer.status_code < 300, answer.text
-        self.photos.append(Photo(provider, case, product, answer.json()["job"]["id"]))
+        return Photo(provider, case, product, answer.json()["job"]["id"])
+
+    def job(self, photo: Photo) -> dict[str, Any]:
+        found = self.api.get(f"/api/jobs/{photo.job_id}").raise_for_status().json()["job"]
+        return dict(found)
 
     def jobs(self) -> dict[str, dict[str, Any]]:
         found = self.api.get("/api/jobs", params={"limit": 100}).raise_for_status().json()["jobs"]
@@ -134,20 +151,51 @@ class Tale:
         answer = self.api.post(f"/api/jobs/{what}", json={"jobId": photo.job_id})
         assert answer.status_code == 200, answer.text
 
-    def cancel_and_retry(self) -> bool:
-        """Press what the page would: true when both was done for every provider."""
-        jobs, owed = self.jobs(), 0
-        for photo in self.photos:
-            job = jobs[photo.job_id]
-            if photo.case == "cancelled" and job["status"] != "cancelled":
-                owed += 1
-                if job["providerJobId"] is not None:
-                    self.act("cancel", photo)
-            if photo.case == "retried" and job["attempt"] == 1:
-                owed += 1
-                if job["status"] == "failed":
-                    self.act("retry", photo)
-        return owed == 0
+    def of(self, *cases: str) -> list[Photo]:
+        return [photo for photo in self.photos if photo.case in cases]
+
+    def are_at_providers(self) -> bool:
+        jobs = self.jobs()
+        return all(jobs[photo.job_id]["providerJobId"] for photo in self.photos)
+
+    def is_all_pressed(self) -> bool:
+        """Press what the page would: true when nothing is left to be pressed."""
+        jobs = self.jobs()
+        owed = [
+            self.press(photo, jobs[photo.job_id])
+            for photo in self.of("cancelled", "retried", "revived", "asked")
+        ]
+        return not any(owed)
+
+    def press(self, photo: Photo, job: dict[str, Any]) -> bool:
+        """Press a photo's button if its time has come; true while something is owed."""
+        match photo.case:
+            case "cancelled":
+                owed, can, what = job["status"] != "cancelled", job["providerJobId"], "cancel"
+            case "asked":
+                # Nobody has swept yet: it is this that finds the result.
+                owed, can, what = job["status"] != "completed", self.is_done(photo), "sync"
+            case _:
+                owed, can, what = job["attempt"] == 1, job["status"] == "failed", "retry"
+        if owed and can:
+            self.act(what, photo)
+        return bool(owed)
+
+    def is_done(self, photo: Photo) -> bool:
+        return [each["status"] for each in self.at_provider(photo)] == ["completed"]
+
+    def let_a_minute_pass(self, photo: Photo) -> None:
+        """Have the provider taken the job a minute earlier: nobody waits here for a poll."""
+        client = self.stack.client("dynamodb")
+        store = DynamoJobStore(
+            client, self.stack.info.table_name, clock=SystemClock(), random=SystemRandomness()
+        )
+        job = store.get(JobRef(SHOP, photo.job_id))
+        assert job.attempt.linked_at is not None
+        assert job.due_at is not None
+        minute = timedelta(seconds=60)
+        earlier = replace(job.attempt, linked_at=job.attempt.linked_at - minute)
+        store.save(job, replace(job.with_attempt(earlier), due_at=job.due_at - minute))
 
     def are_kept(self) -> bool:
         """Sweep, as every minute; true when every result that is to be kept is."""
@@ -157,13 +205,22 @@ class Tale:
             jobs[photo.job_id]["status"] == "completed"
             and jobs[photo.job_id]["outputs"]
             and jobs[photo.job_id]["outputs"][0]["kept"]
-            for photo in self.photos
-            if photo.case in PUSHED
+            for photo in self.of(*PUSHED)
+        )
+
+    def is_all_told(self) -> bool:
+        """Whether what is said of attempts that are over, and of dead links, has come."""
+        jobs = self.jobs()
+        has_failed = all(jobs[each.job_id]["errorCode"] is not None for each in self.of("dead"))
+        return has_failed and all(
+            any(each["event"] == "job.completed" and each["status"] for each in deliveries)
+            for photo in self.of("revived")
+            for deliveries in [self.deliveries_of(photo.provider, self.at_provider(photo)[0]["id"])]
         )
 
     def are_pushed(self) -> bool:
         jobs = self.jobs()
-        states = [jobs[each.job_id]["pushStatus"] for each in self.photos if each.case in PUSHED]
+        states = [jobs[each.job_id]["pushStatus"] for each in self.of(*PUSHED)]
         assert "failed" not in states
         return set(states) == {"pushed"}
 
@@ -171,42 +228,55 @@ class Tale:
         """Everything, from the first product to the last push."""
         # Nothing is pushed until the links are dead.
         self.stack.set_event_source("push", enabled=False)
-        for case in ("lost", "retried", "cancelled", "shuffled"):
-            for provider in TOOLS:
-                self.send(provider, case)
-        self.until(self.cancel_and_retry, "cancels and retries")
+        for case in CASES:
+            for provider in DYING if case == "dead" else TOOLS:
+                self.photos.append(self.send(provider, case))
+            # Each call in progress has a process of its own on the emulator: not all at once.
+            self.until(self.are_at_providers, f"the create calls of {case}")
+            self.until(self.is_all_pressed, f"what is pressed of {case}")
+        self.until(lambda: all(self.is_done(each) for each in self.of("lost")), "the silent ends")
+        for photo in self.of("lost"):
+            self.let_a_minute_pass(photo)
         self.until(self.are_kept, "the results")
+        self.until(self.is_all_told, "what comes late")
+        self.originals = {photo.job_id: self.original(photo) for photo in self.of(*PUSHED)}
         for url in self.inside.values():
             self.post(f"{url}/_simulator/expire")
         self.stack.set_event_source("push", enabled=True)
         self.until(self.are_pushed, "the pushes")
 
-    def until(self, look: Any, what: str) -> None:
-        def patiently() -> bool:
-            if look():
-                return True
-            time.sleep(1.0)
-            return False
+    def original(self, photo: Photo) -> bytes:
+        """Return the result as the provider itself has it."""
+        there = self.at_provider(photo)[-1]
+        if photo.provider != "openai":
+            return httpx.get(there["output_image_url"], timeout=30).raise_for_status().content
+        key = self.stack.info.secrets["OPENAI_API_KEY"]
+        shown = httpx.get(
+            f"{self.inside['openai']}/v1/responses/{there['id']}",
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=30,
+        )
+        return base64.b64decode(shown.raise_for_status().json()["output"][0]["result"])
 
+    def until(self, look: Any, what: str) -> None:
         try:
-            self.stack.wait_until(patiently, PATIENCE_S, what)
+            self.stack.wait_until(look, PATIENCE_S, what)
         except TimeoutError as error:
             jobs = self.jobs()
             states = [(each.provider, each.case, jobs[each.job_id]) for each in self.photos]
             raise AssertionError(f"{what}: {states}") from error
 
-    @cached_property
-    def media(self) -> dict[str, list[dict[str, Any]]]:
-        """What is on the products when everything is over."""
+    def media(self, photo: Photo) -> list[str]:
+        """Return what is on a photo's product."""
         url = f"{self.shopify}/_simulator/shops/{SHOP}/products"
         products = httpx.get(url, timeout=30).raise_for_status().json()["products"]
-        return {product["id"]: product["media"] for product in products}
+        (shown,) = [each["media"] for each in products if each["id"] == photo.product]
+        return [media["id"] for media in shown]
 
     def photo(self, provider: str, case: str) -> tuple[Photo, dict[str, Any]]:
         """Return a photo and its job as it now is."""
-        (found,) = [e for e in self.photos if (e.provider, e.case) == (provider, case)]
-        job = self.api.get(f"/api/jobs/{found.job_id}").raise_for_status().json()["job"]
-        return found, job
+        (found,) = [photo for photo in self.of(case) if photo.provider == provider]
+        return found, self.job(found)
 
     def timeline(self, photo: Photo) -> list[dict[str, Any]]:
         url = f"/api/jobs/{photo.job_id}/logs?limit=100"
@@ -220,8 +290,20 @@ class Tale:
 
     def deliveries(self, job: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the webhooks of a job's attempt, in the order in which they were sent."""
-        found = self.look_inside(job["provider"], "webhooks")
-        return [each for each in found if each["job_id"] == job["providerJobId"]]
+        return self.deliveries_of(job["provider"], job["providerJobId"])
+
+    def deliveries_of(self, provider: str, job_id: str) -> list[dict[str, Any]]:
+        found = self.look_inside(provider, "webhooks")
+        return [each for each in found if each["job_id"] == job_id]
+
+    def told_of(self, function: str, metric: str) -> dict[str, list[float]]:
+        """Return what a function told of a metric, by provider."""
+        told: dict[str, list[float]] = {}
+        for line in self.stack.function_logs(function):
+            if line.startswith("{") and f'"{metric}"' in line:
+                said = json.loads(line)
+                told.setdefault(said["provider"], []).extend(said[metric])
+        return told
 
 
 @pytest.fixture(scope="module")
@@ -255,9 +337,10 @@ def tale() -> Iterator[Tale]:
 def test_the_image_ends_on_the_product_once(tale: Tale, provider: str, case: str) -> None:
     photo, job = tale.photo(provider, case)
     assert (job["status"], job["pushStatus"]) == ("completed", "pushed")
-    assert [each["id"] for each in tale.media[photo.product]] == [job["shopifyMediaId"]]
+    assert tale.media(photo) == [job["shopifyMediaId"]]
     kept = httpx.get(job["outputImageUrl"], timeout=30)
     assert (kept.status_code, kept.headers["content-type"]) == (200, "image/jpeg")
+    assert kept.content == tale.originals[photo.job_id]
 
 
 @pytest.mark.parametrize("provider", [name for name in TOOLS if name != "openai"])
@@ -279,19 +362,54 @@ def test_webhooks_in_the_wrong_order_and_twice_move_the_job_once(tale: Tale, pro
     late = [each["error"] for each in came if each["status"] is None]
     assert [error for error in late if not error.startswith("ReadTimeout")] == []
     assert came[0]["event"] == "job.completed"
-    ends = [e for e in tale.timeline(photo) if e["to"] == "completed" != e["from"]]
-    assert len(ends) == 1
-    assert len(tale.at_provider(photo)) == 1
+    lines = tale.timeline(photo)
+    assert len([e for e in lines if e["to"] == "completed" != e["from"]]) == 1
+    proofs = {line["proof"] for line in lines if line["source"] == "webhook"}
+    assert proofs == {PROOFS.get(provider, "body+time")}
+    assert (len(tale.at_provider(photo)), job["attempt"]) == (1, 1)
+
+
+@pytest.mark.parametrize("provider", TOOLS)
+@pytest.mark.feature("providers")
+def test_what_is_delivered_after_the_push_changes_nothing_and_a_forged_one_is_refused(
+    tale: Tale, provider: str
+) -> None:
+    photo, job = tale.photo(provider, "shuffled")
+    sent = next(each for each in tale.deliveries(job) if each["event"] == "job.completed")
+
+    def deliver(body: str = sent["body"], url: str = sent["url"]) -> int:
+        headers = {"content-type": "application/json", **sent["headers"]}
+        return httpx.post(url, content=body.encode(), headers=headers, timeout=30).status_code
+
+    assert deliver() == 200
+    if provider == "runpod":
+        # It signs nothing: who does not know the attempt's address is nobody.
+        assert deliver(url=sent["url"].partition("ref=")[0] + "ref=forged") == 401
+        start = json.dumps({"id": job["providerJobId"], "status": "IN_PROGRESS"})
+        assert deliver(start) == 200  # the start, after the end
+    else:
+        assert deliver(sent["body"] + " ") == 401
+    assert tale.job(photo)["updatedAt"] == job["updatedAt"]
+    assert tale.media(photo) == [job["shopifyMediaId"]]
 
 
 @pytest.mark.parametrize("provider", TOOLS)
 def test_a_poll_finds_what_no_webhook_told(tale: Tale, provider: str) -> None:
-    photo, job = tale.photo(provider, "lost")
-    came = tale.deliveries(job)
-    assert {each["kind"] for each in came} == {"lost"}
-    lines = tale.timeline(photo)
-    assert "webhook" not in {line["source"] for line in lines}
-    assert [e["source"] for e in lines if e["to"] == "completed" != e["from"]] == ["poll"]
+    for case in ("lost", "asked"):
+        photo, job = tale.photo(provider, case)
+        came = tale.deliveries(job)
+        assert {each["kind"] for each in came} == {"lost"}
+        lines = tale.timeline(photo)
+        assert "webhook" not in {line["source"] for line in lines}
+        assert [e["source"] for e in lines if e["to"] == "completed" != e["from"]] == ["poll"]
+
+
+def test_each_completion_is_told_of_its_provider_by_how_it_was_learnt(tale: Tale) -> None:
+    """What somebody had us ask for is no silence: of each provider one photo was that."""
+    assert tale.told_of("dispatch", "PollLead") == {provider: [1] for provider in TOOLS}
+    told = tale.told_of("webhook", "PollLead")
+    assert set(told) == set(TOOLS)
+    assert {lead for leads in told.values() for lead in leads} == {-1}
 
 
 @pytest.mark.parametrize("provider", TOOLS)
@@ -308,12 +426,56 @@ def test_a_retry_is_another_attempt_and_only_that_is_paid(tale: Tale, provider: 
 
 
 @pytest.mark.parametrize("provider", TOOLS)
+def test_what_comes_of_an_earlier_attempt_moves_nothing(tale: Tale, provider: str) -> None:
+    photo, job = tale.photo(provider, "revived")
+    first, second = tale.at_provider(photo)
+    assert (first["status"], second["status"]) == ("completed", "completed")
+    came = tale.deliveries_of(provider, first["id"])
+    assert {each["status"] for each in came if each["event"] == "job.completed"} == {200}
+    assert (job["attempt"], job["providerJobId"]) == (2, second["id"])
+    lines = tale.timeline(photo)
+    assert [e["attempt"] for e in lines if e["to"] == "completed" != e["from"]] == [2]
+    assert [e["attempt"] for e in lines if e["outcome"] == "stale"] == [1]
+
+
+@pytest.mark.parametrize("provider", DYING)
+def test_a_dead_link_is_asked_for_once_more_and_then_said(tale: Tale, provider: str) -> None:
+    _, job = tale.photo(provider, "dead")
+    assert (job["status"], job["errorCode"]) == ("completed", "output_expired")
+
+
+@pytest.mark.parametrize("provider", TOOLS)
 def test_a_cancel_ends_the_job_here_and_there_where_it_can(tale: Tale, provider: str) -> None:
     photo, job = tale.photo(provider, "cancelled")
     assert (job["status"], job["pushStatus"]) == ("cancelled", "none")
     (there,) = tale.at_provider(photo)
     assert there["status"] == ("cancelled" if provider in STOPPING else "processing")
-    assert tale.media[photo.product] == []
+    assert tale.media(photo) == []
+
+
+@pytest.mark.feature("several results")
+def test_of_several_results_all_are_kept_and_the_chosen_one_is_pushed(tale: Tale) -> None:
+    wish = {"parameters": {"num_outputs": 3}, "pushOutputs": [1]}
+    photo = tale.send("replicate", "several", **wish)
+    tale.stack.wait_until(lambda: tale.job(photo)["pushStatus"] == "pushed", 90, "the push")
+    outputs = tale.job(photo)["outputs"]
+    assert [output["kept"] for output in outputs] == [True, True, True]
+    assert [output["pushStatus"] for output in outputs] == ["none", "pushed", "none"]
+    assert tale.media(photo) == [outputs[1]["mediaId"]]
+
+
+@pytest.mark.feature("learnt ETA")
+def test_a_job_without_progress_is_expected_when_others_of_its_tool_were_done(tale: Tale) -> None:
+    photo = tale.send("replicate", "cancelled")
+    tale.stack.wait_until(lambda: tale.job(photo)["status"] == "processing", 60, "its start")
+    assert tale.job(photo)["etaSeconds"] is not None
+    # It runs down by itself, and a reader who has the job as it is need not read it again.
+    path = f"/api/jobs/{photo.job_id}"
+    seen = tale.api.get(path)
+    time.sleep(1.1)
+    again = tale.api.get(path, headers={"If-None-Match": seen.headers["etag"]})
+    assert again.status_code == 304
+    tale.act("cancel", photo)
 
 
 # ---- a worker: it is never called, and tells by signed webhooks ---------------------------------
@@ -330,21 +492,39 @@ class Worker:
 
     def say(self, kind: str, key: str, **data: Any) -> int:
         """Send a signed report; returns the answer's status."""
+        return self.send(kind, key, self.tale.stack.info.secrets["WORKER_WEBHOOK_SECRET"], data)[0]
+
+    def send(self, kind: str, key: str, secret: str, data: dict[str, Any]) -> tuple[int, Any]:
         body = json.dumps({"type": kind, "data": {"jobId": self.job_id, **data}}).encode()
         seconds = int(time.time())
-        secret = self.tale.stack.info.secrets["WORKER_WEBHOOK_SECRET"]
         headers = {
             "webhook-id": f"{self.job_id}-{key}",
             "webhook-timestamp": str(seconds),
             "webhook-signature": sign(secret, f"{self.job_id}-{key}", seconds, body),
         }
         url = f"{self.tale.stack.info.api_url}/webhooks/worker"
-        return httpx.post(url, content=body, headers=headers, timeout=30).status_code
+        answer = httpx.post(url, content=body, headers=headers, timeout=30)
+        return answer.status_code, answer.json()
 
     @property
     def job(self) -> dict[str, Any]:
         found = self.tale.api.get(f"/api/jobs/{self.job_id}").raise_for_status().json()["job"]
         return dict(found)
+
+
+@pytest.mark.feature("reports by webhook")
+def test_a_program_reports_by_webhook(tale: Tale) -> None:
+    worker = Worker(tale, "told")
+    secret = tale.stack.info.secrets["WORKER_WEBHOOK_SECRET"]
+    half = {"total": 10, "processed": 4}
+    forged = worker.send("job.progress", "1", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", half)
+    assert forged[0] == 401
+    assert worker.send("job.progress", "2", secret, half)[1]["outcome"] == "applied"
+    assert worker.job["progress"] == 40
+    # More than an item holds: the result lies in the bucket.
+    assert worker.say("job.completed", "3", result={"pages": 3, "notes": "x" * 3000}) == 200
+    assert (worker.job["status"], worker.job["result"]["pages"]) == ("completed", 3)
+    assert worker.send("job.progress", "4", secret, {"processed": 5})[1]["outcome"] == "late"
 
 
 def test_a_workers_reports_in_any_order_and_twice_end_its_job_once(tale: Tale) -> None:

@@ -118,6 +118,17 @@ async def test_failing_once_per_job_lets_every_retry_succeed() -> None:
         ]
 
 
+async def test_a_failed_job_may_complete_after_all_and_says_so() -> None:
+    async with a_world(rules=always(fail={}, completes_after_s=60)) as world:
+        job = await world.done_job()
+        assert job["status"] == "failed"
+        await world.run_for(60)
+        after = await world.poll(job["id"])
+        assert (after["status"], after.get("error_message")) == ("completed", None)
+        assert world.heard == ["job.started", "job.failed", "job.completed"]
+        assert await world.paid() == [(REF, 1)]
+
+
 async def test_dispatch_can_ask_for_its_own_faults() -> None:
     async with a_world() as world:
         asked = {"simulate": {"times": 1, "fail": {"code": "X", "message": "Asked for"}}}

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
+import re
 from typing import Any
 
 import pytest
 
+from shared import observability
 from tests.template.stack import FUNCTIONS, ROOT, ids_of_type, properties, resource
 
 ALARMS = ids_of_type("AWS::CloudWatch::Alarm")
@@ -93,6 +98,67 @@ def test_completions_that_no_webhook_told_are_an_alarm() -> None:
     assert resource("PollShareAlarm")["Condition"] == "HasMetricMath"
 
 
+def test_each_provider_whose_webhooks_do_not_arrive_is_an_alarm_by_itself() -> None:
+    """By a query that names no provider, so that a new one needs no alarm of its own."""
+    alarm = properties("SilentProviderAlarm")
+    [query] = alarm["Metrics"]
+    found = re.fullmatch(
+        r"SELECT SUM\((\w+)\) FROM SCHEMA\((\w+), (\w+), (\w+)\) "
+        r"GROUP BY (\w+) ORDER BY SUM\(\) DESC",
+        query["Expression"],
+    )
+    assert found is not None
+    metric, namespace, *dimensions, grouped_by = found.groups()
+    assert grouped_by == "provider"
+    line = a_completion_as_it_is_told()
+    [group] = line["_aws"]["CloudWatchMetrics"]
+    assert group["Namespace"] == namespace
+    assert group["Dimensions"] == [dimensions]
+    assert line[metric] == [1]
+    assert resource("SilentProviderAlarm")["Condition"] == "HasMetricMath"
+
+
+@pytest.mark.parametrize(
+    ("polled", "told", "rings"),
+    [
+        (9, 0, False),
+        (10, 0, True),
+        (6, 4, False),
+        (20, 10, True),
+        (500, 501, False),
+        (0, 99, False),
+    ],
+)
+def test_a_provider_is_silent_when_most_and_not_few_of_its_completions_were_polled(
+    polled: int, told: int, rings: bool
+) -> None:
+    alarm = properties("SilentProviderAlarm")
+    assert (alarm["Metrics"][0]["Period"], alarm["EvaluationPeriods"]) == (3600, 1)
+    assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+    leads = [
+        lead
+        for by_poll, number in ((True, polled), (False, told))
+        for lead in a_completion_as_it_is_told(by_poll=by_poll)["PollLead"] * number
+    ]
+    assert (sum(leads) >= alarm["Threshold"]) is rings
+
+
+def a_completion_as_it_is_told(*, by_poll: bool = True) -> dict[str, Any]:
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        observability.completion("replicate", by_poll=by_poll)
+    told: dict[str, Any] = json.loads(said.getvalue())
+    return told
+
+
+def test_the_average_of_what_is_told_is_the_share_in_percent() -> None:
+    shares = [
+        share
+        for by_poll in (True, False, False, False)
+        for share in a_completion_as_it_is_told(by_poll=by_poll)["LearntByPoll"]
+    ]
+    assert sum(shares) / len(shares) == 25
+
+
 @pytest.mark.parametrize("name", ["api", "deliver", "dispatch", "push", "webhook"])
 def test_an_unreadable_secret_is_an_alarm_wherever_secrets_are_read(name: str) -> None:
     alarm = properties(f"{name.capitalize()}SecretUnavailableAlarm")
@@ -134,6 +200,7 @@ def test_somebody_can_be_told_by_mail() -> None:
         "CompletedByWebhook",
         "DueBacklogAge",
         "NotifyFailed",
+        "PollLead",
         "SecretUnavailable",
         "WebhookRejected",
         "WebhookUnavailable",

@@ -83,7 +83,7 @@ def test_the_provider_itself_confirms_a_hint(world: LaneWorld, weak: Weak) -> No
     world.provider_has(ref, "pk_1", "completed", output_image_url=RESULT_URL)
     result = world.advance(ref)
     # It was told by webhook: that share is what an alarm watches.
-    assert (result.advance, result.completed) == (Advance.POLLED, False)
+    assert (result.advance, result.silent) == (Advance.POLLED, None)
     assert world.job(ref).status is JobStatus.COMPLETED
 
 

@@ -445,7 +445,7 @@ def test_a_found_job_that_is_completed_already_completes(world: LaneWorld, ref: 
     world.provider_has(ref, "pk_9", "completed", output_image_url=RESULT_URL)
     world.clock.advance(46)
     result = world.advance(ref)
-    assert (result.advance, result.completed) == (Advance.FOUND, True)
+    assert (result.advance, result.silent) == (Advance.FOUND, "pikcel")
     assert world.step(ref) is Step.KEEP
     assert world.messages(ref)
 

@@ -31,7 +31,7 @@ def ref(world: LaneWorld) -> JobRef:
 def test_a_poll_learns_the_completion(world: LaneWorld, ref: JobRef) -> None:
     world.api.has("pk_1", "completed", output_image_url=RESULT_URL, credits_used=2)
     result = world.advance(ref)
-    assert (result.advance, result.completed) == (Advance.POLLED, True)
+    assert (result.advance, result.silent) == (Advance.POLLED, "pikcel")
     job = world.job(ref)
     assert (job.status, job.credits_used) == (JobStatus.COMPLETED, 2)
     assert job.polled_at == world.clock.now()
@@ -164,7 +164,7 @@ def test_a_presumed_failure_is_polled_when_something_was_said(
     world.api.has("pk_1", "completed", output_image_url=RESULT_URL)
     result = world.advance(ref)
     # Somebody told us to ask: that is no silence of the provider's.
-    assert (result.advance, result.completed) == (Advance.POLLED, False)
+    assert (result.advance, result.silent) == (Advance.POLLED, None)
     assert world.job(ref).status is JobStatus.COMPLETED
 
 
@@ -201,7 +201,7 @@ def test_one_listing_answers_many_polls(world: LaneWorld) -> None:
     for number in range(5):
         world.api.has(f"pk_{number}", "completed", output_image_url=RESULT_URL)
     results = poll_many(world.lane, "pikcel", refs)
-    assert [result.completed for result in results] == [True] * 5
+    assert [result.silent for result in results] == ["pikcel"] * 5
     assert len(world.api.calls) == 1
     assert {world.job(ref).status for ref in refs} == {JobStatus.COMPLETED}
 
