@@ -68,6 +68,12 @@ def test_refused_webhooks_are_an_alarm() -> None:
     assert alarm["Statistic"] == "Sum"
 
 
+def test_a_full_quarantine_is_an_alarm() -> None:
+    alarm = properties("QuarantineFullAlarm")
+    assert watched(alarm) == ("JobTracker", "QuarantineFull", "webhook")
+    assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 0)
+
+
 def test_webhooks_that_we_could_not_take_are_an_alarm() -> None:
     alarm = properties("WebhookUnavailableAlarm")
     assert watched(alarm) == ("JobTracker", "WebhookUnavailable", "webhook")
@@ -134,6 +140,7 @@ def test_somebody_can_be_told_by_mail() -> None:
         "CompletedByWebhook",
         "DueBacklogAge",
         "NotifyFailed",
+        "QuarantineFull",
         "SecretUnavailable",
         "WebhookRejected",
         "WebhookUnavailable",
