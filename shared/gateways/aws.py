@@ -24,7 +24,7 @@ _CONFIG = Config(
 _S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4"))
 # Whoever asks another function waits for as long as that has, and does not ask it twice.
 _LAMBDA_CONFIG = _CONFIG.merge(
-    Config(read_timeout=15, retries={"mode": "standard", "total_max_attempts": 1})
+    Config(read_timeout=20, retries={"mode": "standard", "total_max_attempts": 1})
 )
 _CONFIGS = {"lambda": _LAMBDA_CONFIG, "s3": _S3_CONFIG}
 

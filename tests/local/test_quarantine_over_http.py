@@ -12,7 +12,6 @@ import pytest
 
 from local.pikcel_simulator.dialect import sign
 from local.stack import Stack
-from local.stack.sam_template import SECRET
 from tests.local.test_image_jobs_over_http import Page
 
 pytestmark = pytest.mark.slow
@@ -26,40 +25,22 @@ class Rotation:
     def __init__(self, page: Page) -> None:
         self.page, self.stack = page, page.stack
         self.theirs = f"whsec_{secrets.token_hex(16)}"
+        self.ours = self.stack.info.secrets[NAME]
         self._control = f"{self.stack.info.pikcel_url}/_simulator"
-        self._manager = self.stack.client("secretsmanager")
-        ids = [self.stack.deployment.physical_ids[name] for name in self._secret_names()]
-        values = {each: self._read(each) for each in ids}
-        (self._secret_id,) = (each for each, value in values.items() if NAME in value)
-        self._ours = values[self._secret_id]
-
-    def _secret_names(self) -> list[str]:
-        return [name for name, _ in self.stack.deployment.template.resources(SECRET)]
-
-    def _read(self, secret_id: str) -> dict[str, str]:
-        held = self._manager.get_secret_value(SecretId=secret_id)["SecretString"]
-        found: dict[str, str] = json.loads(held)
-        return found
 
     def begin(self) -> None:
         """Let PikcelAI sign with the other one, and send nothing twice."""
         self._configure(webhook_secrets=[self.theirs], webhook_retry_delays_s=[])
 
-    def put(self, value: str) -> None:
-        """Store another value of our secret."""
-        changed = self._ours | {NAME: value}
-        self._manager.put_secret_value(SecretId=self._secret_id, SecretString=json.dumps(changed))
-
-    @property
-    def both(self) -> str:
-        """What we store while theirs replaces ours."""
-        return f"{self.theirs},{self._ours[NAME]}"
+    def put(self, *values: str) -> None:
+        """Store other values of our secret, the newest first."""
+        self.stack.put_secret(NAME, ",".join(values))
 
     def end(self) -> None:
         """Let everything be as it was."""
-        self.put(self._ours[NAME])
+        self.put(self.ours)
         delays = [1.0, 5.0, 30.0]
-        self._configure(webhook_secrets=[self._ours[NAME]], webhook_retry_delays_s=delays)
+        self._configure(webhook_secrets=[self.ours], webhook_retry_delays_s=delays)
 
     def answers(self, provider_job_id: str) -> list[int]:
         """Return how PikcelAI's webhooks about a job were answered."""
@@ -152,7 +133,7 @@ def test_a_registered_foreign_job_is_recovered_too(page: Page, rotation: Rotatio
     job = page.create(pikcelJobId=name, toolId="background-removal")
     told = {"jobId": name, "status": "failed", "error": "Too dark", "creditsUsed": 2}
     assert rotation.deliver(told, rotation.theirs).status_code == 401
-    rotation.put(rotation.both)
+    rotation.put(rotation.theirs, rotation.ours)
     assert rotation.reverify()["accepted"] == 1
     failed = page.job(job["id"])
     assert (failed["status"], failed["errorMessage"], failed["creditsUsed"]) == (
@@ -175,12 +156,11 @@ def test_it_is_told_which_of_two_secrets_fitted_and_when_the_older_one_may_go(
         return dict(found)
 
     assert (state()["reason"], len(state()["keys"])) == ("only_one", 1)
-    rotation.put(rotation.both)
+    rotation.put(rotation.theirs, rotation.ours)
     assert state()["reason"] == "unproven"
     name = page.made_at_pikcel(simulate={"stuck": True})
     told = {"jobId": name, "status": "processing"}
-    ours = page.stack.info.secrets[NAME]
-    for secret in (rotation.theirs, ours):
+    for secret in (rotation.theirs, rotation.ours):
         rotation.until_taken(told, secret)
     found = state()
     assert [key["isCurrent"] for key in found["keys"]] == [True, False]
