@@ -46,10 +46,10 @@ PLATFORMS: Final = {
     "host": None,
 }
 
-# botocore describes some 400 services, 100 MB of JSON. We talk to seven (sts: whoever
+# botocore describes some 400 services, 100 MB of JSON. We talk to eight (sts: whoever
 # debugs asks who they are). Each brings its endpoint rules along in its own folder.
 BOTOCORE_SERVICES: Final = frozenset(
-    {"dynamodb", "events", "s3", "secretsmanager", "sns", "sqs", "sts"}
+    {"dynamodb", "events", "lambda", "s3", "secretsmanager", "sns", "sqs", "sts"}
 )
 BOTOCORE_COMMON: Final = frozenset(
     {"_retry.json", "endpoints.json", "partitions.json", "sdk-default-configuration.json"}

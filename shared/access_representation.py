@@ -1,4 +1,4 @@
-"""Shops, keys, agents, parked deliveries and erasures as JSON."""
+"""Shops, keys, agents, parked and held deliveries, secrets and erasures as JSON."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,10 +6,14 @@ from typing import Any
 from shared.domain.erasure import ErasureReport, remainders
 from shared.domain.events import ParkedEvent
 from shared.domain.keys import Agent, ShopKey
+from shared.domain.rotation import Removal
 from shared.endpoint_representation import notifications_json
 from shared.representation import instant, safe
+from shared.usecases.list_quarantine import HeldPage
 from shared.usecases.notice_ports import AddressState
+from shared.usecases.quarantine_ports import Reverified
 from shared.usecases.shop_settings import ShopView
+from shared.usecases.tell_secrets import SecretState
 
 
 def shop_json(view: ShopView, states: Mapping[str, AddressState]) -> dict[str, Any]:
@@ -67,6 +71,56 @@ def parked_json(event: ParkedEvent) -> dict[str, Any]:
         "receivedAt": instant(event.received_at),
         "proof": event.proof.value,
     }
+
+
+def held_json(page: HeldPage) -> dict[str, Any]:
+    """Describe a page of deliveries that failed their check: nothing of their bodies."""
+    return {
+        "quarantine": [
+            {
+                "id": f"{note.provider}/{note.place}",
+                "provider": note.provider,
+                "receivedAt": instant(note.received_at),
+                "endsAt": instant(note.ends_at),
+                "reason": note.reason,
+                "bytes": note.size_bytes,
+            }
+            for note in page.notes
+        ],
+        "nextCursor": page.next_cursor,
+        "fullHours": [{"provider": name, "from": _hour(hour)} for name, hour in page.full],
+    }
+
+
+def reverified_json(done: Reverified, next_cursor: str | None) -> dict[str, Any]:
+    """Describe what became of deliveries that were checked again."""
+    names = ("checked", "accepted", "refused", "failing", "remaining")
+    return {name: getattr(done, name) for name in names} | {"nextCursor": next_cursor}
+
+
+def secret_json(state: SecretState) -> dict[str, Any]:
+    """Describe a secret by its fingerprints, and whether the older one may be removed."""
+    judgement = state.judgement
+    return {
+        "provider": state.provider,
+        "name": state.name,
+        "keys": [
+            {
+                "fingerprint": key.fingerprint,
+                "isCurrent": key.is_current,
+                "lastMatchAt": instant(key.last_at),
+                "hours": [{"from": _hour(hour), "deliveries": count} for hour, count in key.hours],
+            }
+            for key in state.keys
+        ],
+        "safeToRemove": judgement.removal is Removal.SAFE,
+        "reason": judgement.removal.value,
+        "safeAt": instant(judgement.safe_at),
+    }
+
+
+def _hour(hour: str) -> str:
+    return f"{hour}:00:00.000Z"
 
 
 def erasure_json(report: ErasureReport) -> dict[str, Any]:

@@ -123,7 +123,10 @@ class DeliverSettings(_Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSettings(_Settings):
-    """functions/api. notice_topic_prefix: what the ARN of every shop's SNS topic begins with."""
+    """functions/api. notice_topic_prefix: what the ARN of every shop's SNS topic begins with.
+
+    webhook_function_arn: whom to ask for what only the signing secrets can tell.
+    """
 
     table_name: str
     dispatch_queue_url: str
@@ -138,6 +141,7 @@ class ApiSettings(_Settings):
     shopify_secret_id: str
     admin_secret_id: str
     app_secret_id: str
+    webhook_function_arn: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,16 +34,19 @@ from shared.usecases.ports import Clock, DispatchMessage, Files, Secrets, ShopSt
 from shared.usecases.tracker import Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from shared.domain.letters import Letter
     from shared.domain.notices import Notice
     from shared.domain.shop import Notifications
     from shared.gateways.key_sets import HttpKeySets
-    from shared.providers.base import Receiver
+    from shared.providers.base import Delivery, Receiver
     from shared.usecases.announce import NoticeLane
+    from shared.usecases.count_matches import MatchWatch
     from shared.usecases.deliver_notice import DeliverLane
     from shared.usecases.dispatch_lane import DispatchLane
+    from shared.usecases.hold_delivery import Ward
     from shared.usecases.identify_caller import Doors
     from shared.usecases.install_shop import ShopInstaller
     from shared.usecases.list_products import Storefront
@@ -67,10 +70,24 @@ if TYPE_CHECKING:
     )
     from shared.usecases.provider_catalog import Catalog
     from shared.usecases.push_lane import PushLane
+    from shared.usecases.quarantine_ports import (
+        Mark,
+        Quarantine,
+        Reverified,
+        SecretMatches,
+        Verifier,
+    )
     from shared.usecases.receive_report import Desk, WorkerReport
     from shared.usecases.receive_shop_webhook import ShopDesk
     from shared.usecases.receive_webhook import Seals
+    from shared.usecases.reverify_quarantine import ReverifyDesk
     from shared.usecases.run_bulk import BulkLane
+
+
+# Whose webhooks there are, besides Shopify's own.
+RECEIVERS: "Mapping[str, Receiver]" = {**ADAPTERS, WORKER_RECEIVER.name: WORKER_RECEIVER}
+SHOPIFY = "shopify"
+SENDERS = tuple(sorted((*RECEIVERS, SHOPIFY)))
 
 
 @cache
@@ -81,8 +98,9 @@ def clients() -> AwsClients:
 
 def reset() -> None:
     """Forget everything made so far (tests change the environment)."""
-    apps = (webhook_app, shop_desk, api_app, dispatch_app, push_app, sweep_app, bulk_app)
-    for made in (clients, *apps, notify_app, deliver_app):
+    webhook = (webhook_app, shop_desk, ward, reverify_desk)
+    apps = (api_app, dispatch_app, push_app, sweep_app, bulk_app, notify_app, deliver_app)
+    for made in (clients, *webhook, *apps):
         made.cache_clear()
 
 
@@ -190,6 +208,31 @@ class _KeySetsOnDemand:
         return self._sets.refresh(provider, older_than_s=older_than_s)
 
 
+class _WatchOnDemand:
+    """Counts which of several secrets fitted. Made by the first delivery while there are."""
+
+    def __init__(self, table_name: str, secrets: Secrets, clock: Clock) -> None:
+        self._table_name = table_name
+        self._secrets = secrets
+        self._clock = clock
+
+    @cached_property
+    def _watch(self) -> "MatchWatch":
+        from shared.gateways.dynamo_matches import DynamoSecretMatches
+        from shared.usecases.count_matches import MatchWatch
+
+        dynamo = clients().client("dynamodb")
+        return MatchWatch(
+            matches=DynamoSecretMatches(dynamo, self._table_name, clock=self._clock),
+            clock=self._clock,
+            app_secrets=partial(self._secrets.get, "app", "APP_SECRET"),
+        )
+
+    def note(self, name: str, secret: str, received_at: "datetime") -> None:
+        """Note that a delivery fitted a secret (see KeyWatch)."""
+        self._watch.note(name, secret, received_at)
+
+
 def _accounts() -> dict[str, str]:
     """Return our accounts at the providers where we were told them."""
     found = {name: ProviderSettings.load(name).user_id for name in ADAPTERS}
@@ -210,7 +253,12 @@ def webhook_app() -> WebhookApp:
         secrets,
         bulk_url=settings.bulk_queue_url,
     )
-    seals = Seals(secrets=secrets, key_sets=_KeySetsOnDemand(tracker.clock), accounts=_accounts())
+    seals = Seals(
+        secrets=secrets,
+        key_sets=_KeySetsOnDemand(tracker.clock),
+        accounts=_accounts(),
+        watch=_WatchOnDemand(settings.table_name, secrets, tracker.clock),
+    )
     desk = WorkerDesk(settings.output_bucket)
     return WebhookApp(tracker=tracker, seals=seals, desk=desk, clock=tracker.clock)
 
@@ -235,7 +283,56 @@ def shop_desk() -> "ShopDesk":
         erasures=DynamoErasures(dynamo, settings.table_name, clock=app.clock),
         secrets=app.secrets,
         sender=ShopifyWebhooks(),
+        watch=app.seals.watch,
     )
+
+
+@cache
+def ward() -> "Ward":
+    """Put together what keeps deliveries that failed their check; most never meet one."""
+    from shared.usecases.hold_delivery import Ward
+
+    return Ward(quarantine=_quarantine(WebhookSettings.load().table_name), receivers=RECEIVERS)
+
+
+@cache
+def reverify_desk() -> "ReverifyDesk":
+    """Put together what checks them again: each by its own rules, and none is kept anew."""
+    from shared.usecases.receive_report import receive_report
+    from shared.usecases.receive_shop_webhook import receive_shop_webhook
+    from shared.usecases.receive_webhook import receive_webhook
+    from shared.usecases.reverify_quarantine import ReverifyDesk
+
+    app = webhook_app()
+    receivers: dict[str, Callable[[Delivery], object]] = {
+        SHOPIFY: lambda delivery: receive_shop_webhook(shop_desk(), delivery),
+        WORKER_RECEIVER.name: partial(receive_report, app.tracker, app.seals, app.desk),
+    }
+
+    def receive(delivery: "Delivery") -> object:
+        by_rule = receivers.get(delivery.provider, partial(receive_webhook, app.tracker, app.seals))
+        return by_rule(delivery)
+
+    return ReverifyDesk(
+        quarantine=_quarantine(WebhookSettings.load().table_name),
+        secrets=app.secrets,
+        clock=app.clock,
+        receive=receive,
+    )
+
+
+def _quarantine(table_name: str) -> "Quarantine":
+    from shared.gateways.dynamo_quarantine import DynamoQuarantine
+
+    return DynamoQuarantine(clients().client("dynamodb"), table_name, clock=SystemClock())
+
+
+def secret_names() -> dict[str, str]:
+    """Return the name of the secret behind each sender of webhooks."""
+    from shared.usecases.receive_shop_webhook import SECRET
+    from shared.usecases.tell_secrets import secret_names as named
+
+    return named(RECEIVERS, **{SHOPIFY: SECRET})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +343,7 @@ class ApiApp:
     needed_secrets: audience → a secret that must be set. queue_checks: name → a call that
     raises QueueUnavailableError. doors: what callers are checked with. receipts, box: what was
     answered to calls with an Idempotency-Key, sealed. desk: the shops' webhook endpoints.
+    verifier: asked for what only the signing secrets can tell.
     """
 
     tracker: Tracker
@@ -265,6 +363,9 @@ class ApiApp:
     secrets: Secrets
     clock: Clock
     installer: "ShopInstaller"
+    quarantine: "Quarantine"
+    matches: "SecretMatches"
+    verifier: "Verifier"
     is_allowed_http: "Callable[[str], bool]"
     needed_secrets: "Mapping[str, str]"
     queue_checks: "Mapping[str, Callable[[], None]]"
@@ -341,12 +442,34 @@ class _LettersOnDemand:
         return self._letters.states(shop)
 
 
+class _VerifierOnDemand:
+    """functions/webhook, whose client is made by the first administrator who asks for it."""
+
+    def __init__(self, arn: str) -> None:
+        self._arn = arn
+
+    @cached_property
+    def _verifier(self) -> "Verifier":
+        from shared.gateways.webhook_function import WebhookFunction
+
+        return WebhookFunction(clients().client("lambda"), self._arn)
+
+    def reverify(self, providers: "Sequence[str]", after: "Mark | None") -> "Reverified":
+        """Check what is in quarantine again (see Verifier)."""
+        return self._verifier.reverify(providers, after)
+
+    def fingerprints(self) -> "Mapping[str, Sequence[Sequence[str]]]":
+        """Return the fingerprints of the secrets (see Verifier)."""
+        return self._verifier.fingerprints()
+
+
 @cache
 def api_app() -> ApiApp:
     """Put functions/api together. Raises SettingsError."""
     from shared.gateways.dynamo_endpoints import DynamoEndpointStore
     from shared.gateways.dynamo_erasures import DynamoErasures
     from shared.gateways.dynamo_keys import DynamoKeyStore
+    from shared.gateways.dynamo_matches import DynamoSecretMatches
     from shared.gateways.dynamo_receipts import DynamoReceipts
     from shared.gateways.dynamo_templates import DynamoTemplateStore
     from shared.gateways.dynamo_works import DynamoWorkStore
@@ -435,6 +558,9 @@ def api_app() -> ApiApp:
         secrets=secrets,
         clock=tracker.clock,
         installer=installer,
+        quarantine=_quarantine(settings.table_name),
+        matches=DynamoSecretMatches(dynamo, settings.table_name, clock=tracker.clock),
+        verifier=_VerifierOnDemand(settings.webhook_function_arn),
         is_allowed_http=plain_hosts.__contains__,
         needed_secrets={"app": "APP_SECRET", "shopify": "SHOPIFY_API_SECRET"},
         queue_checks={name: partial(check_queue, sqs, url) for name, url in queues.items()},

@@ -31,6 +31,7 @@ from shared.gateways.memory_endpoints import InMemoryEndpointStore
 from shared.gateways.memory_erasures import InMemoryErasures
 from shared.gateways.memory_facts import InMemoryFactStore
 from shared.gateways.memory_keys import InMemoryKeyStore, InMemoryReceipts
+from shared.gateways.memory_quarantine import InMemoryQuarantine, InMemorySecretMatches
 from shared.gateways.memory_templates import InMemoryTemplateStore
 from shared.gateways.shopify import ShopifyAdmins
 from shared.providers.registry import ADAPTERS
@@ -52,6 +53,7 @@ from tests.fakes.randomness import FakeRandomness
 from tests.fakes.secrets import FakeSecrets
 from tests.fakes.tokens import FakeBox, FakeTokens
 from tests.fakes.uploads import FakeUploads
+from tests.fakes.verifier import FakeVerifier
 
 EVENTS = Path(__file__).parents[1] / "events"
 ADMIN = "admin-key-1"
@@ -125,6 +127,9 @@ class World:
             clock=self.clock,
             ring=KeyRing(store=self.keys, clock=self.clock),
         )
+        self.quarantine = InMemoryQuarantine()
+        self.matches = InMemorySecretMatches()
+        self.verifier = FakeVerifier()
         self.installer = ShopInstaller(
             shops=self.shops,
             tokens=self.tokens,
@@ -176,6 +181,9 @@ class World:
             secrets=self.secrets,
             clock=self.clock,
             installer=self.installer,
+            quarantine=self.quarantine,
+            matches=self.matches,
+            verifier=self.verifier,
             is_allowed_http=self.plain_hosts.__contains__,
             needed_secrets={"app": "APP_SECRET", "shopify": "SHOPIFY_API_SECRET"},
             queue_checks={"dispatch": lambda: self._check("dispatch")},

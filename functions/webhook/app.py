@@ -1,4 +1,5 @@
 """Webhooks of providers, of the user's own programs (`worker`), and Shopify's own (see `shopify`).
+What the API asks of us, since we alone hold the secrets, is in `asked`.
 
 Trigger: `POST /webhooks/{provider}`, `POST /webhooks/shopify` (API Gateway HTTP API, payload
 format 2.0). Samples: events/webhook_pikcel_completed.json, events/webhook_shopify_uninstalled.json.
@@ -15,11 +16,13 @@ format 2.0). Samples: events/webhook_pikcel_completed.json, events/webhook_shopi
 
 A worker whose job was cancelled also reads `"cancelRequested": true` in a 200.
 
-Delivery: at least once, in any order; every delivery may come again without harm.
+Delivery: at least once, in any order; every delivery may come again without harm. What fails its
+check is kept for a day, within bounds: the wrong secret may be ours (`hold_delivery`).
 """
 
 import base64
 import binascii
+from datetime import datetime
 from typing import Any
 
 from shared import wiring
@@ -29,14 +32,23 @@ from shared.domain.status import JobEvent, Outcome
 from shared.observability import completion, count, logger, metrics
 from shared.providers.base import Delivery
 from shared.responses import HttpResponse, error_response, error_status, json_response
-from shared.usecases.receive_webhook import Receipt, SignatureError, receive_webhook
+from shared.usecases.receive_webhook import (
+    Receipt,
+    SignatureError,
+    UncheckedError,
+    receive_webhook,
+)
 
-SHOPIFY = "shopify"
+SHOPIFY = wiring.SHOPIFY
 
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: object) -> HttpResponse:
     """Translate one delivery in, and its receipt out."""
+    if "asked" in event:
+        from functions.webhook import asked
+
+        return asked.answer(event)
     # The route of Shopify's own webhooks has no parameter.
     provider = (event.get("pathParameters") or {}).get("provider", SHOPIFY)
     if provider == SHOPIFY:
@@ -45,18 +57,14 @@ def handler(event: dict[str, Any], context: object) -> HttpResponse:
 
         return shopify.receive(event)
     request_id = event["requestContext"]["requestId"]
+    delivery = None
     try:
         app = wiring.webhook_app()
-        delivery = Delivery(
-            provider=provider,
-            body=body_of(event),
-            headers=headers_of(event),
-            received_at=app.clock.now(),
-            reference=(event.get("queryStringParameters") or {}).get("ref"),
-        )
+        delivery = delivery_in(event, provider, app.clock.now())
         receipt = _receive(app, delivery)
     except JobTrackerError as error:
-        return _refuse(error, provider, request_id)
+        held = hold(delivery, error)
+        return _refuse(error, held, provider, request_id)
     return _acknowledge(receipt, provider)
 
 
@@ -68,6 +76,17 @@ def _receive(app: wiring.WebhookApp, delivery: Delivery) -> Receipt:
     from shared.usecases.receive_report import receive_report
 
     return receive_report(app.tracker, app.seals, desk, delivery)
+
+
+def delivery_in(event: dict[str, Any], sender: str, received_at: datetime) -> Delivery:
+    """Open the envelope of a delivery. Raises InvalidRequestError."""
+    return Delivery(
+        provider=sender,
+        body=body_of(event),
+        headers=headers_of(event),
+        received_at=received_at,
+        reference=(event.get("queryStringParameters") or {}).get("ref"),
+    )
 
 
 def headers_of(event: dict[str, Any]) -> dict[str, str]:
@@ -84,6 +103,27 @@ def body_of(event: dict[str, Any]) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise InvalidRequestError("The body is not what it is said to be.") from None
+
+
+def hold(delivery: Delivery | None, error: JobTrackerError) -> str:
+    """Keep a delivery that failed its check; returns what became of it."""
+    if delivery is None or not isinstance(error, SignatureError | UncheckedError):
+        return "no"
+    from shared.usecases.hold_delivery import hold_delivery
+
+    held = hold_delivery(wiring.ward(), delivery, error.check)
+    if held in HELD_METRICS:
+        count(HELD_METRICS[held])
+    return held
+
+
+# By the values of `Held`, which is not imported for deliveries that pass.
+HELD_METRICS = {
+    "kept": "DeliveryQuarantined",
+    "too_large": "QuarantineTooLarge",
+    "full": "QuarantineFull",
+    "failed": "QuarantineFailed",
+}
 
 
 def _acknowledge(receipt: Receipt, provider: str) -> HttpResponse:
@@ -105,11 +145,12 @@ def _tells_completion(receipt: Receipt, provider: str) -> bool:
     return is_of_a_provider and is_told
 
 
-def _refuse(error: JobTrackerError, provider: str, request_id: str) -> HttpResponse:
+def _refuse(error: JobTrackerError, held: str, provider: str, request_id: str) -> HttpResponse:
     reason = error.check if isinstance(error, SignatureError) else error.code
     is_ours = error_status(error) >= 500
     log = logger.error if is_ours else logger.info
-    log("webhook refused", extra={"provider": provider, "code": error.code, "reason": reason})
+    told = {"provider": provider, "code": error.code, "reason": reason, "held": held}
+    log("webhook refused", extra=told)
     count(_REFUSALS.get(error.code, "WebhookUnavailable" if is_ours else "WebhookUnreadable"))
     return error_response(error, request_id)
 

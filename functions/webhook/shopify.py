@@ -17,30 +17,25 @@ nothing of the customer.
 
 from typing import Any
 
-from functions.webhook.app import body_of, headers_of
+from functions.webhook.app import SHOPIFY, delivery_in, hold
 from shared import wiring
 from shared.domain.errors import JobTrackerError
 from shared.observability import count, logger
 from shared.responses import HttpResponse, error_response, error_status, json_response
-from shared.usecases.receive_shop_webhook import (
-    Heard,
-    ShopDelivery,
-    ShopReceipt,
-    receive_shop_webhook,
-)
+from shared.usecases.receive_shop_webhook import Heard, ShopReceipt, receive_shop_webhook
 from shared.usecases.receive_webhook import SignatureError
 
 
 def receive(event: dict[str, Any]) -> HttpResponse:
     """Translate one delivery in, and its receipt out."""
+    delivery = None
     try:
         desk = wiring.shop_desk()
-        delivery = ShopDelivery(
-            body=body_of(event), headers=headers_of(event), received_at=desk.tracker.now()
-        )
+        delivery = delivery_in(event, SHOPIFY, desk.tracker.now())
         receipt = receive_shop_webhook(desk, delivery)
     except JobTrackerError as error:
-        return _refuse(error, event["requestContext"]["requestId"])
+        held = hold(delivery, error)
+        return _refuse(error, held, event["requestContext"]["requestId"])
     return _acknowledge(receipt)
 
 
@@ -51,11 +46,12 @@ def _acknowledge(receipt: ShopReceipt) -> HttpResponse:
     return json_response(200, {"success": True, "outcome": receipt.heard})
 
 
-def _refuse(error: JobTrackerError, request_id: str) -> HttpResponse:
+def _refuse(error: JobTrackerError, held: str, request_id: str) -> HttpResponse:
     reason = error.check if isinstance(error, SignatureError) else error.code
     is_ours = error_status(error) >= 500
     log = logger.error if is_ours else logger.info
-    log("shopify webhook refused", extra={"code": error.code, "reason": reason})
+    told = {"code": error.code, "reason": reason, "held": held}
+    log("shopify webhook refused", extra=told)
     count(_REFUSALS.get(error.code, "WebhookUnavailable" if is_ours else "WebhookUnreadable"))
     return error_response(error, request_id)
 

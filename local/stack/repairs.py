@@ -80,7 +80,20 @@ def _without_aliases(document: dict[str, Any]) -> dict[str, Any]:
         properties.pop("AutoPublishAliasAllProperties", None)
     for layer in _of_type(document, LAYER):
         layer["Properties"].pop("PublishLambdaVersion", None)
-    return document
+    resources: dict[str, Any] = _naming_functions(document["Resources"])
+    return document | {"Resources": resources}
+
+
+def _naming_functions(value: Any) -> Any:
+    """Return a value of the template in which what names an alias names its function."""
+    if isinstance(value, list):
+        return [_naming_functions(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    name = value.get("Ref")
+    if isinstance(name, str) and name.endswith(".Alias"):
+        return {"Fn::GetAtt": [name.removesuffix(".Alias"), "Arn"]}
+    return {key: _naming_functions(each) for key, each in value.items()}
 
 
 def _with_batch_actions(document: dict[str, Any]) -> dict[str, Any]:

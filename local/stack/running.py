@@ -117,6 +117,21 @@ class Stack:
             raise FunctionFailedError(f"{name}: {payload}")
         return payload
 
+    def put_secret(self, name: str, value: str) -> None:
+        """Store another value of a secret, as an operator does; functions read it in time.
+
+        Raises KeyError when no secret of the stack has that name.
+        """
+        manager = self.client("secretsmanager")
+        for logical_id, _ in self.deployment.template.resources(SECRET):
+            secret_id = self.deployment.physical_ids[logical_id]
+            values = json.loads(manager.get_secret_value(SecretId=secret_id)["SecretString"])
+            if name in values:
+                changed = json.dumps(values | {name: value})
+                manager.put_secret_value(SecretId=secret_id, SecretString=changed)
+                return
+        raise KeyError(name)
+
     def set_function_environment(self, name: str, **changes: str) -> None:
         """Change environment variables of a function, for its next invocation on."""
         functions = self.client("lambda")

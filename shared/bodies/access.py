@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints
 
 from shared.bodies.requests import (
     CreateBody,
+    CursorQuery,
     Id,
     ListQuery,
     Object,
@@ -84,6 +85,22 @@ class ParkedQuery(ShopQuery):
     """How many."""
 
     limit: PageSize = 50
+
+
+class QuarantineQuery(CursorQuery):
+    """Whose deliveries, and how many."""
+
+    provider: Id | None = Field(None, description="`shopify` and `worker` too; null: all.")
+    limit: PageSize = 50
+
+
+class ReverifyBody(_Body):
+    """Whose deliveries to check again."""
+
+    provider: Id | None = Field(None, description="`shopify` and `worker` too; null: all.")
+    cursor: Annotated[str, StringConstraints(max_length=4096)] | None = Field(
+        None, description="The last answer's nextCursor: goes on there."
+    )
 
 
 class CompleteBody(_Body):

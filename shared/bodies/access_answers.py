@@ -10,6 +10,7 @@ from pydantic import Field
 from shared.bodies.answers import BigInteger, Instant, JobJson, _Answer, _Success
 from shared.bodies.webhook_answers import NotificationsJson
 from shared.domain.events import Proof
+from shared.domain.rotation import Removal
 from shared.usecases.shop_settings import TokenState
 
 
@@ -126,6 +127,92 @@ class ParkedAnswer(_Success):
     """Deliveries without a job, the newest first."""
 
     parked: list[ParkedJson]
+
+
+class HeldJson(_Answer):
+    """A delivery that failed its check. It is kept until endsAt, and read by nobody.
+
+    reason: why it failed; no_key: our secret was missing, or no key. bytes: of its body.
+    """
+
+    id: str
+    provider: str
+    received_at: Instant
+    ends_at: Instant
+    reason: Literal["ambiguous", "malformed", "wrong", "foreign", "no_key"]
+    bytes: int
+
+
+class HourJson(_Answer):
+    """A UTC hour in which 500 deliveries were kept already: others were only counted."""
+
+    provider: str
+    from_: Instant = Field(alias="from")
+
+
+class QuarantineAnswer(_Success):
+    """Deliveries that failed their check, the newest first."""
+
+    quarantine: list[HeldJson]
+    next_cursor: str | None = Field(description="null at the end.")
+    full_hours: list[HourJson] = Field(description="Of the last day.")
+
+
+class ReverifiedAnswer(_Success):
+    """What became of some of them: some five seconds' worth.
+
+    accepted: genuine now, applied, and kept no longer. refused: genuine now, but about nothing
+    that can be done. failing: as before. remaining: not looked at yet, at most.
+    """
+
+    checked: int
+    accepted: int
+    refused: int
+    failing: int
+    remaining: int
+    next_cursor: str | None = Field(description="Send it to go on; null: all were looked at.")
+
+
+class MatchesJson(_Answer):
+    """How many deliveries came in a UTC hour."""
+
+    from_: Instant = Field(alias="from")
+    deliveries: int
+
+
+class SecretKeyJson(_Answer):
+    """One value of a secret. hours: those in which deliveries fitted it, of the last week, the
+    latest first; counted only while there are several values, and rather too few than too many.
+    """
+
+    fingerprint: str = Field(description="Tells it from other values, and nothing else.")
+    is_current: bool
+    last_match_at: Instant | None
+    hours: list[MatchesJson]
+
+
+class SecretJson(_Answer):
+    """What a provider's webhooks are verified with. keys: the newest first, never the values.
+
+    safeToRemove: whether the older ones may be; safeAt: from when on, as far as is known.
+    """
+
+    provider: str
+    name: str
+    keys: list[SecretKeyJson]
+    safe_to_remove: bool
+    reason: Removal = Field(
+        description="not_set, only_one; unproven: nothing came with the current one yet; in_use: "
+        "the older one fitted within 24 hours; watching: the current one has fitted for less than "
+        "24 hours; seals_more: it seals stored things too; safe."
+    )
+    safe_at: Instant | None
+
+
+class SecretsAnswer(_Success):
+    """The secrets behind webhooks, by provider; those with public keys have none."""
+
+    secrets: list[SecretJson]
 
 
 class RemainderJson(_Answer):

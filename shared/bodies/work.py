@@ -25,8 +25,9 @@ from shared.bodies.requests import (
     soon,
     whole_number,
 )
-from shared.domain.job import Counts
-from shared.domain.reports import Report
+from shared.domain.events import Remark
+from shared.domain.job import Counts, Priority
+from shared.domain.reports import Edit, Report
 from shared.domain.status import read_status
 
 MAX_MESSAGE = 1_000
@@ -148,6 +149,39 @@ class PatchBody(ReportFields):
     )
     agent_id: Id | None = Field(
         None, description="The agent that is to do a worker's job: `assigned`; null: nobody."
+    )
+
+
+_EDITABLE = (
+    *("name", "description", "acceptance_criteria", "priority", "scheduled_at", "agent_id"),
+)
+
+
+def is_report(body: PatchBody) -> bool:
+    """Tell whether a body says anything of the work itself.
+
+    Nothing at all is a heartbeat; an edit alone is none, even one that changes nothing.
+    """
+    said = body.model_fields_set
+    return not said or bool(said - set(_EDITABLE))
+
+
+def edit_of(body: PatchBody) -> Edit | None:
+    """Return what a body changes of a pending job; None if nothing."""
+    changes = {name: getattr(body, name) for name in _EDITABLE if name in body.model_fields_set}
+    if "priority" in changes:
+        word = changes.pop("priority")
+        changes |= {"priority": Priority(word)} if word is not None else {}
+    return Edit(changes=changes) if changes else None
+
+
+def remark_of(body: LogBody) -> Remark:
+    """Return what is to be on the timeline."""
+    return Remark(
+        message=body.message,
+        native_status=body.native_status,
+        request=body.request_payload,
+        response=body.response_payload,
     )
 
 

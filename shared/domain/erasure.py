@@ -7,6 +7,8 @@ from datetime import datetime
 
 BACKUP_DAYS = 35
 DEAD_LETTER_DAYS = 14
+# A day, and the days in which DynamoDB deletes what has expired ("within a few days").
+QUARANTINE_DAYS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,11 @@ def remainders(report: ErasureReport) -> tuple[Remainder, ...]:
             where="queues",
             what="messages with the shop's domain and the ids of jobs, if any were not received",
             days=DEAD_LETTER_DAYS,
+        ),
+        Remainder(
+            where="quarantine",
+            what="deliveries that failed their check, as they came, until they are cleared away",
+            days=QUARANTINE_DAYS,
         ),
         Remainder(
             where="whoever was told",

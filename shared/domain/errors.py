@@ -12,6 +12,7 @@
     ├── RetryableError     may heal by itself; `retry_after_s` says when to try again
     │   ├── VersionConflictError   somebody else changed the item first: read again
     │   ├── StoreUnavailableError · QueueUnavailableError · SecretUnavailableError
+    │   ├── VerifierUnavailableError
     │   ├── ProviderBusyError · ProviderUnreachableError · ProviderUnknownOutcomeError
     │   └── ShopBusyError · ShopUnknownOutcomeError · ShopClosedError
     ├── PermanentError     never will; `code` says why, the message is for people
@@ -161,6 +162,10 @@ class SecretUnavailableError(RetryableError):
     """Our own secret is missing or unreadable. Nothing may be accepted meanwhile."""
 
     code = "secret_unavailable"
+
+
+class VerifierUnavailableError(RetryableError):
+    """The function that holds what deliveries are verified with did not do what it was asked."""
 
 
 class ProviderBusyError(RetryableError):

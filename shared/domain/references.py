@@ -34,6 +34,11 @@ def make_reference(provider: str, ref: JobRef, attempt: int, secret: str) -> str
     return f"{ref.shop}:{ref.job_id}:{attempt}:{_token(provider, ref, attempt, secret)}"
 
 
+def has_form_of_reference(text: str | None) -> bool:
+    """Tell whether a text could be a reference: no secret makes one of any other."""
+    return _GRAMMAR.fullmatch(text or "") is not None
+
+
 def read_reference(provider: str, text: str | None, secrets: Sequence[str]) -> Reference | None:
     """Read a reference; None unless its token was made with one of the secrets."""
     match = _GRAMMAR.fullmatch(text or "")

@@ -22,6 +22,11 @@ _CONFIG = Config(
 
 # Presigned links would otherwise be signed with the retired version 2 in some regions.
 _S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4"))
+# Whoever asks another function waits for as long as that has, and does not ask it twice.
+_LAMBDA_CONFIG = _CONFIG.merge(
+    Config(read_timeout=20, retries={"mode": "standard", "total_max_attempts": 1})
+)
+_CONFIGS = {"lambda": _LAMBDA_CONFIG, "s3": _S3_CONFIG}
 
 
 class AwsClients:
@@ -40,10 +45,10 @@ class AwsClients:
     @overload
     def client(self, service: Literal["sqs"]) -> "SQSClient": ...
     @overload
-    def client(self, service: Literal["events", "sns"]) -> Any: ...
+    def client(self, service: Literal["events", "lambda", "sns"]) -> Any: ...
     def client(self, service: str) -> Any:
         """Return the client of a service."""
         if service not in self._made:
-            config = _S3_CONFIG if service == "s3" else _CONFIG
+            config = _CONFIGS.get(service, _CONFIG)
             self._made[service] = self._session.create_client(service, config=config)
         return self._made[service]

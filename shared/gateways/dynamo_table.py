@@ -207,10 +207,15 @@ class Table:
         with domain_errors():
             self._client.put_item(TableName=self._name, **request)
 
-    def update(self, request: Request) -> None:
-        """Update one item. Raises ConditionFailedError."""
+    def update(self, request: Request) -> Mapping[str, Value]:
+        """Update one item; returns the attributes that its `ReturnValues` asks for.
+
+        Raises ConditionFailedError.
+        """
         with domain_errors():
-            self._client.update_item(TableName=self._name, **request)
+            answer: Mapping[str, Any] = self._client.update_item(TableName=self._name, **request)
+        found: Mapping[str, Value] = answer.get("Attributes", {})
+        return found
 
     def delete(self, item_key: Item, request: Request | None = None) -> None:
         """Delete one item, whether it exists or not.

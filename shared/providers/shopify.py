@@ -53,11 +53,15 @@ class ShopifyWebhooks:
             return Verdict(Check.MISSING)
         if _SIGNATURE.fullmatch(given) is None:
             return Verdict(Check.MALFORMED)
-        fits = False
-        for secret in secrets:
+        fitting: int | None = None
+        for number, secret in enumerate(secrets):
             digest = hmac.new(secret.encode(), body, hashlib.sha256).digest()
-            fits |= hmac.compare_digest(base64.b64encode(digest), given.encode())
-        return Verdict(Check.ACCEPTED, Proof.BODY) if fits else Verdict(Check.WRONG)
+            fits = hmac.compare_digest(base64.b64encode(digest), given.encode())
+            if fits and fitting is None:
+                fitting = number
+        if fitting is None:
+            return Verdict(Check.WRONG)
+        return Verdict(Check.ACCEPTED, Proof.BODY, fitting)
 
     def topic(self, headers: Mapping[str, str]) -> ShopTopic | None:
         """Return the topic; None for one that means nothing to us."""

@@ -6,7 +6,7 @@ no longer than five seconds for its answer.
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -29,6 +29,7 @@ from shared.domain.shop import (
 )
 from shared.providers.base import (
     Check,
+    Delivery,
     MalformedDeliveryError,
     ShopNotice,
     ShopSender,
@@ -36,7 +37,13 @@ from shared.providers.base import (
     Verdict,
 )
 from shared.usecases.ports import Erasures, Secrets, ShopStore
-from shared.usecases.receive_webhook import MAX_BODY_BYTES, SECRET_IS_FRESH_S, SignatureError
+from shared.usecases.receive_webhook import (
+    MAX_BODY_BYTES,
+    SECRET_IS_FRESH_S,
+    KeyWatch,
+    SignatureError,
+    UncheckedError,
+)
 from shared.usecases.tracker import CONFLICT_TRIES, Tracker
 
 SECRET = "SHOPIFY_API_SECRET"  # noqa: S105 - the name of one
@@ -59,15 +66,6 @@ class Heard(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShopDelivery:
-    """One delivery as it arrived. headers: names in lower case."""
-
-    body: bytes = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
-    received_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ShopReceipt:
     """What a delivery amounted to; topic and shop as far as they are known."""
 
@@ -78,16 +76,17 @@ class ShopReceipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShopDesk:
-    """The collaborators of Shopify's webhooks."""
+    """The collaborators of Shopify's webhooks. watch: as that of `Seals`."""
 
     tracker: Tracker
     shops: ShopStore
     erasures: Erasures
     secrets: Secrets
     sender: ShopSender
+    watch: KeyWatch | None = None
 
 
-def receive_shop_webhook(desk: ShopDesk, delivery: ShopDelivery) -> ShopReceipt:
+def receive_shop_webhook(desk: ShopDesk, delivery: Delivery) -> ShopReceipt:
     """Verify a delivery and write down what follows from it.
 
     Raises
@@ -115,19 +114,27 @@ def receive_shop_webhook(desk: ShopDesk, delivery: ShopDelivery) -> ShopReceipt:
     return ShopReceipt(heard=heard, topic=topic, shop=notice.shop)
 
 
-def _verify(desk: ShopDesk, delivery: ShopDelivery) -> Verdict:
+def _verify(desk: ShopDesk, delivery: Delivery) -> Verdict:
     secrets, verify = desk.secrets, desk.sender.verify
-    values = secrets.get("signing", SECRET)
+    try:
+        values = secrets.get("signing", SECRET)
+    except SecretUnavailableError as error:
+        without = verify(delivery.body, delivery.headers, ()).check
+        check = Check.MISSING if without is Check.MISSING else Check.NO_KEY
+        raise UncheckedError(error.message, check) from error
     verdict = verify(delivery.body, delivery.headers, values)
     if verdict.check is Check.WRONG and secrets.refresh("signing", older_than_s=SECRET_IS_FRESH_S):
         values = secrets.get("signing", SECRET)
         verdict = verify(delivery.body, delivery.headers, values)
     if not values:
-        raise SecretUnavailableError(f"{SECRET} is not set.")
+        check = Check.MISSING if verdict.check is Check.MISSING else Check.NO_KEY
+        raise UncheckedError(f"{SECRET} is not set.", check)
+    if len(values) > 1 and desk.watch is not None and verdict.key is not None:
+        desk.watch.note(SECRET, values[verdict.key], delivery.received_at)
     return verdict
 
 
-def _uninstalled(desk: ShopDesk, notice: ShopNotice, _delivery: ShopDelivery) -> Heard:
+def _uninstalled(desk: ShopDesk, notice: ShopNotice, _delivery: Delivery) -> Heard:
     shop = desk.shops.get_shop(notice.shop)
     if is_older_than_installation(shop, notice.triggered_at):
         return Heard.OUTDATED
@@ -144,7 +151,7 @@ def _uninstalled(desk: ShopDesk, notice: ShopNotice, _delivery: ShopDelivery) ->
     return Heard.UNINSTALLED if is_first else Heard.DUPLICATE
 
 
-def _scopes_updated(desk: ShopDesk, notice: ShopNotice, delivery: ShopDelivery) -> Heard:
+def _scopes_updated(desk: ShopDesk, notice: ShopNotice, delivery: Delivery) -> Heard:
     updated_at = notice.updated_at or notice.triggered_at
     now = delivery.received_at
     shop = desk.shops.get_shop(notice.shop)
@@ -167,12 +174,12 @@ def _scopes_updated(desk: ShopDesk, notice: ShopNotice, delivery: ShopDelivery) 
     return Heard.SCOPES_STORED if is_news else Heard.OUTDATED
 
 
-def _customer(_desk: ShopDesk, _notice: ShopNotice, _delivery: ShopDelivery) -> Heard:
+def _customer(_desk: ShopDesk, _notice: ShopNotice, _delivery: Delivery) -> Heard:
     """Nothing here is about a shop's customers: there is nothing to show or to delete."""
     return Heard.ACKNOWLEDGED
 
 
-def _redacted(desk: ShopDesk, notice: ShopNotice, delivery: ShopDelivery) -> Heard:
+def _redacted(desk: ShopDesk, notice: ShopNotice, delivery: Delivery) -> Heard:
     done = {report.erasure_id for report in desk.erasures.reports(notice.shop)}
     if _duty_id(Duty.ERASE, notice) in done:
         return Heard.DUPLICATE
@@ -189,7 +196,7 @@ def _redacted(desk: ShopDesk, notice: ShopNotice, delivery: ShopDelivery) -> Hea
     return Heard.ERASURE_OWED if is_first else Heard.DUPLICATE
 
 
-_ACTIONS: Mapping[ShopTopic, Callable[[ShopDesk, ShopNotice, ShopDelivery], Heard]] = {
+_ACTIONS: Mapping[ShopTopic, Callable[[ShopDesk, ShopNotice, Delivery], Heard]] = {
     ShopTopic.UNINSTALLED: _uninstalled,
     ShopTopic.SCOPES_UPDATE: _scopes_updated,
     ShopTopic.DATA_REQUEST: _customer,

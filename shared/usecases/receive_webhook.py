@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Protocol
 
 from shared.domain.errors import (
     InvalidRequestError,
@@ -31,6 +33,7 @@ from shared.usecases.tracker import Note, Tracker
 MAX_BODY_BYTES = 1024 * 1024
 # A secret that was just changed may be newer than our copy of it.
 SECRET_IS_FRESH_S = 30
+APP_SECRET = "APP_SECRET"  # noqa: S105 - the name of one
 
 _GONE_OR_REFUSED = "The signature is missing or wrong."
 
@@ -55,16 +58,37 @@ class SignatureError(UnauthorizedError):
         self.check = check
 
 
+class UncheckedError(SecretUnavailableError):
+    """It could not be checked, because a key of ours is missing, unreadable or no key.
+
+    check: what can be said of it without: `missing` if it is not even signed.
+    """
+
+    def __init__(self, message: str, check: Check) -> None:
+        super().__init__(message)
+        self.check = check
+
+
+class KeyWatch(Protocol):
+    """Whoever counts which of several secrets deliveries fit."""
+
+    def note(self, name: str, secret: str, received_at: datetime) -> None:
+        """Note that a delivery fitted this value of the secret of that name. Never raises."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seals:
     """What deliveries are checked with.
 
-    accounts: our own account at a provider, where we were told it.
+    accounts: our own account at a provider, where we were told it. watch: told which secret
+    fitted, while there are several.
     """
 
     secrets: Secrets
     key_sets: KeySets
     accounts: Mapping[str, str] = field(default_factory=dict)
+    watch: KeyWatch | None = None
 
 
 def receive_webhook(tracker: Tracker, seals: Seals, delivery: Delivery) -> Receipt:
@@ -113,8 +137,8 @@ def receive_webhook(tracker: Tracker, seals: Seals, delivery: Delivery) -> Recei
 def verify_delivery(receiver: Receiver, seals: Seals, delivery: Delivery) -> Verdict:
     """Check a delivery: accepted, or at least rightly signed (`out_of_window`).
 
-    Raises SignatureError: not genuine. SecretUnavailableError: it could not be checked, because
-    our secret, or the provider's public keys, are missing or unreadable.
+    Raises SignatureError: not genuine. UncheckedError: it could not be checked, because our
+    secret, or the provider's public keys, are missing or unreadable.
     Guarantees
         Of what failed, the keys are read once more if our copy is older than 30 s.
     """
@@ -125,21 +149,47 @@ def verify_delivery(receiver: Receiver, seals: Seals, delivery: Delivery) -> Ver
         verdict = receiver.verify(delivery.body, delivery.headers, keys, delivery.received_at)
     is_unset = not keys.texts and receiver.key_source is KeySource.SECRET
     if is_unset or verdict.check is Check.NO_KEY:
-        raise SecretUnavailableError(f"{_secret_name(receiver)} is not set, or is no key.")
+        reason = f"{secret_name(receiver)} is not set, or is no key."
+        raise UncheckedError(reason, _check_without_key(receiver, delivery))
     if not verdict.is_genuine:
         raise SignatureError(verdict.check)
+    name = secret_name(receiver)
+    is_rotating = len(keys.texts) > 1 and receiver.key_source is KeySource.SECRET
+    if is_rotating and seals.watch is not None and name and verdict.key is not None:
+        seals.watch.note(name, keys.texts[verdict.key], delivery.received_at)
     return verdict
 
 
-def _secret_name(receiver: Receiver) -> str:
-    return f"{receiver.name.upper()}_WEBHOOK_SECRET"
+def secret_name(receiver: Receiver) -> str | None:
+    """Return the name of the secret that a sender's deliveries are checked with; None: none."""
+    match receiver.key_source:
+        case KeySource.SECRET:
+            return f"{receiver.name.upper()}_WEBHOOK_SECRET"
+        case KeySource.CALLBACK:
+            return APP_SECRET
+        case KeySource.KEY_SET:
+            return None
+
+
+def _check_without_key(receiver: Receiver, delivery: Delivery) -> Check:
+    """Tell what is not signed at all from what only lacks our key."""
+    none = Keys(texts=())
+    verdict = receiver.verify(delivery.body, delivery.headers, none, delivery.received_at)
+    return Check.MISSING if verdict.check is Check.MISSING else Check.NO_KEY
 
 
 def _keys(receiver: Receiver, seals: Seals, delivery: Delivery) -> Keys:
+    try:
+        return _read_keys(receiver, seals, delivery)
+    except SecretUnavailableError as error:
+        raise UncheckedError(error.message, _check_without_key(receiver, delivery)) from error
+
+
+def _read_keys(receiver: Receiver, seals: Seals, delivery: Delivery) -> Keys:
     texts: Sequence[str]
     match receiver.key_source:
         case KeySource.SECRET:
-            texts = seals.secrets.get("signing", _secret_name(receiver))
+            texts = seals.secrets.get("signing", secret_name(receiver) or "")
         case KeySource.KEY_SET:
             texts = seals.key_sets.get(receiver.name)
         case KeySource.CALLBACK:
@@ -162,7 +212,7 @@ def _refresh(receiver: Receiver, seals: Seals) -> bool:
 
 
 def _app_secrets(secrets: Secrets) -> tuple[str, ...]:
-    found = secrets.get("app", "APP_SECRET")
+    found = secrets.get("app", APP_SECRET)
     if not found:
         raise SecretUnavailableError("APP_SECRET is not set.")
     return found

@@ -28,6 +28,10 @@ def test_a_sample_has_the_form_of_its_trigger(sample: Path) -> None:
     if kind in ("webhook", "api", "dashboard"):
         assert event["version"] == "2.0"
         assert event["requestContext"]["http"]["method"]
+    elif kind == "asked":
+        # A direct invocation: nothing that API Gateway could send.
+        assert event["asked"]
+        assert "version" not in event
     elif kind == "sweep":
         assert event["detail-type"] == "Scheduled Event"
     elif kind == "stream":

@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "shared.providers.base",
         "shared.usecases.ports",
         "shared.usecases.notice_ports",
+        "shared.usecases.quarantine_ports",
         "shared.gateways",
         *("botocore", "boto3", "httpx", "httpcore", "imagesize", "nacl", "urllib3"),
         *("mypy_boto3_dynamodb", "mypy_boto3_s3", "mypy_boto3_secretsmanager", "mypy_boto3_sqs"),

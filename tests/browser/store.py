@@ -155,12 +155,16 @@ class Store:
 
     def deliver_unknown(self, provider_job_id: str, **said: Any) -> None:
         """Let PikcelAI send a signed webhook about a job that nobody here knows."""
+        secret = self.stack.info.secrets["PIKCEL_WEBHOOK_SECRET"].split(",")[0]
+        assert self.deliver_signed(secret, provider_job_id, **said) == 200
+
+    def deliver_signed(self, secret: str, provider_job_id: str, **said: Any) -> int:
+        """Send such a webhook, signed with any secret; returns the status of the answer."""
         told = {"jobId": provider_job_id, "status": "failed", "error": "No product"} | said
         body = json.dumps(told).encode()
-        secret = self.stack.info.secrets["PIKCEL_WEBHOOK_SECRET"].split(",")[0]
         headers = {"X-Pikcel-Signature": sign(secret, body), "Content-Type": "application/json"}
         url = f"{self.stack.info.api_url}/webhooks/pikcel"
-        self._client.post(url, content=body, headers=headers).raise_for_status()
+        return self._client.post(url, content=body, headers=headers).status_code
 
     def _ask(self, path: str, body: object) -> Any:
         answer = self._client.post(f"{self._shopify}/_simulator/{path}", json=body)

@@ -53,6 +53,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsClients]:
             "BULK_QUEUE_URL": sqs.create_queue(QueueName="bulk")["QueueUrl"],
             "DELIVER_QUEUE_URL": sqs.create_queue(QueueName="deliver")["QueueUrl"],
             "NOTICE_TOPIC_PREFIX": "arn:aws:sns:us-east-1:123456789012:job-tracker-shop-",
+            "WEBHOOK_FUNCTION_ARN": "arn:aws:lambda:us-east-1:123456789012:function:webhook:live",
             "SHOPIFY_API_VERSION": "2026-10",
             "SHOPIFY_BASE_URL": "https://{shop}",
             "RESULT_HOSTS": "127.0.0.1:8790",

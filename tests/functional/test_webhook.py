@@ -27,12 +27,14 @@ from shared.domain.job import Job
 from shared.domain.references import make_reference
 from shared.domain.status import JobStatus, Outcome
 from shared.gateways.memory import InMemoryJobStore
+from shared.gateways.memory_quarantine import InMemoryQuarantine
 from shared.observability import count
 from shared.providers.base import Check
 from shared.providers.pikcel import PikcelAdapter
 from shared.usecases.apply_event import adopt_parked, apply_event
+from shared.usecases.hold_delivery import Ward
 from shared.usecases.ports import DispatchRequest
-from shared.usecases.receive_webhook import Seals, SignatureError
+from shared.usecases.receive_webhook import Seals, SignatureError, UncheckedError
 from shared.usecases.tracker import Tracker
 from tests.builders import OTHER_SHOP, SHOP, a_dispatched_job, a_job, an_event, later
 from tests.fakes.clock import FakeClock
@@ -57,6 +59,7 @@ class World:
         self.outbox = FakeOutbox()
         self.secrets = FakeSecrets()
         self.files = FakeFiles()
+        self.quarantine = InMemoryQuarantine()
         self.tracker = Tracker(
             store=self.store,
             outbox=self.outbox,
@@ -88,6 +91,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     desk = FakeDesk(world.files)
     app = wiring.WebhookApp(tracker=world.tracker, seals=seals, desk=desk, clock=world.clock)
     monkeypatch.setattr(wiring, "webhook_app", lambda: app)
+    ward = Ward(quarantine=world.quarantine, receivers=wiring.RECEIVERS)
+    monkeypatch.setattr(wiring, "ward", lambda: ward)
     return world
 
 
@@ -219,18 +224,21 @@ def test_when_the_store_is_down_the_sender_is_asked_to_try_again(
 
 
 @pytest.mark.parametrize(
-    ("trouble", "metric"),
+    ("trouble", "metrics"),
     [
-        (StoreUnavailableError("The table does not answer."), "WebhookUnavailable"),
-        (InvariantError("The table refused our request."), "WebhookUnavailable"),
-        (SecretUnavailableError("Unreadable."), "SecretUnavailable"),
-        (SignatureError(Check.WRONG), "WebhookRejected"),
-        (InvalidRequestError("Not JSON."), "WebhookUnreadable"),
-        (NotFoundError("There is no such provider."), "WebhookUnreadable"),
+        (StoreUnavailableError("The table does not answer."), ["WebhookUnavailable"]),
+        (InvariantError("The table refused our request."), ["WebhookUnavailable"]),
+        (SecretUnavailableError("Unreadable."), ["SecretUnavailable"]),
+        (UncheckedError("Not set.", Check.NO_KEY), ["DeliveryQuarantined", "SecretUnavailable"]),
+        (UncheckedError("Not set.", Check.MISSING), ["SecretUnavailable"]),
+        (SignatureError(Check.WRONG), ["DeliveryQuarantined", "WebhookRejected"]),
+        (SignatureError(Check.MISSING), ["WebhookRejected"]),
+        (InvalidRequestError("Not JSON."), ["WebhookUnreadable"]),
+        (NotFoundError("There is no such provider."), ["WebhookUnreadable"]),
     ],
 )
 def test_each_refusal_is_counted_as_what_it_is(
-    world: World, monkeypatch: pytest.MonkeyPatch, trouble: JobTrackerError, metric: str
+    world: World, monkeypatch: pytest.MonkeyPatch, trouble: JobTrackerError, metrics: list[str]
 ) -> None:
     counted: list[str] = []
 
@@ -244,7 +252,7 @@ def test_each_refusal_is_counted_as_what_it_is(
     monkeypatch.setattr(webhook, "receive_webhook", broken)
     monkeypatch.setattr(webhook, "count", note)
     world.send(sample("completed"))
-    assert counted == [metric]
+    assert counted == metrics
 
 
 def test_when_the_queue_is_down_nothing_acknowledged_is_lost(world: World) -> None:

@@ -24,7 +24,7 @@ from shared.gateways.system import SystemClock, SystemRandomness
 from shared.providers.registry import ADAPTERS
 from tests.builders import a_job
 from tests.fakes.table import ProbedClient, make_table
-from tests.functional.test_dispatch import completions_of
+from tests.functional.test_dispatch import completions_of, metrics_of
 from tests.unit.gateways.test_key_sets import Pool, a_set
 from tests.unit.providers.senders import APP_SECRET, FAL_KEY, FAL_USER, SENDERS
 from tests.unit.providers.stories import TOOLS, WITHOUT_CALLBACK, read_story
@@ -124,6 +124,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
             "dynamodb": ProbedClient(aws.client("dynamodb")),
             "sqs": ProbedClient(sqs),
             "secretsmanager": secrets,
+            "s3": aws.client("s3"),
         }
         monkeypatch.setattr(wiring, "clients", lambda: SimpleNamespace(client=probed.__getitem__))
         store = DynamoJobStore(
@@ -132,10 +133,18 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         made = Stack(store, probed["dynamodb"], probed["sqs"], secrets)
         made.pool.answer = (200, a_set(FAL_KEY))
         monkeypatch.setattr("urllib3.PoolManager", lambda: made.pool)
-        for cached in (wiring.webhook_app,):
-            cached.cache_clear()
+        _forget()
         yield made
-    wiring.webhook_app.cache_clear()
+    _forget()
+
+
+def _forget() -> None:
+    """Be a new process (its clients are the test's)."""
+    for made in (wiring.webhook_app, wiring.shop_desk, wiring.ward, wiring.reverify_desk):
+        made.cache_clear()
+
+
+KEPT = ["update_item", "put_item"]
 
 
 ENDS_AT_ONCE = {"pikcel", "replicate", "fal", "openai"}
@@ -196,16 +205,34 @@ def test_a_delivery_that_is_found_by_its_providers_id_costs_one_read_more(stack:
 
 
 @pytest.mark.parametrize("provider", sorted(set(ADAPTERS) - {"runpod"}))
-def test_a_forged_delivery_costs_nothing_and_is_not_read(stack: Stack, provider: str) -> None:
+def test_a_forged_delivery_is_kept_but_not_read_and_without_a_signature_costs_nothing(
+    stack: Stack, provider: str
+) -> None:
     job = stack.has(provider)
     signature = SENDERS[provider].signature_header
     assert signature is not None
     genuine = SENDERS[provider].letter(b"other").headers[signature]
-    for forged in ("", "junk", genuine):
+    for forged, cost in (("", []), ("junk", KEPT), (genuine, KEPT)):
+        stack.dynamo.calls.clear()
         status, answer = stack.deliver(provider, job.ref, headers={signature: forged})
         assert (status, answer["code"]) == (401, "unauthorized")
-    assert stack.dynamo.operations == stack.sqs.operations == []
+        assert stack.dynamo.operations == cost
+    assert stack.sqs.operations == []
     assert stack.store.get(job.ref).status is JobStatus.PENDING
+
+
+def test_once_an_hour_is_full_a_forged_delivery_costs_nothing(
+    stack: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.gateways.dynamo_quarantine.MAX_AN_HOUR", 2)
+    job = stack.has("replicate")
+    forged = {SENDERS["replicate"].signature_header or "": "junk"}
+    for cost in (KEPT, KEPT, ["update_item"], [], []):
+        stack.dynamo.calls.clear()
+        assert stack.deliver("replicate", job.ref, headers=forged)[0] == 401
+        assert stack.dynamo.operations == cost
+    counted = metrics_of(capsys)
+    assert (counted["DeliveryQuarantined"], counted["QuarantineFull"]) == (2, 3)
 
 
 def test_what_is_not_signed_needs_the_token_that_only_its_provider_was_told(stack: Stack) -> None:
@@ -225,7 +252,8 @@ def test_what_is_not_signed_needs_the_token_that_only_its_provider_was_told(stac
             None,
         )
         assert answer["statusCode"] == 401
-    assert stack.dynamo.operations == []
+    # Those with an address that another APP_SECRET could have made.
+    assert stack.dynamo.operations == KEPT * 2
 
 
 def test_a_secret_of_one_attempt_opens_no_other(stack: Stack) -> None:
@@ -244,7 +272,7 @@ def test_without_fals_keys_it_is_503_never_401(
     stack.pool.answer = answer
     assert stack.deliver("fal", job.ref)[0] == 503
     assert stack.deliver("fal", job.ref, headers={"x-fal-webhook-signature": "0" * 128})[0] == 503
-    assert stack.dynamo.operations == []
+    assert stack.dynamo.operations == KEPT * 2
 
 
 def test_fal_signs_for_all_its_customers_but_only_our_own_account_is_heard(

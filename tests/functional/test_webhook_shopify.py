@@ -23,9 +23,11 @@ from shared.domain.errors import (
     StoreUnavailableError,
 )
 from shared.domain.status import JobStatus
+from shared.gateways.memory_quarantine import InMemoryQuarantine
 from shared.observability import count
 from shared.providers.base import Check
 from shared.providers.shopify import ShopifyWebhooks
+from shared.usecases.hold_delivery import Ward
 from shared.usecases.receive_webhook import SignatureError
 from tests.api_world import logged
 from tests.builders import OTHER_SHOP, SHOP, a_job, later
@@ -43,6 +45,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> ShopWorld:
     world.login()
     world.clock.set(later(1))
     monkeypatch.setattr(wiring, "shop_desk", lambda: world.desk)
+    ward = Ward(quarantine=InMemoryQuarantine(), receivers=wiring.RECEIVERS)
+    monkeypatch.setattr(wiring, "ward", lambda: ward)
     return world
 
 
@@ -159,7 +163,7 @@ def test_the_forged_sample_is_refused_and_counted_where_the_alarm_looks(
     world: ShopWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert send(sample("forged"))[0] == 401
-    assert metrics_of(capsys) == {"WebhookRejected": 1}
+    assert metrics_of(capsys) == {"WebhookRejected": 1, "DeliveryQuarantined": 1}
 
 
 def test_an_unknown_topic_is_acknowledged_and_counted(
@@ -179,7 +183,7 @@ def test_without_our_own_secret_shopify_is_asked_to_try_again(
     world.secrets.values["signing", "SHOPIFY_API_SECRET"] = secret
     status, said = send(sample("shop_redact"))
     assert (status, said["code"]) == (503, "unavailable")
-    assert metrics_of(capsys) == {"SecretUnavailable": 1}
+    assert metrics_of(capsys) == {"SecretUnavailable": 1, "DeliveryQuarantined": 1}
 
 
 def test_the_secret_of_shopifys_webhooks_is_none_of_a_providers(world: ShopWorld) -> None:

@@ -19,7 +19,9 @@ from shared.domain.events import Proof, Source
 from shared.domain.job import Job
 from shared.domain.status import JobStatus
 from shared.gateways.memory import InMemoryJobStore
+from shared.gateways.memory_quarantine import InMemoryQuarantine
 from shared.providers.registry import ADAPTERS
+from shared.usecases.hold_delivery import Ward
 from shared.usecases.receive_webhook import Seals
 from shared.usecases.tracker import Tracker
 from tests.builders import OTHER_SHOP, SHOP, a_dispatched_job, a_worker_job, later
@@ -86,6 +88,8 @@ def an_event(body: bytes, headers: dict[str, str]) -> dict[str, Any]:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     monkeypatch.setattr(wiring, "webhook_app", lambda: world.app)
+    ward = Ward(quarantine=InMemoryQuarantine(), receivers=wiring.RECEIVERS)
+    monkeypatch.setattr(wiring, "ward", lambda: ward)
     return world
 
 

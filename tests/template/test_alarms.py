@@ -73,6 +73,12 @@ def test_refused_webhooks_are_an_alarm() -> None:
     assert alarm["Statistic"] == "Sum"
 
 
+def test_a_full_quarantine_is_an_alarm() -> None:
+    alarm = properties("QuarantineFullAlarm")
+    assert watched(alarm) == ("JobTracker", "QuarantineFull", "webhook")
+    assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 0)
+
+
 def test_webhooks_that_we_could_not_take_are_an_alarm() -> None:
     alarm = properties("WebhookUnavailableAlarm")
     assert watched(alarm) == ("JobTracker", "WebhookUnavailable", "webhook")
@@ -201,6 +207,7 @@ def test_somebody_can_be_told_by_mail() -> None:
         "DueBacklogAge",
         "NotifyFailed",
         "PollLead",
+        "QuarantineFull",
         "SecretUnavailable",
         "WebhookRejected",
         "WebhookUnavailable",

@@ -136,6 +136,7 @@ ALLOWED: dict[str, list[tuple[set[str], list[Any]]]] = {
             {"secretsmanager:GetSecretValue"},
             [secret("Admin"), secret("App"), secret("Shopify")],
         ),
+        ({"lambda:InvokeFunction"}, [{"Ref": "WebhookFunction.Alias"}]),
     ],
     "dashboard": [],
 }
@@ -194,6 +195,19 @@ def test_a_function_reads_exactly_the_secrets_that_it_is_told_of(name: str) -> N
         if "secretsmanager:GetSecretValue" in each["Action"]
         for resource in each["Resource"]
     }
+    assert told == allowed
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_asks_exactly_the_function_that_it_is_told_of(name: str) -> None:
+    variables = function(name)["Environment"]["Variables"]
+    told = [value for key, value in variables.items() if key.endswith("_FUNCTION_ARN")]
+    allowed = [
+        resource
+        for each in statements(name)
+        if "lambda:InvokeFunction" in each["Action"]
+        for resource in each["Resource"]
+    ]
     assert told == allowed
 
 

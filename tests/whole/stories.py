@@ -52,6 +52,30 @@ def _registered(world: World) -> None:
     _create(world, pikcelJobId=provider_job_id)
 
 
+def _held_back(world: World) -> None:
+    """Our secret is wrong while the provider delivers; made right, nothing was lost."""
+    with world.secret("signing-secret", PIKCEL_WEBHOOK_SECRET="not-the-providers"):
+        _create(world)
+        world.run_for(20)
+    done = _reverify(world)
+    assert done["failing"] == 0
+    world.settle()
+    assert _reverify(world)["checked"] == 0
+
+
+def _held_back_elsewhere(world: World) -> None:
+    """Likewise of a job that was made elsewhere, and is registered only afterwards."""
+    with world.secret("signing-secret", PIKCEL_WEBHOOK_SECRET="not-the-providers"):
+        provider_job_id = world.make_elsewhere()
+        world.run_for(20)
+    _reverify(world)
+    _create(world, pikcelJobId=provider_job_id)
+
+
+def _reverify(world: World) -> dict[str, Any]:
+    return world.ask("POST", "/api/admin/quarantine/reverify", {}, shop=None).body
+
+
 def _registered_early(world: World) -> None:
     provider_job_id = world.make_elsewhere()
     _create(world, pikcelJobId=provider_job_id)
@@ -152,6 +176,8 @@ STORIES = (
     Story("synced", _synced),
     Story("registered", _registered),
     Story("registered_early", _registered_early),
+    Story("held_back", _held_back, {"webhook_retry_delays_s": []}),
+    Story("held_back_elsewhere", _held_back_elsewhere, {"webhook_retry_delays_s": []}),
     Story("undone", _undone, ends=("completed", "none", 0)),
     Story("pushed_on_demand", _pushed_on_demand),
     Story("cancelled", _cancelled, ends=("cancelled", "none", 0)),

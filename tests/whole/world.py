@@ -31,7 +31,9 @@ import shared.gateways.dynamo_erasures
 import shared.gateways.dynamo_facts
 import shared.gateways.dynamo_keys
 import shared.gateways.dynamo_limiter
+import shared.gateways.dynamo_matches
 import shared.gateways.dynamo_paces
+import shared.gateways.dynamo_quarantine
 import shared.gateways.dynamo_receipts
 import shared.gateways.dynamo_works
 import shared.gateways.provider_http
@@ -64,6 +66,7 @@ from shared.gateways.memory_endpoints import InMemoryEndpointStore
 from shared.gateways.memory_erasures import InMemoryErasures
 from shared.gateways.memory_facts import InMemoryFactStore
 from shared.gateways.memory_keys import InMemoryKeyStore, InMemoryReceipts
+from shared.gateways.memory_quarantine import InMemoryQuarantine, InMemorySecretMatches
 from shared.gateways.store_rules import answered_now
 from shared.usecases import expand_batch, run_bulk
 from shared.usecases.ports import JobStore
@@ -155,6 +158,19 @@ class _Topics:
 
     def delete_topic(self, **_request: Any) -> dict[str, Any]:
         return {}
+
+
+class _Functions:
+    """A botocore client of Lambda: another function runs while the caller waits for it."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+
+    def invoke(self, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803
+        answer = self._world.invoke(FunctionName, json.loads(Payload))
+        said = json.dumps({"errorMessage": "no answer"} if answer is None else answer).encode()
+        failed = {"FunctionError": "Unhandled"} if answer is None else {}
+        return {"Payload": SimpleNamespace(read=lambda: said), **failed}
 
 
 class _Bucket:
@@ -372,6 +388,8 @@ class World:
             (gateways.dynamo_erasures, "DynamoErasures", erasures),
             (gateways.dynamo_keys, "DynamoKeyStore", keys),
             (gateways.dynamo_receipts, "DynamoReceipts", InMemoryReceipts(self.our_clock)),
+            (gateways.dynamo_quarantine, "DynamoQuarantine", InMemoryQuarantine()),
+            (gateways.dynamo_matches, "DynamoSecretMatches", InMemorySecretMatches()),
         ):
             role = name.removeprefix("Dynamo").removesuffix("Store").lower()
             probed = ProbedPort(self.probe, role, port)
@@ -385,6 +403,7 @@ class World:
             "secretsmanager": _Secrets(),
             "s3": _Bucket(),
             "sns": _Topics(),
+            "lambda": _Functions(self),
             "dynamodb": self._dynamo,
         }
         if engine == "table":
@@ -460,6 +479,7 @@ class World:
             "SHOPIFY_SECRET_ID": "shopify-secret",
             "ADMIN_SECRET_ID": "admin-secret",
             "APP_SECRET_ID": "app-secret",
+            "WEBHOOK_FUNCTION_ARN": "webhook",
             "LOG_RETENTION_DAYS": "30",
         }
 

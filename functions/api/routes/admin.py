@@ -7,7 +7,15 @@ from typing import Any
 
 from functions.api.calls import Action, Answer, Call, job_id_in
 from functions.api.routes.jobs import list_
-from shared.access_representation import agent_json, erasure_json, parked_json
+from shared import wiring
+from shared.access_representation import (
+    agent_json,
+    erasure_json,
+    held_json,
+    parked_json,
+    reverified_json,
+    secret_json,
+)
 from shared.bodies.access import (
     AdminListQuery,
     AdoptBody,
@@ -15,7 +23,9 @@ from shared.bodies.access import (
     CompleteBody,
     NewAgentBody,
     ParkedQuery,
+    QuarantineQuery,
     ReassignBody,
+    ReverifyBody,
 )
 from shared.bodies.requests import ShopQuery
 from shared.bodies.translating import wish
@@ -31,7 +41,9 @@ from shared.usecases.administer_jobs import (
 )
 from shared.usecases.create_job import create_job
 from shared.usecases.issue_keys import add_agent, change_agent
+from shared.usecases.list_quarantine import Question, ask_to_reverify, list_quarantine
 from shared.usecases.retry_job import retry_job
+from shared.usecases.tell_secrets import tell_secrets
 
 
 def jobs(call: Call, query: AdminListQuery) -> Answer:
@@ -118,6 +130,35 @@ def adopt(call: Call, query: ShopQuery, body: AdoptBody) -> Answer:
     return Answer(status=202, body={"success": True, "job": call.describe(made)})
 
 
+def quarantine(call: Call, query: QuarantineQuery) -> Answer:
+    """List what failed its check."""
+    app, asked = call.app, _asked(call, query)
+    page = list_quarantine(app.quarantine, asked, app.clock.now(), limit=query.limit)
+    return Answer(body={"success": True, **held_json(page)})
+
+
+def reverify(call: Call, query: ShopQuery, body: ReverifyBody) -> Answer:
+    """Check it again."""
+    done, cursor = ask_to_reverify(call.app.verifier, _asked(call, body))
+    return Answer(body={"success": True, **reverified_json(done, cursor)})
+
+
+def _asked(call: Call, given: QuarantineQuery | ReverifyBody) -> Question:
+    return Question(
+        provider=given.provider,
+        cursor=given.cursor,
+        senders=wiring.SENDERS,
+        secrets=call.cursor_secrets(),
+    )
+
+
+def secrets(call: Call, query: ShopQuery) -> Answer:
+    """Tell of the secrets."""
+    app = call.app
+    found = tell_secrets(app.verifier, app.matches, wiring.secret_names(), app.clock.now())
+    return Answer(body={"success": True, "secrets": [secret_json(each) for each in found]})
+
+
 def erasures(call: Call, query: ShopQuery) -> Answer:
     """Tell what was erased of a shop."""
     found = call.app.erasures.reports(call.caller.require_shop())
@@ -173,6 +214,9 @@ ACTIONS: dict[str, Action] = {
     "reassignJob": reassign,
     "listParked": parked,
     "adoptParked": adopt,
+    "listQuarantine": quarantine,
+    "reverifyQuarantine": reverify,
+    "readSecrets": secrets,
     "listErasures": erasures,
     "listAgents": agents,
     "addAgent": new_agent,

@@ -16,14 +16,15 @@ from shared.bodies.work import (
     SyncLogQuery,
     SyncQuery,
     SyncReportBody,
+    edit_of,
+    is_report,
+    remark_of,
     report_of,
 )
 from shared.domain.errors import InvalidRequestError, TooLargeError
-from shared.domain.events import Remark
 from shared.domain.filters import JobFilter
 from shared.domain.ids import JobRef
-from shared.domain.job import WORKER, Job, Priority
-from shared.domain.reports import Edit
+from shared.domain.job import WORKER, Job
 from shared.domain.status import read_status
 from shared.representation import log_json
 from shared.sync_representation import LEVELS, export_row, log_line, sync_job
@@ -33,21 +34,15 @@ from shared.usecases.issue_keys import active_agent
 from shared.usecases.read_work import find_work, read_latest, read_work_page
 from shared.usecases.report_progress import report_progress
 
-_EDITABLE = (
-    *("name", "description", "acceptance_criteria", "priority", "scheduled_at", "agent_id"),
-)
-
 
 def patch(call: Call, job_id: str, query: ShopQuery, body: PatchBody) -> Answer:
     """Take a worker's report, or an owner's edit."""
-    edit, said = _edit(body), body.model_fields_set
-    # Nothing at all is a heartbeat; an edit alone is none, even one that changes nothing.
-    is_report = not said or bool(said - set(_EDITABLE))
+    edit = edit_of(body)
     if body.agent_id is not None and not call.caller.is_agent:
         active_agent(call.app.keys, call.caller.require_shop(), body.agent_id)
-    report = report_of(body) if is_report else None
+    report = report_of(body) if is_report(body) else None
     if report is not None and body.log is not None:
-        report = replace(report, remark=_remark(body.log))
+        report = replace(report, remark=remark_of(body.log))
     app, ref = call.app, _ref(call, job_id)
     job = report_progress(app.tracker, app.files, call.caller, ref, report, edit=edit)
     return Answer(body={"success": True, "job": call.describe(job)})
@@ -56,7 +51,7 @@ def patch(call: Call, job_id: str, query: ShopQuery, body: PatchBody) -> Answer:
 def append(call: Call, job_id: str, query: ShopQuery, body: LogBody) -> Answer:
     """Add an entry to a job's timeline."""
     app, ref = call.app, _ref(call, job_id)
-    remark = _remark(body)
+    remark = remark_of(body)
     entry = append_log(app.tracker, app.files, call.caller, ref, remark, idempotency=call.once)
     return Answer(status=201, body={"success": True, "log": log_json(entry)})
 
@@ -176,23 +171,6 @@ def _checked(body: dict[str, Any]) -> Answer:
 def _ref(call: Call, job_id: str) -> JobRef:
     """Name a job; whether an agent may see it is found out by the one read of a report."""
     return JobRef(call.caller.require_shop(), job_id_in(job_id))
-
-
-def _remark(body: LogBody) -> Remark:
-    return Remark(
-        message=body.message,
-        native_status=body.native_status,
-        request=body.request_payload,
-        response=body.response_payload,
-    )
-
-
-def _edit(body: PatchBody) -> Edit | None:
-    changes = {name: getattr(body, name) for name in _EDITABLE if name in body.model_fields_set}
-    if "priority" in changes:
-        word = changes.pop("priority")
-        changes |= {"priority": Priority(word)} if word is not None else {}
-    return Edit(changes=changes) if changes else None
 
 
 ACTIONS: dict[str, Action] = {

@@ -6,7 +6,7 @@ import { call, get, getIfThere, post } from "./api.js";
 import { badge } from "./card.js";
 import { confirmed, field, openDialog } from "./dialog.js";
 import { h, icon, toast } from "./dom.js";
-import { ago, instant, number } from "./format.js";
+import { ago, appointment, instant, number } from "./format.js";
 import { list } from "./job-list.js";
 import { taste } from "./session.js";
 import { say, t } from "./texts.js";
@@ -19,6 +19,7 @@ let frame = null;
 let day = "";
 let cursor = null;
 let jobs = [];
+let held = null;
 
 export async function open(container) {
   frame = h("div.settings");
@@ -34,22 +35,23 @@ async function draw() {
     readDay(),
     get("/api/admin/parked"),
     store ? get("/api/admin/agents") : null,
-    getIfThere("/api/admin/quarantine"),
+    get("/api/admin/quarantine", { limit: PAGE }),
   ]);
   jobs = all;
+  held = quarantine;
   const service = h("section.panel", {}, h("h2", {}, t("admin.service")), h("p.waiting", {}, h("span.spinner"), t("list.loading")));
   frame.replaceChildren(...[
     storePanel(),
     dayPanel(),
     parkedPanel(parked),
-    quarantine && quarantinePanel(quarantine),
+    quarantinePanel(),
     agents && agentsPanel(agents.agents),
     service,
   ].filter(Boolean));
   attempt(async () => {
     const paths = [["/health", { deep: 1 }], ["/api/admin/credits"], ["/api/admin/secrets"]];
     const answers = await Promise.all(paths.map(([path, query]) => getIfThere(path, query).catch(() => null)));
-    service.replaceWith(servicePanel(...answers));
+    service.replaceWith(...servicePanels(...answers));
   });
 }
 
@@ -139,17 +141,42 @@ actions.adopt = ({ dataset: { provider, id } }) => {
   }
 };
 
-function quarantinePanel(answer) {
-  const held = answer.quarantine ?? answer.deliveries ?? [];
-  const row = (one) => h("li", {}, h("span", {}, h("b", {}, one.provider), h("small", {}, ago(one.receivedAt ?? one.at), " · ", one.reason ?? one.check ?? "")));
-  return h("section.panel", {}, h("h2", {}, t("admin.quarantine")), h("p.note", {}, t("admin.quarantineNote")),
-    held.length ? h("ul.rows", {}, held.map(row)) : h("p.note", {}, t("admin.noQuarantine")),
-    held.length ? h("button", { type: "button", data: { do: "reverify" } }, t("admin.reverify")) : null);
+// ---- deliveries that failed their check
+
+function quarantinePanel() {
+  const { quarantine, nextCursor, fullHours } = held;
+  const row = (one) => h("li", { data: { key: one.id } }, h("span", {}, h("b", {}, one.provider), h("small", {}, ago(one.receivedAt), " · ", say("admin.failed", one.reason), " · ", t("admin.bytes", { n: one.bytes }))),
+    h("small", {}, t("admin.keptUntil", { when: appointment(one.endsAt) })));
+  return h("section.panel.quarantine", {}, h("h2", {}, t("admin.quarantine")), h("p.note", {}, t("admin.quarantineNote")),
+    fullHours.map((hour) => h("p.trouble", {}, t("admin.full", { provider: hour.provider, when: appointment(hour.from) }))),
+    quarantine.length ? h("ul.rows", {}, quarantine.map(row)) : h("p.note", {}, t("admin.noQuarantine")),
+    h("p.line", {},
+      nextCursor && h("button", { type: "button", data: { do: "moreHeld" } }, t("list.more")),
+      quarantine.length > 0 && h("button", { type: "button", data: { do: "reverify" } }, icon("retry"), t("admin.reverify"))));
 }
 
-actions.reverify = async () => {
-  await post("/api/admin/quarantine/reverify", {});
-  toast(t("done.changed"));
+actions.moreHeld = async () => {
+  const more = await get("/api/admin/quarantine", { limit: PAGE, cursor: held.nextCursor });
+  held = { ...more, quarantine: [...held.quarantine, ...more.quarantine] };
+  frame.querySelector(".quarantine").replaceWith(quarantinePanel());
+};
+
+/** Check all of it, some seconds' worth a call, and say what came of it. */
+actions.reverify = async (button) => {
+  button.disabled = true;
+  const sums = { accepted: 0, refused: 0, failing: 0 };
+  try {
+    let cursor = null;
+    do {
+      const done = await post("/api/admin/quarantine/reverify", cursor ? { cursor } : {});
+      for (const name of Object.keys(sums)) sums[name] += done[name];
+      cursor = done.nextCursor;
+    } while (cursor);
+  } finally {
+    button.disabled = false;
+  }
+  const parts = Object.keys(sums).filter((name) => sums[name] > 0).map((name) => t(`admin.reverified.${name}`, { n: sums[name] }));
+  toast([!sums.accepted && t("admin.reverified.none"), ...parts].filter(Boolean).join(" "));
   await draw();
 };
 
@@ -176,11 +203,27 @@ actions.retireAgent = async ({ dataset: { id, name } }) => {
 
 // ---- the service itself
 
-function servicePanel(health, credits, secrets) {
+function servicePanels(health, credits, secrets) {
+  return [secrets && secretsPanel(secrets.secrets), servicePanel(health, credits)].filter(Boolean);
+}
+
+const REMOVAL_TONES = { safe: "good", in_use: "work", watching: "work", unproven: "wait", seals_more: "wait" };
+
+/** Which secrets webhooks are verified with, by fingerprints; where there are two, how the change goes. */
+function secretsPanel(secrets) {
+  const sum = (key) => key.hours.reduce((all, hour) => all + hour.deliveries, 0);
+  const use = (key) => h("small", {}, t(key.isCurrent ? "admin.currentKey" : "admin.olderKey"), " ", h("code", {}, key.fingerprint), " · ", t("admin.matches", { n: sum(key) }), key.lastMatchAt && [" · ", ago(key.lastMatchAt)]);
+  const row = ({ provider, name, keys, reason, safeAt }) => h("li", {},
+    h("span", {}, h("b", {}, provider), " ", h("code", {}, name), keys.length > 1 ? keys.map(use) : keys.map((key) => h("small", {}, h("code", {}, key.fingerprint)))),
+    h("span", {}, badge({ tone: REMOVAL_TONES[reason] ?? "quiet", text: t(`admin.removal.${reason}`) }),
+      safeAt && reason !== "safe" && h("small", {}, t("admin.safeAt", { when: appointment(safeAt) }))));
+  return h("section.panel", {}, h("h2", {}, t("admin.secrets")), h("p.note", {}, t("admin.secretsNote")), h("ul.rows", {}, secrets.map(row)));
+}
+
+function servicePanel(health, credits) {
   const check = ({ name, ok, reason }) => h("li", {}, badge({ tone: ok ? "good" : "bad", text: say("admin.check", name) }), reason && h("small", {}, ` ${reason}`));
   return h("section.panel", {}, h("h2", {}, t("admin.service")),
     health ? h("p.note", {}, t("admin.version", { version: health.version, python: health.python })) : h("p.trouble", {}, t("admin.unhealthy")),
     health?.checks && h("ul.checks", {}, health.checks.map(check)),
-    credits && h("p", {}, t("admin.credits", { provider: credits.provider, balance: number(credits.credits.balance) }), h("small", {}, ` ${instant(credits.fetchedAt)}`)),
-    secrets && h("pre.code", { tabindex: 0 }, JSON.stringify(secrets.secrets ?? secrets, null, 2)));
+    credits && h("p", {}, t("admin.credits", { provider: credits.provider, balance: number(credits.credits.balance) }), h("small", {}, ` ${instant(credits.fetchedAt)}`)));
 }

@@ -9,7 +9,9 @@ from shared.bodies.access import (
     CompleteBody,
     NewAgentBody,
     ParkedQuery,
+    QuarantineQuery,
     ReassignBody,
+    ReverifyBody,
 )
 from shared.bodies.requests import ShopQuery
 from shared.bodies.route import Route
@@ -88,6 +90,33 @@ ROUTES = (
         body=AdoptBody,
         status=202,
         errors=(409, 413),
+    ),
+    _route(
+        "GET",
+        "quarantine",
+        "listQuarantine",
+        "List deliveries of the last day that failed their check.",
+        "QuarantineAnswer",
+        query=QuarantineQuery,
+    ),
+    _route(
+        "POST",
+        "quarantine/reverify",
+        "reverifyQuarantine",
+        "Check them again, by the instant of their reception, and apply those that fit the present "
+        "secrets. Again has no second effect.",
+        "ReverifiedAnswer",
+        body=ReverifyBody,
+        once=False,
+        errors=(413,),
+    ),
+    _route(
+        "GET",
+        "secrets",
+        "readSecrets",
+        "Which secrets webhooks are verified with, which of two fitted, and when the older one may "
+        "be removed.",
+        "SecretsAnswer",
     ),
     _route(
         "GET",

@@ -14,13 +14,13 @@ from shared.domain.shop import Shop
 from shared.gateways.memory import InMemoryWorkStore
 from shared.gateways.memory_erasures import InMemoryErasures
 from shared.gateways.memory_keys import InMemoryKeyStore
+from shared.providers.base import Delivery
 from shared.providers.shopify import ShopifyWebhooks
 from shared.usecases.duty_lane import DutyLane
 from shared.usecases.install_shop import Installed, ShopInstaller
 from shared.usecases.ports import BulkRequest
 from shared.usecases.receive_shop_webhook import (
     Heard,
-    ShopDelivery,
     ShopDesk,
     ShopReceipt,
     receive_shop_webhook,
@@ -92,7 +92,7 @@ class ShopWorld(LaneWorld):
 
     # --- Shopify ---------------------------------------------------------------------
 
-    def delivery(self, topic: str, shop: str = SHOP, **more: Any) -> ShopDelivery:
+    def delivery(self, topic: str, shop: str = SHOP, **more: Any) -> Delivery:
         """Sign a delivery. more: `at`, `named` (the shop in the header), `webhook_id`, `body`."""
         at: datetime = more.pop("at", self.clock.now())
         headers = {
@@ -105,9 +105,11 @@ class ShopWorld(LaneWorld):
         body = json.dumps(told).encode()
         digest = hmac.new(SECRET, body, hashlib.sha256).digest()
         headers["x-shopify-hmac-sha256"] = base64.b64encode(digest).decode()
-        return ShopDelivery(body=body, headers=headers, received_at=self.clock.now())
+        return Delivery(
+            provider="shopify", body=body, headers=headers, received_at=self.clock.now()
+        )
 
-    def hear(self, delivery: ShopDelivery) -> ShopReceipt:
+    def hear(self, delivery: Delivery) -> ShopReceipt:
         return receive_shop_webhook(self.desk, delivery)
 
     def tell(self, topic: str, shop: str = SHOP, **more: Any) -> Heard:
