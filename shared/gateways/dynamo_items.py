@@ -150,16 +150,29 @@ def index_value(shop: str, kind: str, value: str) -> str:
     return f"SHOP#{shop}#{kind}#{bounded(value)}"
 
 
+def push_word(status: PushStatus) -> str | None:
+    """Return which partition of the index of pushes a status is in; None for none.
+
+    Those on their way are together in one: moving an entry costs two writes, and a push that
+    goes well would move it twice more. Who asks for one of them has the others filtered out.
+
+    >>> push_word(PushStatus.STAGING), push_word(PushStatus.PUSHED), push_word(PushStatus.NONE)
+    ('active', 'pushed', None)
+    """
+    if status is PushStatus.NONE:
+        return None
+    return "active" if status.is_active else status.value
+
+
 def index_attributes(job: Job) -> Item:
     """Return the keys of the indexes that the job is in; indexes it is not in are left out.
 
     Our own bulk jobs are in no status index: they are counted nowhere. They are found by type.
     """
     status = None if is_uncounted(job) else job.status.value
-    push = None if job.push.status is PushStatus.NONE else job.push.status.value
     found = {
         "status_pk": ("STATUS", status),
-        "push_pk": ("PUSH", push),
+        "push_pk": ("PUSH", push_word(job.push.status)),
         "product_pk": ("PRODUCT", job.product_id),
         "batch_pk": ("BATCH", job.batch_id),
         "tool_pk": ("TOOL", job.tool_id),

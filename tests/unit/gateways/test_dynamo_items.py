@@ -139,6 +139,17 @@ def test_a_job_is_in_no_index_that_it_has_no_value_for() -> None:
     assert present == {"status_pk", "type_pk", "day_pk"}
 
 
+def test_a_push_on_its_way_moves_in_no_index() -> None:
+    keys = {
+        items.index_attributes(a_job(job_id="one", created_at=START, push=Push(status=status)))[
+            "push_pk"
+        ]["S"]
+        for status in PushStatus
+        if status.is_active
+    }
+    assert keys == {f"SHOP#{SHOP}#PUSH#active"}
+
+
 def test_a_bulk_job_is_found_by_type_and_not_by_status() -> None:
     item = items.job_item(a_job(type="bulk.retry"))
     assert "status_pk" not in item
