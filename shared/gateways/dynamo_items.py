@@ -36,10 +36,20 @@ from shared.gateways.dynamo_records import (
     Record,
     Whose,
     defaults,
+    is_digest,
     lengthen,
     shorten,
 )
-from shared.gateways.dynamo_table import Item, Value, flag, key, number, text
+from shared.gateways.dynamo_table import (
+    WRITE_UNIT_BYTES,
+    Item,
+    Value,
+    flag,
+    item_bytes,
+    key,
+    number,
+    text,
+)
 
 DUE_SHARDS = 8
 DAY_SHARDS = 16
@@ -401,6 +411,16 @@ def _read_job(item: Mapping[str, Value]) -> Job:
 
 # --- everything else -----------------------------------------------------------------
 
+
+def _write_digest(digest: str) -> Value:
+    return {"B": bytes.fromhex(digest)} if is_digest(digest) else text(digest)
+
+
+def _read_digest(value: Value) -> str:
+    digest: str = value["S"] if "S" in value else value["B"].hex()
+    return digest
+
+
 _ENTRY_KINDS: Mapping[str, _Kind] = {
     "at": _INSTANT,
     "source": _word(Source),
@@ -412,7 +432,7 @@ _ENTRY_KINDS: Mapping[str, _Kind] = {
     "to_status": _word(JobStatus),
     "proof": _word(Proof),
     "native_status": _TEXT,
-    "body_sha256": _TEXT,
+    "body_sha256": _Kind(_write_digest, _read_digest),
     "has_body": _FLAG,
     "payload_key": _TEXT,
     "has_payload": _FLAG,
@@ -474,9 +494,20 @@ def entry_item(ref: JobRef, entry: LogEntry) -> Item:
     return key(log_pk(ref), entry.entry_id) | _write(_ENTRY_KINDS, entry)
 
 
+def entry_with_body(item: Item, packed: bytes) -> Item | None:
+    """Return an entry's item with its raw delivery in it, gzipped; None if that would cost more
+    than the entry alone."""
+    joined = {name: value for name, value in item.items() if name != "has_body"}
+    joined["body"] = {"B": packed}
+    return joined if item_bytes(joined) <= WRITE_UNIT_BYTES else None
+
+
 def read_entry(item: Mapping[str, Value]) -> LogEntry:
     """Read the item of a timeline entry."""
-    return LogEntry(entry_id=item["sk"]["S"], **_read(_ENTRY_KINDS, item))
+    values = _read(_ENTRY_KINDS, item)
+    if "body" in item:
+        values["has_body"] = True
+    return LogEntry(entry_id=item["sk"]["S"], **values)
 
 
 def payload_item(ref: JobRef, entry_id: str, packed: bytes) -> Item:

@@ -547,8 +547,13 @@ class DynamoJobStore:
 
     def body(self, ref: JobRef, entry_id: str) -> bytes | None:
         """Read the raw delivery behind an entry; None if none is kept."""
-        item = self._table.get(items.body_key(ref, entry_id))
-        if item is None or items.has_expired(item, self._clock.now()):
+        now = self._clock.now()
+        item = self._table.get(key(items.log_pk(ref), entry_id))
+        if item is None or not entry_as_read(items.read_entry(item), now).has_body:
+            return None
+        if "body" not in item:
+            item = self._table.get(items.body_key(ref, entry_id))
+        if item is None or ("expires_at" in item and items.has_expired(item, now)):
             return None
         return gzip.decompress(item["body"]["B"])
 
@@ -891,12 +896,15 @@ def _running_row(job: Job, ended_holder: str | None) -> Row:
 
 
 def _entry_rows(ref: JobRef, entry: LogEntry | None) -> list[Row]:
-    """Return the entry, and apart from it its raw delivery, which it outlives, and its payload."""
+    """Return the entry and its raw delivery: in it while it costs no more, else apart from it;
+    and its payload."""
     if entry is None:
         return []
     packed = pack_body(entry.body) if entry.body is not None else None
-    found = [items.entry_item(ref, entry_to_keep(entry, packed))]
-    if packed is not None:
+    alone = items.entry_item(ref, entry_to_keep(entry, packed))
+    joined = items.entry_with_body(alone, packed) if packed is not None else None
+    found = [joined or alone]
+    if packed is not None and joined is None:
         found.append(items.body_item(ref, entry.entry_id, packed, entry.at + BODY_KEPT_FOR))
     if entry.payload is not None:
         small = gzip.compress(entry.payload, mtime=0)

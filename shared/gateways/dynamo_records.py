@@ -52,7 +52,7 @@ def pack_digest(digest: str) -> str:
     >>> pack_digest("00" * 32), pack_digest("none")
     ('AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA', '/none')
     """
-    if _DIGEST.fullmatch(digest) is None:
+    if not is_digest(digest):
         return "/" + digest
     return base64.urlsafe_b64encode(bytes.fromhex(digest)).decode().rstrip("=")
 
@@ -60,6 +60,11 @@ def pack_digest(digest: str) -> str:
 def unpack_digest(stored: str) -> str:
     """Read what `pack_digest` wrote."""
     return stored[1:] if stored.startswith("/") else base64.urlsafe_b64decode(stored + "=").hex()
+
+
+def is_digest(text: str) -> bool:
+    """Whether a text is a SHA-256 in small hexadecimal digits."""
+    return _DIGEST.fullmatch(text) is not None
 
 
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
