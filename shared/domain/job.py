@@ -191,6 +191,7 @@ class Job:
         job, written together with what they did, so that what is delivered again does nothing
         twice.
     bulk_cursor: of a bulk job itself: how far it is.
+    notes: entries of its timeline, as a store may lay them with it; nobody else's business.
     """
 
     shop: str
@@ -250,6 +251,7 @@ class Job:
     counted_type: str | None = None
     bulk_marks: tuple[str, ...] = ()
     bulk_cursor: str | None = None
+    notes: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def ref(self) -> JobRef:

@@ -328,6 +328,9 @@ _JOB_KINDS: Mapping[str, _Kind] = {
     "counted_type": _TEXT,
     "bulk_marks": _LIST,
     "bulk_cursor": _TEXT,
+    "notes": _Kind(
+        lambda lines: text("\n".join(lines)), lambda value: tuple(value["S"].split("\n"))
+    ),
 }
 _JOB_RECORDS: Mapping[str, Record[Any]] = {"counts": COUNTS, "push": PUSH}
 _JOB_LISTS: Mapping[str, Record[Any]] = {
@@ -355,13 +358,22 @@ _IN_INDEX_KEYS = {
 }
 
 
+def _default(name: str, status: JobStatus) -> object:
+    """Return the value of a field that is left out."""
+    if name == "progress" and status is JobStatus.COMPLETED:
+        return 100
+    return _JOB_DEFAULTS[name]
+
+
 def job_item(job: Job) -> Item:
     """Return the job's item, with the keys of the indexes that it is in."""
     item = job_key(job.ref)
     for name, kind in _JOB_KINDS.items():
         value = getattr(job, name)
-        if name in _ALWAYS or value != _JOB_DEFAULTS[name]:
+        if name in _ALWAYS or value != _default(name, job.status):
             item[name] = kind.write(value)
+    if job.native_status is not None:
+        item["native_status"] = text(shorten(job.status.value, job.native_status))
     whose = Whose(job.ref, job.created_at)
     for name, record in _JOB_RECORDS.items():
         if getattr(job, name) != _JOB_DEFAULTS[name]:
@@ -391,7 +403,11 @@ def read_job(item: Mapping[str, Value]) -> Job:
 
 def _read_job(item: Mapping[str, Value]) -> Job:
     values = _read(_JOB_KINDS, item)
-    values.setdefault("provider", PIKCEL)
+    status = values["status"]
+    for name in ("provider", "progress"):
+        values.setdefault(name, _default(name, status))
+    if "native_status" in values:
+        values["native_status"] = lengthen(status.value, values["native_status"])
     ref = job_ref(item)
     whose = Whose(ref, values["created_at"])
     for name, record in _JOB_RECORDS.items():

@@ -220,8 +220,8 @@ _WAITS = ("linked_at", "intent_at", "missed_at", "not_before", "slot_at", "held_
 ATTEMPTS = Record(
     Attempt,
     ATTEMPT_NAMES,
-    # Most jobs have one attempt, made with the job itself, and one result.
-    defaults(Attempt, number=1),
+    # Most jobs have one attempt, made with the job itself and begun once, and one result.
+    defaults(Attempt, number=1, tries=1),
     {"created_at": _FIRST_INSTANT, **dict.fromkeys(_WAITS, _INSTANT)},
 )
 OUTPUTS = Record(

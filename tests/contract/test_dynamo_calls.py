@@ -22,7 +22,9 @@ from shared.domain.errors import (
     StoreUnavailableError,
     VersionConflictError,
 )
+from shared.domain.events import Source
 from shared.domain.filters import JobFilter
+from shared.domain.ids import change_id
 from shared.domain.job import Push
 from shared.domain.statistics import Tally
 from shared.domain.status import JobStatus, PushStatus
@@ -75,6 +77,17 @@ def test_a_change_of_the_job_alone_is_one_update_of_what_differs(
     assert operation == "update_item"
     names = request["ExpressionAttributeNames"].values()
     assert sorted(names) == ["name", "version"]
+
+
+def test_a_change_with_a_short_entry_is_one_plain_write(
+    dynamo: DynamoJobStore, client: ProbedClient
+) -> None:
+    job = a_job()
+    made = an_entry(entry_id=change_id(job.job_id, 1, START), message="Created for pikcel.")
+    job = dynamo.create(job, entry=replace(made, source=Source.USER))
+    kept = an_entry(entry_id=change_id(job.job_id, 2, START), message="1 result is kept.")
+    dynamo.save(job, replace(job, name="New"), entry=replace(kept, source=Source.DISPATCH))
+    assert client.operations == ["put_item", "update_item"]
 
 
 def test_a_webhook_that_ends_a_job_is_one_transaction(
