@@ -101,7 +101,6 @@ def a_kept_output(**changes: Any) -> Output:
     values: dict[str, Any] = {
         "index": 0,
         "attempt": 1,
-        "url": RESULT_URL,
         "key": "shops/a-shop.myshopify.com/jobs/x/1-0.png",
         "content_type": "image/png",
         "sha256": "ab" * 32,

@@ -78,7 +78,7 @@ class LogEntry:
     entry_id: time-ordered (UUIDv7), made from `at`. actor: who, as far as known (a user's
         id, an administrator's key fingerprint, an agent). attempt: which attempt it was about.
     native_status: the actor's own word for what happened.
-    body: the raw delivery, if there was one (kept gzipped up to 16 KB for 30 days);
+    body: the raw delivery, if there was one (can be read for 30 days, up to 16 KB gzipped);
         body_sha256: its digest, always kept. has_body: it can (still) be read.
     payload: what the actor got and gave, as one small JSON object; payload_key: where it lies in
         our bucket instead, when it is big. has_payload: there is one, here or there.

@@ -1,5 +1,6 @@
 """Names of things: job ids, references, and the shop domain's grammar."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -49,6 +50,26 @@ def uuid7(at: datetime, random: bytes) -> str:
     value = (value & ~(0x3 << 62)) | (0x2 << 62)
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def change_id(job_id: str, version: int, at: datetime) -> str:
+    """Return the id of the entry about the change that made a job's version: always the same one.
+
+    Entries of one millisecond sort by the versions of their job.
+
+    >>> change_id("a-job", 7, datetime(2026, 1, 1, tzinfo=UTC))[:18]
+    '019b76da-a800-7007'
+    """
+    rest = hashlib.sha256(f"{job_id} {version}".encode()).digest()[:8]
+    return uuid7(at, version.to_bytes(8)[-2:] + bytes([rest[0] & 0x1F]) + rest[1:])
+
+
+def remark_id(version: int, at: datetime, random: bytes) -> str:
+    """Return an id for an entry about what did not change a job: after that of its version.
+
+    random: ten bytes.
+    """
+    return uuid7(at, version.to_bytes(8)[-2:] + bytes([random[2] | 0x20]) + random[3:])
 
 
 def first_id_at(at: datetime) -> str:

@@ -92,8 +92,8 @@ class Attempt:
 class Output:
     """One result image of an attempt.
 
-    url: the provider's link; None also where the image came without one (the provider has it in
-        its answers only). key: where its bytes are in our bucket, once kept.
+    url: the provider's link, until the image is kept; None also where it came without one (the
+        provider has it in its answers only). key: where its bytes are in our bucket, once kept.
     error_code: why it can never be kept (`output_expired`, `output_refused`).
     suffix: k of the Shopify file name `{job}-{attempt}-{index}[-{k}].{ext}`, raised and
         stored before a create call that follows a FAILED media.
@@ -191,6 +191,7 @@ class Job:
         job, written together with what they did, so that what is delivered again does nothing
         twice.
     bulk_cursor: of a bulk job itself: how far it is.
+    notes: entries of its timeline, as a store may lay them with it; nobody else's business.
     """
 
     shop: str
@@ -250,6 +251,7 @@ class Job:
     counted_type: str | None = None
     bulk_marks: tuple[str, ...] = ()
     bulk_cursor: str | None = None
+    notes: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def ref(self) -> JobRef:

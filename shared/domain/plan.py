@@ -219,7 +219,10 @@ def _look_at_dispatch(job: Job, now: datetime, patience: Patience) -> tuple[Step
             return Step.GIVE_UP, now
         # However long we are asked to wait: at the deadline the user is told.
         not_before = attempt.not_before and min(attempt.not_before, deadline)
-        return _act(Step.CREATE, not_before, now, patience)
+        # First as long as the call itself may take: its beginning then moves no due date.
+        is_new = now < begun + timedelta(seconds=patience.call_s)
+        wait_s = patience.call_s if is_new else patience.outbox_s
+        return _act(Step.CREATE, not_before, now, replace(patience, outbox_s=wait_s))
     # A call was begun, and we do not know (yet) what became of it.
     known_at = attempt.intent_at + timedelta(seconds=patience.call_s)
     if now < known_at:

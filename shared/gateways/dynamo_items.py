@@ -4,14 +4,14 @@ Attributes have the names of the fields. What is None or at its default is left 
 item costs what it says. Instants are whole microseconds since 1970 (exact, and a third of
 the size of a text); `due_at` alone is milliseconds, rounded up, because it is an index's key.
 Small documents (parameters, metadata, result) are JSON texts; attempts, outputs, push and counts
-are JSON too, with the short names of the tables below.
+are JSON too, as dynamo_records.py has them.
 """
 
 import hashlib
 import json
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -19,12 +19,37 @@ from typing import Any
 from shared.domain.errors import InvariantError
 from shared.domain.events import Link, LogEntry, ParkedEvent, Proof, Source
 from shared.domain.ids import JobRef, instant, milliseconds_up
-from shared.domain.job import Attempt, Counts, Job, Output, Priority, Push, Sample
+from shared.domain.job import PIKCEL, Job, Priority
 from shared.domain.notice_types import NoticeType
 from shared.domain.shop import Notifications, Shop
 from shared.domain.statistics import is_uncounted
 from shared.domain.status import JobStatus, Outcome, PushStatus
-from shared.gateways.dynamo_table import Item, Value, flag, key, number, text
+from shared.gateways.dynamo_records import (
+    ATTEMPTS,
+    COUNTS,
+    OUTPUTS,
+    PHOTOS,
+    PRODUCTS,
+    PUSH,
+    SAMPLES,
+    VARIANTS,
+    Record,
+    Whose,
+    defaults,
+    is_digest,
+    lengthen,
+    shorten,
+)
+from shared.gateways.dynamo_table import (
+    WRITE_UNIT_BYTES,
+    Item,
+    Value,
+    flag,
+    item_bytes,
+    key,
+    number,
+    text,
+)
 
 DUE_SHARDS = 8
 DAY_SHARDS = 16
@@ -146,8 +171,32 @@ def shard_of(job_id: str, shards: int) -> int:
 
 
 def index_value(shop: str, kind: str, value: str) -> str:
-    """Return the partition of a shop's index, e.g. `SHOP#{shop}#PUSH#failed`."""
-    return f"SHOP#{shop}#{kind}#{bounded(value)}"
+    """Return the partition of a shop's index, e.g. `SHOP#{shop}#PUSH#failed`.
+
+    >>> index_value("a.myshopify.com", "PRODUCT", "gid://shopify/Product/42")
+    'SHOP#a.myshopify.com#PRODUCT#42'
+    """
+    part = shorten(PRODUCTS, value) if kind == "PRODUCT" else value
+    return index_partition(shop, kind) + bounded(part)
+
+
+def index_partition(shop: str, kind: str) -> str:
+    """Return what the partitions of a shop's index begin with."""
+    return f"SHOP#{shop}#{kind}#"
+
+
+def push_word(status: PushStatus) -> str | None:
+    """Return which partition of the index of pushes a status is in; None for none.
+
+    Those on their way are together in one: moving an entry costs two writes, and a push that
+    goes well would move it twice more. Who asks for one of them has the others filtered out.
+
+    >>> push_word(PushStatus.STAGING), push_word(PushStatus.PUSHED), push_word(PushStatus.NONE)
+    ('active', 'pushed', None)
+    """
+    if status is PushStatus.NONE:
+        return None
+    return "active" if status.is_active else status.value
 
 
 def index_attributes(job: Job) -> Item:
@@ -156,10 +205,9 @@ def index_attributes(job: Job) -> Item:
     Our own bulk jobs are in no status index: they are counted nowhere. They are found by type.
     """
     status = None if is_uncounted(job) else job.status.value
-    push = None if job.push.status is PushStatus.NONE else job.push.status.value
     found = {
         "status_pk": ("STATUS", status),
-        "push_pk": ("PUSH", push),
+        "push_pk": ("PUSH", push_word(job.push.status)),
         "product_pk": ("PRODUCT", job.product_id),
         "batch_pk": ("BATCH", job.batch_id),
         "tool_pk": ("TOOL", job.tool_id),
@@ -210,6 +258,13 @@ def _word(words: type[StrEnum]) -> _Kind:
     return _Kind(lambda word: text(word.value), lambda value: words(value["S"]))
 
 
+def _beginning(beginning: str) -> _Kind:
+    return _Kind(
+        lambda whole: text(shorten(beginning, whole)),
+        lambda value: lengthen(beginning, value["S"]),
+    )
+
+
 _TEXT = _Kind(text, lambda value: value["S"])
 _NUMBER = _Kind(number, lambda value: int(value["N"]))
 _FLAG = _Kind(flag, lambda value: value["BOOL"])
@@ -220,147 +275,9 @@ _LIST = _Kind(lambda values: text(to_json(values)), lambda value: tuple(json.loa
 _DOCUMENT = _Kind(lambda document: text(to_json(document)), lambda value: json.loads(value["S"]))
 
 
-# --- records inside a job ------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Record[T]:
-    """How a small dataclass is written as JSON: short name by field; defaults left out."""
-
-    make: Callable[..., T]
-    names: Mapping[str, str]
-    defaults: Mapping[str, object]
-    instants: frozenset[str] = frozenset()
-
-    def pack(self, record: T) -> dict[str, Any]:
-        """Return the record as a JSON object."""
-        packed = {}
-        for name, short in self.names.items():
-            value = getattr(record, name)
-            if value != self.defaults.get(name):
-                packed[short] = microseconds(value) if name in self.instants else value
-        return packed
-
-    def unpack(self, packed: Mapping[str, Any]) -> T:
-        """Return the record of a JSON object."""
-        values = {}
-        for name, short in self.names.items():
-            if short in packed:
-                value = packed[short]
-                values[name] = from_microseconds(value) if name in self.instants else value
-        return self.make(**values)
-
-    def kind(self) -> _Kind:
-        """Return the attribute that holds one record."""
-        return _Kind(
-            lambda record: text(to_json(self.pack(record))),
-            lambda value: self.unpack(json.loads(value["S"])),
-        )
-
-    def list_kind(self) -> _Kind:
-        """Return the attribute that holds a tuple of records."""
-        return _Kind(
-            lambda records: text(to_json([self.pack(record) for record in records])),
-            lambda value: tuple(self.unpack(packed) for packed in json.loads(value["S"])),
-        )
-
-
-def _defaults(cls: Any) -> dict[str, object]:
-    return {field.name: field.default for field in fields(cls)}
-
-
-def _output(*, push_status: str = PushStatus.NONE, **values: Any) -> Output:
-    return Output(push_status=PushStatus(push_status), **values)
-
-
-def _push(*, status: str = PushStatus.NONE, **values: Any) -> Push:
-    return Push(status=PushStatus(status), **values)
-
-
-ATTEMPT_NAMES = {
-    "number": "n",
-    "created_at": "at",
-    "provider_job_id": "id",
-    "linked_at": "linked",
-    "poll_url": "poll",
-    "intent_at": "intent",
-    "missed_at": "missed",
-    "tries": "tries",
-    "not_before": "wait",
-    "slot_at": "slot",
-    "held_until": "held",
-    "trouble": "why",
-    "stop_wanted": "stop",
-    "expected_ms": "exp",
-    "credits": "cr",
-    "cost_micros": "cost",
-    "processing_ms": "ms",
-    "reserved_credits": "rcr",
-    "reserved_cost_micros": "rcost",
-}
-OUTPUT_NAMES = {
-    "index": "i",
-    "attempt": "n",
-    "url": "url",
-    "key": "key",
-    "content_type": "ct",
-    "sha256": "sha",
-    "size_bytes": "b",
-    "width": "w",
-    "height": "h",
-    "error_code": "err",
-    "suffix": "k",
-    "media_id": "media",
-    "media_error": "merr",
-    "media_failures": "mfail",
-    "push_status": "push",
-}
-PUSH_NAMES = {
-    "status": "s",
-    "number": "n",
-    "tries": "tries",
-    "not_before": "wait",
-    "undo": "undo",
-    "error_code": "err",
-    "error": "msg",
-    "pushed_at": "at",
-}
-COUNTS_NAMES = {
-    "total": "t",
-    "processed": "p",
-    "successful": "s",
-    "failed": "f",
-    "created": "c",
-    "updated": "u",
-    "skipped": "k",
-}
-SAMPLE_NAMES = {"at": "t", "processed": "p"}
-
-_ATTEMPTS = _Record(
-    Attempt,
-    ATTEMPT_NAMES,
-    _defaults(Attempt),
-    frozenset(
-        {
-            "created_at",
-            "linked_at",
-            "intent_at",
-            "missed_at",
-            "not_before",
-            "slot_at",
-            "held_until",
-        }
-    ),
-)
-_OUTPUTS = _Record(_output, OUTPUT_NAMES, _defaults(Output))
-_PUSH = _Record(_push, PUSH_NAMES, _defaults(Push), frozenset({"not_before", "pushed_at"}))
-_COUNTS = _Record(Counts, COUNTS_NAMES, _defaults(Counts))
-_SAMPLES = _Record(Sample, SAMPLE_NAMES, _defaults(Sample), frozenset({"at"}))
-
-
 # --- the job -------------------------------------------------------------------------
 
-_ALWAYS = frozenset({"created_at", "updated_at", "provider", "type", "version", "status"})
+_ALWAYS = frozenset({"created_at", "updated_at", "type", "version", "status"})
 _JOB_KINDS: Mapping[str, _Kind] = {
     "created_at": _INSTANT,
     "updated_at": _INSTANT,
@@ -373,14 +290,14 @@ _JOB_KINDS: Mapping[str, _Kind] = {
     "tool_id": _TEXT,
     "tool_name": _TEXT,
     "template_id": _TEXT,
-    "input_image_url": _TEXT,
+    "input_image_url": _beginning(PHOTOS),
     "parameters": _DOCUMENT,
     "metadata": _DOCUMENT,
     "result": _DOCUMENT,
     "documents_key": _TEXT,
-    "product_id": _TEXT,
+    "product_id": _beginning(PRODUCTS),
     "product_title": _TEXT,
-    "variant_id": _TEXT,
+    "variant_id": _beginning(VARIANTS),
     "image_id": _TEXT,
     "project_id": _TEXT,
     "batch_id": _TEXT,
@@ -395,10 +312,7 @@ _JOB_KINDS: Mapping[str, _Kind] = {
     "alt_text": _TEXT,
     "scheduled_at": _INSTANT,
     "exclusive": _FLAG,
-    "attempts": _ATTEMPTS.list_kind(),
     "progress": _NUMBER,
-    "counts": _COUNTS.kind(),
-    "samples": _SAMPLES.list_kind(),
     "message": _TEXT,
     "started_at": _INSTANT,
     "completed_at": _INSTANT,
@@ -409,16 +323,24 @@ _JOB_KINDS: Mapping[str, _Kind] = {
     "error_message": _TEXT,
     "cancel_requested": _FLAG,
     "unit_cost_micros": _NUMBER,
-    "outputs": _OUTPUTS.list_kind(),
-    "push": _PUSH.kind(),
     "due_tries": _NUMBER,
     "counted_tool": _TEXT,
     "counted_type": _TEXT,
     "bulk_marks": _LIST,
     "bulk_cursor": _TEXT,
+    "notes": _Kind(
+        lambda lines: text("\n".join(lines)), lambda value: tuple(value["S"].split("\n"))
+    ),
+}
+_JOB_RECORDS: Mapping[str, Record[Any]] = {"counts": COUNTS, "push": PUSH}
+_JOB_LISTS: Mapping[str, Record[Any]] = {
+    "attempts": ATTEMPTS,
+    "outputs": OUTPUTS,
+    "samples": SAMPLES,
 }
 _JOB_DEFAULTS: Mapping[str, object] = {
-    **{name: value for name, value in _defaults(Job).items() if name not in _ALWAYS},
+    **{name: value for name, value in defaults(Job).items() if name not in _ALWAYS},
+    "provider": PIKCEL,
     "parameters": {},
     "metadata": {},
 }
@@ -436,13 +358,29 @@ _IN_INDEX_KEYS = {
 }
 
 
+def _default(name: str, status: JobStatus) -> object:
+    """Return the value of a field that is left out."""
+    if name == "progress" and status is JobStatus.COMPLETED:
+        return 100
+    return _JOB_DEFAULTS[name]
+
+
 def job_item(job: Job) -> Item:
     """Return the job's item, with the keys of the indexes that it is in."""
     item = job_key(job.ref)
     for name, kind in _JOB_KINDS.items():
         value = getattr(job, name)
-        if name in _ALWAYS or value != _JOB_DEFAULTS[name]:
+        if name in _ALWAYS or value != _default(name, job.status):
             item[name] = kind.write(value)
+    if job.native_status is not None:
+        item["native_status"] = text(shorten(job.status.value, job.native_status))
+    whose = Whose(job.ref, job.created_at)
+    for name, record in _JOB_RECORDS.items():
+        if getattr(job, name) != _JOB_DEFAULTS[name]:
+            item[name] = text(to_json(record.pack(getattr(job, name), whose)))
+    for name, record in _JOB_LISTS.items():
+        if getattr(job, name):
+            item[name] = text(to_json([record.pack(each, whose) for each in getattr(job, name)]))
     item.update(index_attributes(job))
     for name in _IN_INDEX_KEYS:
         if name in item and bounded(item[name]["S"]) == item[name]["S"]:
@@ -465,15 +403,39 @@ def read_job(item: Mapping[str, Value]) -> Job:
 
 def _read_job(item: Mapping[str, Value]) -> Job:
     values = _read(_JOB_KINDS, item)
+    status = values["status"]
+    for name in ("provider", "progress"):
+        values.setdefault(name, _default(name, status))
+    if "native_status" in values:
+        values["native_status"] = lengthen(status.value, values["native_status"])
     ref = job_ref(item)
+    whose = Whose(ref, values["created_at"])
+    for name, record in _JOB_RECORDS.items():
+        if name in item:
+            values[name] = record.unpack(json.loads(item[name]["S"]), whose)
+    for name, record in _JOB_LISTS.items():
+        if name in item:
+            packed = json.loads(item[name]["S"])
+            values[name] = tuple(record.unpack(each, whose) for each in packed)
     for name, (attribute, word) in _IN_INDEX_KEYS.items():
         if name not in values and attribute in item:
-            values[name] = item[attribute]["S"].removeprefix(index_value(ref.shop, word, ""))
+            stored = item[attribute]["S"].removeprefix(index_partition(ref.shop, word))
+            values[name] = _JOB_KINDS[name].read(text(stored))
     due_at = instant(int(item["due_at"]["N"])) if "due_at" in item else None
     return Job(shop=ref.shop, job_id=ref.job_id, due_at=due_at, **values)
 
 
 # --- everything else -----------------------------------------------------------------
+
+
+def _write_digest(digest: str) -> Value:
+    return {"B": bytes.fromhex(digest)} if is_digest(digest) else text(digest)
+
+
+def _read_digest(value: Value) -> str:
+    digest: str = value["S"] if "S" in value else value["B"].hex()
+    return digest
+
 
 _ENTRY_KINDS: Mapping[str, _Kind] = {
     "at": _INSTANT,
@@ -486,7 +448,7 @@ _ENTRY_KINDS: Mapping[str, _Kind] = {
     "to_status": _word(JobStatus),
     "proof": _word(Proof),
     "native_status": _TEXT,
-    "body_sha256": _TEXT,
+    "body_sha256": _Kind(_write_digest, _read_digest),
     "has_body": _FLAG,
     "payload_key": _TEXT,
     "has_payload": _FLAG,
@@ -548,9 +510,20 @@ def entry_item(ref: JobRef, entry: LogEntry) -> Item:
     return key(log_pk(ref), entry.entry_id) | _write(_ENTRY_KINDS, entry)
 
 
+def entry_with_body(item: Item, packed: bytes) -> Item | None:
+    """Return an entry's item with its raw delivery in it, gzipped; None if that would cost more
+    than the entry alone."""
+    joined = {name: value for name, value in item.items() if name != "has_body"}
+    joined["body"] = {"B": packed}
+    return joined if item_bytes(joined) <= WRITE_UNIT_BYTES else None
+
+
 def read_entry(item: Mapping[str, Value]) -> LogEntry:
     """Read the item of a timeline entry."""
-    return LogEntry(entry_id=item["sk"]["S"], **_read(_ENTRY_KINDS, item))
+    values = _read(_ENTRY_KINDS, item)
+    if "body" in item:
+        values["has_body"] = True
+    return LogEntry(entry_id=item["sk"]["S"], **values)
 
 
 def payload_item(ref: JobRef, entry_id: str, packed: bytes) -> Item:

@@ -47,6 +47,7 @@ from shared.gateways.dynamo_errors import (
     TransactionCancelledError,
 )
 from shared.gateways.dynamo_listing import Listing
+from shared.gateways.dynamo_notes import note_of, read_note, rewritten
 from shared.gateways.dynamo_table import (
     MAX_BATCH_GET,
     Item,
@@ -131,6 +132,22 @@ class _Write:
         """The entry, unless the timeline has no room for it."""
         return None if self.log_is_full else self.entry
 
+    @property
+    def note(self) -> str | None:
+        """The entry as a line on the job itself, where there is room."""
+        return note_of(self.after, self.kept_entry) if self.kept_entry is not None else None
+
+    @property
+    def placed(self) -> Job:
+        """The job as it is written: with its entry, if that lies on it."""
+        note = self.note
+        return self.after if note is None else replace(self.after, notes=(*self.after.notes, note))
+
+    @property
+    def entry_apart(self) -> LogEntry | None:
+        """The entry, if it is an item of its own."""
+        return self.kept_entry if self.note is None else None
+
 
 class DynamoJobStore:
     """The table of jobs.
@@ -183,7 +200,7 @@ class DynamoJobStore:
         for _ in range(WRITE_TRIES):
             rows = self._create_rows(write)
             if len(rows) == 1:
-                return self._put_alone(write.after, rows[0])
+                return self._put_alone(write.placed, rows[0])
             try:
                 self._table.transact(rows)
             except TransactionCancelledError as cancelled:
@@ -191,7 +208,7 @@ class DynamoJobStore:
                 if earlier is not None:
                     return earlier
             else:
-                return write.after
+                return write.placed
         raise StoreUnavailableError("The table is too busy at the moment.")
 
     def save(
@@ -207,22 +224,28 @@ class DynamoJobStore:
 
         Raises VersionConflictError also when the job was deleted: reading it again tells.
         """
-        after = replace(settle_counted_names(before, after), version=before.version + 1)
+        after = replace(
+            settle_counted_names(before, after),
+            version=before.version + 1,
+            notes=rewritten(before.notes, before, after),
+        )
         write = _Write(before, stored_form(after), entry, take_links=take_links, ceiling=ceiling)
         if is_starting(before, after):
             self._check_nothing_runs(after)
         for _ in range(WRITE_TRIES):
-            check_size(items.job_item(write.after))
+            check_size(items.job_item(write.placed))
             rows = self._save_rows(before, write)
-            if len(rows) == 1:
-                self._table.update(rows[0].request)
-                return write.after
             try:
-                self._table.transact(rows)
+                if len(rows) == 1:
+                    self._table.update(rows[0].request)
+                else:
+                    self._table.transact(rows)
+            except ConditionFailedError as failed:
+                self._judge_job(write, Reason(CONDITION_FAILED, failed.item))
             except TransactionCancelledError as cancelled:
                 self._judge(write, rows, cancelled.reasons)
             else:
-                return write.after
+                return write.placed
         raise StoreUnavailableError("The table is too busy at the moment.")
 
     def delete(self, job: Job) -> list[str]:
@@ -299,7 +322,7 @@ class DynamoJobStore:
 
     def _create_rows(self, write: _Write) -> list[Row]:
         job = write.after
-        item = items.job_item(job)
+        item = items.job_item(write.placed)
         if write.entry is not None:
             item["log_count"] = number(1)
         terms = Terms()
@@ -312,7 +335,7 @@ class DynamoJobStore:
             rows.append(_running_row(job, write.ended_holder))
         rows += _budget_rows(write)
         rows += self._counter_rows(counter_changes(None, job), write)
-        return rows + _entry_rows(job.ref, write.entry)
+        return rows + _entry_rows(job.ref, write.entry_apart)
 
     def _save_rows(self, before: Job, write: _Write) -> list[Row]:
         rows = [_job_row(before, write)]
@@ -323,7 +346,7 @@ class DynamoJobStore:
             rows.append(_running_row(write.after, write.ended_holder))
         rows += self._counter_rows(counter_changes(before, write.after), write)
         rows += _budget_rows(write)
-        return rows + _entry_rows(write.after.ref, write.kept_entry)
+        return rows + _entry_rows(write.after.ref, write.entry_apart)
 
     def _counter_rows(self, changes: Mapping[Scope, CounterChange], write: _Write) -> list[Row]:
         return [
@@ -536,9 +559,15 @@ class DynamoJobStore:
             for item in rows
             if wanted.matches(entry := entry_as_read(items.read_entry(item), now))
         )
-        found = list(islice(fitting, limit + 1))
-        job = self._table.get(items.job_key(ref), "log_count") or {}
+        apart = list(islice(fitting, limit + 1))
+        job = self._table.get(items.job_key(ref)) or {}
         count = int(job["log_count"]["N"]) if "log_count" in job else 0
+        noted = [
+            entry
+            for entry in _noted(job)
+            if wanted.matches(entry) and (position is None or entry.entry_id < position)
+        ]
+        found = sorted([*apart, *noted], key=lambda entry: entry.entry_id, reverse=True)
         return LogPage(
             entries=tuple(found[:limit]),
             position=found[limit - 1].entry_id if len(found) > limit else None,
@@ -547,15 +576,23 @@ class DynamoJobStore:
 
     def body(self, ref: JobRef, entry_id: str) -> bytes | None:
         """Read the raw delivery behind an entry; None if none is kept."""
-        item = self._table.get(items.body_key(ref, entry_id))
-        if item is None or items.has_expired(item, self._clock.now()):
+        now = self._clock.now()
+        item = self._table.get(key(items.log_pk(ref), entry_id))
+        if item is None or not entry_as_read(items.read_entry(item), now).has_body:
+            return None
+        if "body" not in item:
+            item = self._table.get(items.body_key(ref, entry_id))
+        if item is None or ("expires_at" in item and items.has_expired(item, now)):
             return None
         return gzip.decompress(item["body"]["B"])
 
     def entry(self, ref: JobRef, entry_id: str) -> LogEntry | None:
         """Read one entry of the timeline consistently; None if there is none."""
         item = self._table.get(key(items.log_pk(ref), entry_id))
-        return entry_as_read(items.read_entry(item), self._clock.now()) if item else None
+        if item is not None:
+            return entry_as_read(items.read_entry(item), self._clock.now())
+        noted = _noted(self._table.get(items.job_key(ref)) or {})
+        return next((entry for entry in noted if entry.entry_id == entry_id), None)
 
     def payload(self, ref: JobRef, entry_id: str) -> bytes | None:
         """Read the payload that lies beside an entry; None if there is none, or in the bucket."""
@@ -742,7 +779,7 @@ def _job_row(before: Job, write: _Write) -> Row:
     With an entry, the condition is also that the timeline has room; the answer to a failure
     brings the item, which tells a full timeline from a changed job.
     """
-    old, new = items.job_item(before), items.job_item(write.after)
+    old, new = items.job_item(before), items.job_item(write.placed)
     terms = Terms()
     condition = terms.equals("version", number(before.version))
     request: Request = {"Key": items.job_key(before.ref)}
@@ -891,12 +928,15 @@ def _running_row(job: Job, ended_holder: str | None) -> Row:
 
 
 def _entry_rows(ref: JobRef, entry: LogEntry | None) -> list[Row]:
-    """Return the entry, and apart from it its raw delivery, which it outlives, and its payload."""
+    """Return the entry and its raw delivery: in it while it costs no more, else apart from it;
+    and its payload."""
     if entry is None:
         return []
     packed = pack_body(entry.body) if entry.body is not None else None
-    found = [items.entry_item(ref, entry_to_keep(entry, packed))]
-    if packed is not None:
+    alone = items.entry_item(ref, entry_to_keep(entry, packed))
+    joined = items.entry_with_body(alone, packed) if packed is not None else None
+    found = [joined or alone]
+    if packed is not None and joined is None:
         found.append(items.body_item(ref, entry.entry_id, packed, entry.at + BODY_KEPT_FOR))
     if entry.payload is not None:
         small = gzip.compress(entry.payload, mtime=0)
@@ -904,6 +944,14 @@ def _entry_rows(ref: JobRef, entry: LogEntry | None) -> list[Row]:
     for item in found:
         check_size(item)
     return [Row(Role.ENTRY, "Put", {"Item": item}) for item in found]
+
+
+def _noted(item: Mapping[str, Value]) -> list[LogEntry]:
+    """Read the entries that lie on a job's item."""
+    if "notes" not in item:
+        return []
+    job = items.read_job(item)
+    return [read_note(job, line) for line in job.notes]
 
 
 def _log_request(ref: JobRef, before: str | None) -> Request:

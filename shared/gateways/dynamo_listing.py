@@ -24,6 +24,7 @@ from shared.gateways.dynamo_items import (
     job_key,
     job_ref,
     parked_day_pk,
+    push_word,
     read_job,
     shard_of,
     shop_pk,
@@ -48,8 +49,7 @@ def choose_walk(wanted: JobFilter) -> Walk:
     A batch has at most 1,000 jobs, a product a handful; half of all jobs may have one status.
     """
     status = wanted.status.value if wanted.status is not None else None
-    push = wanted.push_status.value if wanted.push_status is not None else None
-    by_push = push if push != "none" else None  # such jobs are in no index
+    push = push_word(wanted.push_status) if wanted.push_status is not None else None
     candidates = (
         ("batch", wanted.batch_id),
         ("product", wanted.product_id),
@@ -57,7 +57,7 @@ def choose_walk(wanted: JobFilter) -> Walk:
         ("agent", wanted.agent_id),
         ("tool", wanted.tool_id),
         ("type", wanted.type),
-        ("push", by_push),
+        ("push", push),
         ("status", status),
     )
     for kind, value in candidates:

@@ -24,6 +24,8 @@ type Request = dict[str, Any]
 
 # DynamoDB's own limits (developer guide, "Quotas", read 2026-11).
 MAX_ITEM_BYTES = 400 * 1024
+# What a write is billed by. Source: developer guide, "Write request units" (read 2026-11).
+WRITE_UNIT_BYTES = 1024
 MAX_BATCH_GET = 100
 MAX_BATCH_WRITE = 25
 # Room for what is added to an item besides what we measured (counts, indexes' bookkeeping).

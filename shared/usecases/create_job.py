@@ -181,7 +181,7 @@ def create_job(
         whole = apply_report(whole, start, now).job
     whole = schedule(whole, now, tracker.patience(whole))
     job = shelve(files, whole)
-    entry = tracker.entry(_note(caller, job), None, job, now)
+    entry = tracker.entry(_note(caller, job), None, job, now, version=job.version)
     # A job made elsewhere is being paid for already: it is counted, never refused.
     ceiling = budget if wish.provider_job_id is None else None
     try:

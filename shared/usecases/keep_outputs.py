@@ -175,6 +175,7 @@ def _store(lane: DispatchLane, job: Job, output: Output, download: Download) -> 
     lane.files.put(key, download.body, download.content_type)
     return replace(
         output,
+        url=None,  # of no use any more, and dead soon
         key=key,
         content_type=download.content_type,
         sha256=hashlib.sha256(download.body).hexdigest(),

@@ -84,11 +84,14 @@ class FileFinder:
             self._run.fresh.discard(key)
 
     def record_made(self, made: dict[Key, MediaFile]) -> None:
-        """Write the media ids, right after the call that told them."""
+        """Remember the media ids, to be written with what comes of the files within a moment.
+
+        If we die before, the intent is there, and they are found by their names.
+        """
         for ref in dict.fromkeys(ref for ref, _ in made):
             ids = {index: file.media_id for (owner, index), file in made.items() if owner == ref}
 
             def change(job: Job, now: datetime, media: dict[int, str] = ids) -> Job:
                 return changes.created(job, media, now)
 
-            self._run.save(ref, change)
+            self._run.remember(ref, change)

@@ -1,10 +1,12 @@
 """Bring kept results to their Shopify products, exactly once, ten jobs of a shop at a time.
 
-The order of things, each step written down before the next one begins:
+The order of things:
 
-    look at the product → staged upload → lease and intent (`staging`)
-    → fileCreate under a name of the job's own → media id (`processing`)
-    → READY → read product.media → fileUpdate → `pushed`
+    look at the product → staged upload → lease and intent (`staging`) → fileCreate under a name
+    of the job's own → media id → READY → read product.media → fileUpdate → `pushed`
+
+The intent is written down before the call. The media id could be found out again by the name: it
+is written with what comes of the file, or as `processing` when that is not known at the first look.
 
 A crash or a lost answer anywhere leaves a state from which the next run goes on: what was
 begun and never heard of is looked up by its name first, and Shopify refuses a second file
@@ -106,6 +108,8 @@ def _advance(run: PushRun) -> None:
     if has_made:
         run.clock.sleep(waits.pop(0))
     placer.settle()
+    for ref in run.open_refs():
+        run.write_down(ref)  # it takes longer than a moment
     while run.open_refs() and waits and run.has_time(waits[0] + LOOK_RESERVE_S):
         run.clock.sleep(waits.pop(0))
         maker.create_missing()

@@ -1,6 +1,7 @@
 """One run of the push lane for one shop: what it knows, and the steps that all parts share."""
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -56,6 +57,9 @@ class PushRun:
         self.lost: set[Key] = set()
         # Outputs whose file was made in this run: Shopify may not show it for a moment.
         self.fresh: set[Key] = set()
+        # What is known of a job and not written yet, and the job as it was last written.
+        self._remembered: dict[JobRef, list[Change]] = {}
+        self._written: dict[JobRef, Job] = {}
         # Products as last seen in this run, None if they are gone.
         self.products: dict[str, ProductOutline | None] = {}
 
@@ -84,12 +88,13 @@ class PushRun:
         self._trouble = trouble
         for ref in self.open_refs():
             lost = {index for owner, index in self.lost if owner == ref}
-            if ref in self.leases and not lost:
-                try:
+            # If the table is away: the lease ends by itself, and what was made is looked up.
+            with suppress(RetryableError):
+                if ref in self.leases and not lost:
                     unknown = {index for owner, index in self.unknown if owner == ref}
                     self._let_go(ref, unknown)
-                except RetryableError:
-                    pass  # the lease ends by itself
+                else:
+                    self.write_down(ref)
             self.outcomes.setdefault(ref, PushOutcome.RETURNED)
         for ref in self._refs:
             self.outcomes.setdefault(ref, PushOutcome.RETURNED)
@@ -136,18 +141,32 @@ class PushRun:
                     raise
                 self.clock.sleep(max(wait_s, SHORTEST_WAIT_S))
 
+    def remember(self, ref: JobRef, change: Change) -> None:
+        """Have a change written with the next one: of what could be found out again."""
+        self._written.setdefault(ref, self.jobs[ref])
+        self._remembered.setdefault(ref, []).append(change)
+        self.jobs[ref] = change(self.jobs[ref], self.clock.now())
+
+    def write_down(self, ref: JobRef) -> None:
+        """Write what was only remembered."""
+        if ref in self._remembered:
+            self.save(ref, lambda job, _: job)
+
     def save(self, ref: JobRef, change: Change, note: Note | None = None) -> None:
         """Write a change of a job, over whatever happened to it meanwhile."""
+        remembered = self._remembered.pop(ref, [])
 
         def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
-            after = change(job, now)
+            after = job
+            for each in [*remembered, change]:
+                after = each(after, now)
             if after == job:
                 return job, None
             # It was seen to in earnest: the sweep's looks in vain begin anew.
             after = replace(after, due_tries=0)
             return after, note if not after.push.status.is_active else None
 
-        before = self.jobs[ref]
+        before = self._written.pop(ref, self.jobs[ref])
         after, told = decide(before, self.clock.now())
         try:
             if after is not before:

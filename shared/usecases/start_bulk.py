@@ -121,7 +121,7 @@ def create_bulk_job(
         outcome=Outcome.APPLIED,
         message="Bulk job created.",
     )
-    entry = tracker.entry(note, None, job, now)
+    entry = tracker.entry(note, None, job, now, version=job.version)
     created = tracker.store.create(job, entry=entry, idempotency=idempotency)
     tracker.send_owed(None, created, now)
     return created

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from shared.domain.budget import Budget
 from shared.domain.errors import QueueUnavailableError, StoreUnavailableError, VersionConflictError
 from shared.domain.events import LogEntry, Proof, ProviderEvent, Source
-from shared.domain.ids import JobRef, uuid7
+from shared.domain.ids import JobRef, change_id, remark_id, uuid7
 from shared.domain.job import Job
 from shared.domain.plan import Patience, Step, next_step, owed_results, schedule
 from shared.domain.references import read_reference
@@ -116,10 +116,23 @@ class Tracker:
         """Return what the job needs at `now`."""
         return next_step(job, now, self.patience(job))
 
-    def entry(self, note: Note, before: Job | None, after: Job, now: datetime) -> LogEntry:
-        """Make a timeline entry of a change (or of something that changed nothing)."""
+    def entry(
+        self,
+        note: Note,
+        before: Job | None,
+        after: Job,
+        now: datetime,
+        *,
+        version: int | None = None,
+    ) -> LogEntry:
+        """Make a timeline entry of the change that makes a version of the job; None: of something
+        that changed nothing."""
+        if version is not None:
+            entry_id = change_id(after.job_id, version, now)
+        else:
+            entry_id = remark_id(after.version, now, self.random.token_bytes(10))
         return LogEntry(
-            entry_id=note.entry_id or self.new_id(now),
+            entry_id=note.entry_id or entry_id,
             at=now,
             source=note.source,
             outcome=note.outcome,
@@ -157,7 +170,8 @@ class Tracker:
         """
         now = self.now()
         after = schedule(after, now, self.patience(after))
-        entry = self.entry(note, before, after, now) if note else None
+        version = before.version + 1
+        entry = self.entry(note, before, after, now, version=version) if note else None
         saved = self.store.save(before, after, entry=entry, take_links=take_links, ceiling=ceiling)
         self.send_owed(before, saved, now)
         return saved

@@ -22,7 +22,9 @@ from shared.domain.errors import (
     StoreUnavailableError,
     VersionConflictError,
 )
+from shared.domain.events import Source
 from shared.domain.filters import JobFilter
+from shared.domain.ids import change_id
 from shared.domain.job import Push
 from shared.domain.statistics import Tally
 from shared.domain.status import JobStatus, PushStatus
@@ -77,6 +79,17 @@ def test_a_change_of_the_job_alone_is_one_update_of_what_differs(
     assert sorted(names) == ["name", "version"]
 
 
+def test_a_change_with_a_short_entry_is_one_plain_write(
+    dynamo: DynamoJobStore, client: ProbedClient
+) -> None:
+    job = a_job()
+    made = an_entry(entry_id=change_id(job.job_id, 1, START), message="Created for pikcel.")
+    job = dynamo.create(job, entry=replace(made, source=Source.USER))
+    kept = an_entry(entry_id=change_id(job.job_id, 2, START), message="1 result is kept.")
+    dynamo.save(job, replace(job, name="New"), entry=replace(kept, source=Source.DISPATCH))
+    assert client.operations == ["put_item", "update_item"]
+
+
 def test_a_webhook_that_ends_a_job_is_one_transaction(
     dynamo: DynamoJobStore, client: ProbedClient
 ) -> None:
@@ -85,8 +98,27 @@ def test_a_webhook_that_ends_a_job_is_one_transaction(
     dynamo.save(job, a_completed_job(job_id=job.job_id), entry=an_entry(body=b"raw"))
     ((operation, request),) = client.calls
     assert operation == "transact_write_items"
-    # The job, the link, two counters, the entry and its raw delivery.
-    assert len(request["TransactItems"]) == 6
+    # The job, the link, two counters, and the entry with its raw delivery.
+    assert len(request["TransactItems"]) == 5
+
+
+@pytest.mark.parametrize(("size", "items"), [(600, 1), (900, 2), (16_000, 2)])
+def test_a_raw_delivery_lies_in_its_entry_while_that_costs_no_more(
+    dynamo: DynamoJobStore, client: ProbedClient, size: int, items: int
+) -> None:
+    job = dynamo.create(a_job())
+    client.calls.clear()
+    raw = random.Random(1).randbytes(size)
+    entry = an_entry(body=raw, body_sha256="ab" * 32)
+    dynamo.note(job.ref, entry)
+    ((_, request),) = client.calls
+    written = [row["Put"]["Item"] for row in request["TransactItems"] if "Put" in row]
+    assert len(written) == items
+    # What lies apart goes by itself after its time.
+    assert ["expires_at" in item for item in written] == [False, True][:items]
+    assert dynamo.body(job.ref, entry.entry_id) == raw
+    (read,) = dynamo.log(job.ref, limit=1).entries
+    assert read == replace(entry, body=None, has_body=True)
 
 
 @pytest.mark.parametrize(

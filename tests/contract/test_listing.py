@@ -82,6 +82,9 @@ def test_a_later_page_is_not_the_whole_answer(store: JobStore) -> None:
     [
         {"status": JobStatus.PROCESSING},
         {"push_status": PushStatus.FAILED},
+        {"push_status": PushStatus.QUEUED},
+        {"push_status": PushStatus.STAGING},
+        {"push_status": PushStatus.PROCESSING},
         {"push_status": PushStatus.NONE, "type": "special"},
         {"type": "special"},
         {"tool_id": "special"},
@@ -101,6 +104,7 @@ def test_filters_find_exactly_the_jobs_that_match(
         a_job(),
         a_job(status=JobStatus.PROCESSING),
         a_job(push=PUSH_FAILED),
+        *(a_job(push=Push(status=status)) for status in PushStatus if status.is_active),
         a_job(type="special"),
         a_job(tool_id="special"),
         a_job(product_id="special"),

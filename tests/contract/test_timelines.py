@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from shared.domain.errors import NotFoundError
-from shared.domain.events import Proof, Source
+from shared.domain.errors import NotFoundError, VersionConflictError
+from shared.domain.events import LogEntry, Proof, Source
 from shared.domain.filters import LogFilter
-from shared.domain.ids import JobRef
+from shared.domain.ids import JobRef, change_id
+from shared.domain.job import Job
 from shared.domain.status import JobStatus, Outcome
 from shared.gateways.store_rules import MAX_LOG_ENTRIES
 from shared.usecases.ports import JobStore
@@ -201,3 +202,85 @@ def test_beyond_the_cap_entries_are_counted_and_changes_still_saved(
 
 def test_five_hundred_entries_are_kept() -> None:
     assert MAX_LOG_ENTRIES == 500
+
+
+# --- entries of changes, which may lie on the job itself -----------------------------------
+
+
+def a_change(job: Job, version: int, **changes: object) -> LogEntry:
+    """Return the entry of the change that makes a version of the job."""
+    at = later(version)
+    entry_id = change_id(job.job_id, version, at)
+    return an_entry(at, entry_id=entry_id, source=Source.DISPATCH, **changes)
+
+
+def a_job_with_changes(store: JobStore, count: int) -> tuple[Job, list[LogEntry]]:
+    """Create a job and change it, each with an entry, and a remark after each."""
+    entries: list[LogEntry] = []
+    job = a_job()
+    for version in range(1, count + 1):
+        entry = a_change(job, version, message=f"Change {version}.")
+        if version == 1:
+            job = store.create(job, entry=entry)
+        else:
+            job = store.save(job, replace(job, name=f"Name {version}"), entry=entry)
+        remark = an_entry(later(version + 0.5), message=f"Remark {version}.")
+        store.note(job.ref, remark)
+        entries += [entry, remark]
+    return job, entries[::-1]
+
+
+@pytest.mark.parametrize("count", [2, 20])
+@pytest.mark.parametrize("limit", [1, 3, 100])
+def test_entries_of_changes_and_others_are_one_timeline(
+    store: JobStore, count: int, limit: int
+) -> None:
+    job, entries = a_job_with_changes(store, count)
+    found: list[LogEntry] = []
+    position = None
+    while True:
+        page = store.log(job.ref, limit=limit, position=position)
+        assert len(page.entries) <= limit
+        found += page.entries
+        position = page.position
+        if position is None:
+            break
+    assert found == entries
+    assert [store.entry(job.ref, entry.entry_id) for entry in entries] == entries
+    assert store.get(job.ref) == job
+
+
+def test_entries_of_changes_are_filtered_as_others_are(store: JobStore) -> None:
+    job, entries = a_job_with_changes(store, 3)
+    wanted = LogFilter(source=Source.DISPATCH)
+    assert store.log(job.ref, limit=10, wanted=wanted).entries == tuple(entries[1::2])
+
+
+def test_an_entry_of_a_change_goes_with_its_job(store: JobStore) -> None:
+    job, entries = a_job_with_changes(store, 2)
+    store.delete(store.get(job.ref))
+    assert store.log(job.ref, limit=10).entries == ()
+    assert store.entry(job.ref, entries[-1].entry_id) is None
+
+
+def test_a_full_timeline_only_counts_the_entry_of_a_change(
+    store: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("shared.gateways.memory", "shared.gateways.dynamo_jobs"):
+        monkeypatch.setattr(f"{module}.MAX_LOG_ENTRIES", 2)
+    job = store.create(a_job())
+    for _ in range(2):
+        store.note(job.ref, an_entry())
+    saved = store.save(job, replace(job, name="New"), entry=a_change(job, 2))
+    assert store.get(job.ref) == saved
+    page = store.log(job.ref, limit=10)
+    assert (len(page.entries), page.dropped) == (2, 1)
+
+
+def test_the_loser_of_two_changes_leaves_no_entry(store: JobStore) -> None:
+    job = store.create(a_job())
+    won = a_change(job, 2, message="Won.")
+    store.save(job, replace(job, name="First"), entry=won)
+    with pytest.raises(VersionConflictError):
+        store.save(job, replace(job, name="Second"), entry=a_change(job, 2, message="Lost."))
+    assert store.log(job.ref, limit=10).entries == (won,)

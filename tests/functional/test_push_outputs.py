@@ -8,6 +8,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from shared.domain.filters import JobFilter
 from shared.domain.job import SHOP_NOT_INSTALLED, TOKEN_DEAD, Job, Push
 from shared.domain.push_errors import (
     IMAGE_RESOLUTION,
@@ -79,23 +80,44 @@ def test_ten_messages_share_their_calls(world: PushWorld) -> None:
     assert all(len(world.shown(product)) in (2, 3) for product in products)
 
 
-def test_every_step_is_written_before_the_next_begins(world: PushWorld) -> None:
-    job = world.job(world.product())
-    seen: list[tuple[str, PushStatus, bool]] = []
+@pytest.fixture
+def seen(world: PushWorld) -> list[tuple[str, PushStatus, bool]]:
+    """Of each call to Shopify: its field, the stored status of the one image, and whether its
+    media is known."""
+    found: list[tuple[str, PushStatus, bool]] = []
 
     def look(moment: str, request: httpx.Request) -> None:
         for field in (b"stagedUploadsCreate", b"fileCreate", b"nodes", b"fileUpdate"):
             if moment == "before" and field in request.content[:90] + request.content[90:400]:
-                output = world.now(job).outputs[0]
-                seen.append((field.decode(), output.push_status, output.media_id is not None))
+                (job,) = world.store.list_jobs(JobFilter(shop=SHOP), limit=2).jobs
+                output = job.outputs[0]
+                found.append((field.decode(), output.push_status, output.media_id is not None))
                 return
 
     world.on_call = look
-    world.push(job)
+    return found
 
+
+def test_the_intent_is_written_before_the_call(
+    world: PushWorld, seen: list[tuple[str, PushStatus, bool]]
+) -> None:
+    job = world.job(world.product())
+    version = world.now(job).version
+    world.push(job)
     assert ("fileCreate", PushStatus.STAGING, False) in seen
-    assert ("nodes", PushStatus.PROCESSING, True) in seen
-    assert ("fileUpdate", PushStatus.PROCESSING, True) in seen
+    # The intent, and what came of it: two writes, whatever is found out on the way.
+    assert world.now(job).version == version + 2
+
+
+def test_the_media_of_a_file_that_takes_longer_is_written_before_it_is_waited_for(
+    world: PushWorld, seen: list[tuple[str, PushStatus, bool]]
+) -> None:
+    world.configure(readyAfterS=2.5)
+    world.push(world.job(world.product()))
+    assert seen[-2:] == [
+        ("nodes", PushStatus.PROCESSING, True),
+        ("fileUpdate", PushStatus.PROCESSING, True),
+    ]
 
 
 def test_a_job_with_several_images_gets_them_all(world: PushWorld) -> None:

@@ -53,7 +53,7 @@ def test_everything_due_gets_its_message(
     assert set(world.outbox.dispatched_refs) == {create, poll, keep}
     assert [request.ref for request in world.outbox.pushes] == [push]
     told = metrics_of(capsys)
-    assert (told["Swept"], told["DueBacklogAge"]) == (4, 90)
+    assert (told["Swept"], told["DueBacklogAge"]) == (4, 105)
 
 
 def test_a_run_that_could_not_send_says_so(

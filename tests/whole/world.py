@@ -173,6 +173,17 @@ class _Functions:
         return {"Payload": SimpleNamespace(read=lambda: said), **failed}
 
 
+class _Bus:
+    """A botocore client of EventBridge. told: every entry that was put."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+
+    def put_events(self, **request: Any) -> dict[str, Any]:
+        self.told += request["Entries"]
+        return {"FailedEntryCount": 0, "Entries": [{} for _ in request["Entries"]]}
+
+
 class _Bucket:
     """A botocore client of S3 with one bucket in memory."""
 
@@ -398,12 +409,14 @@ class World:
 
     def _wire(self, patch: pytest.MonkeyPatch, engine: Engine) -> None:
         """Put our own edges under the product's wiring, and nothing else."""
+        self._bus = _Bus()
         made: dict[str, Any] = {
             "sqs": QueueService(list(self.queues.values()), self.our_clock.now),
             "secretsmanager": _Secrets(),
             "s3": _Bucket(),
             "sns": _Topics(),
             "lambda": _Functions(self),
+            "events": self._bus,
             "dynamodb": self._dynamo,
         }
         if engine == "table":
@@ -466,6 +479,7 @@ class World:
             "BULK_QUEUE_URL": self.bulk.url,
             # Nobody listens in these stories: what is told of a job has tests of its own.
             "DELIVER_QUEUE_URL": "https://sqs.test/deliver",
+            "EVENT_BUS_NAME": "notices",
             "NOTICE_TOPIC_PREFIX": "arn:aws:sns:us-east-1:123456789012:job-tracker-shop-",
             "PUBLIC_URL": PUBLIC_URL,
             "PIKCEL_API_URL": PIKCEL_URL,
@@ -510,7 +524,7 @@ class World:
     async def _outside(self, request: httpx.Request) -> httpx.Response:
         """Be the internet that PikcelAI sees: the shop's photo, and our webhooks."""
         await asyncio.sleep(0)
-        if request.url.host == "shop.test":
+        if request.url.host in ("shop.test", "cdn.shopify.com"):
             return httpx.Response(200, content=small_photo())
         self.sent.append(request)
         if self.is_held:
@@ -746,6 +760,11 @@ class World:
     def job(self, job_id: str, shop: str = SHOP) -> Job:
         """Return one job."""
         return self.store.get(JobRef(shop, job_id))
+
+    @property
+    def told(self) -> list[dict[str, Any]]:
+        """Everything that was put on the event bus."""
+        return self._bus.told
 
     def new_product(self, shop: str = SHOP) -> str:
         """Have the merchant make a product; returns its id."""

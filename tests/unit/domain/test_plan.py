@@ -25,7 +25,20 @@ NO_LIST = Patience(list_gap_s=None)
 
 def test_a_new_job_is_created_at_the_provider_at_once() -> None:
     assert next_step(a_job(), later(0), PATIENCE) is Step.CREATE
-    assert next_look(a_job(), later(0), PATIENCE) == later(120)
+    assert next_look(a_job(), later(0), PATIENCE) == later(45)
+
+
+def test_a_queue_that_is_merely_long_gets_a_message_every_two_minutes() -> None:
+    assert next_look(a_job(), later(45), PATIENCE) == later(165)
+
+
+def test_a_plain_job_is_due_when_it_is_made_and_no_other_time_before_it_is_polled() -> None:
+    """Every move of a due date costs two writes."""
+    job = schedule(a_job(), later(0), PATIENCE)
+    begun = job.with_attempt(replace(job.attempt, intent_at=later(1), tries=1))
+    linked = begun.with_attempt(replace(begun.attempt, provider_job_id="pk_1", linked_at=later(2)))
+    assert schedule(begun, later(1), PATIENCE) is begun
+    assert schedule(linked, later(2), PATIENCE) is linked
 
 
 def test_a_scheduled_job_waits_for_its_time() -> None:
@@ -114,9 +127,9 @@ def test_a_lost_webhook_is_polled_before_a_result_could_expire() -> None:
 
 def test_a_due_instant_that_serves_is_left_alone() -> None:
     job = schedule(a_job(), later(0), PATIENCE)
-    assert job.due_at == later(120)
+    assert job.due_at == later(45)
     assert schedule(job, later(30), PATIENCE) is job
-    assert schedule(job, later(120), PATIENCE).due_at == later(240)
+    assert schedule(job, later(45), PATIENCE).due_at == later(165)
 
 
 def test_an_ended_job_with_nothing_owed_is_never_due() -> None:

@@ -14,6 +14,7 @@ from shared.domain.job import Attempt, Counts, Job, Output, Push
 from shared.domain.plan import Patience, schedule
 from shared.domain.status import JobEvent, PushStatus
 from shared.gateways import dynamo_items as items
+from shared.gateways import dynamo_records as records
 from shared.gateways.dynamo_counters import SHORT_NAMES
 from shared.gateways.dynamo_table import item_bytes
 from tests.builders import OTHER_SHOP, SHOP, a_job, a_kept_output, an_event, later
@@ -87,10 +88,10 @@ def test_a_typical_job_costs_little_at_every_step() -> None:
 @pytest.mark.parametrize(
     ("names", "cls"),
     [
-        (items.ATTEMPT_NAMES, Attempt),
-        (items.OUTPUT_NAMES, Output),
-        (items.PUSH_NAMES, Push),
-        (items.COUNTS_NAMES, Counts),
+        (records.ATTEMPT_NAMES, Attempt),
+        (records.OUTPUT_NAMES, Output),
+        (records.PUSH_NAMES, Push),
+        (records.COUNTS_NAMES, Counts),
     ],
 )
 def test_short_names_are_unique_and_cover_every_field(names: dict[str, str], cls: type) -> None:
@@ -104,7 +105,9 @@ def test_short_names_of_counters_are_unique() -> None:
 
 def test_every_field_of_a_job_has_an_attribute() -> None:
     in_keys = {"shop", "job_id", "due_at"}
-    assert {field.name for field in fields(Job)} == items._JOB_KINDS.keys() | in_keys
+    assert {field.name for field in fields(Job)} == (
+        items._JOB_KINDS.keys() | items._JOB_RECORDS.keys() | items._JOB_LISTS.keys() | in_keys
+    )
 
 
 def test_no_attribute_is_also_a_key_of_an_index() -> None:
@@ -137,6 +140,17 @@ def test_a_job_is_in_no_index_that_it_has_no_value_for() -> None:
     item = items.job_item(a_job(product_id=None, tool_id=None, due_at=None))
     present = {name for name in item if name.endswith("_pk")}
     assert present == {"status_pk", "type_pk", "day_pk"}
+
+
+def test_a_push_on_its_way_moves_in_no_index() -> None:
+    keys = {
+        items.index_attributes(a_job(job_id="one", created_at=START, push=Push(status=status)))[
+            "push_pk"
+        ]["S"]
+        for status in PushStatus
+        if status.is_active
+    }
+    assert keys == {f"SHOP#{SHOP}#PUSH#active"}
 
 
 def test_a_bulk_job_is_found_by_type_and_not_by_status() -> None:

@@ -131,7 +131,7 @@ def test_a_scheduled_job_waits(world: LaneWorld) -> None:
 # --- proven not executed -------------------------------------------------------------
 
 
-def test_without_a_share_of_the_limit_nothing_is_sent_and_the_job_is_due_next_minute(
+def test_without_a_share_of_the_limit_nothing_is_sent_and_the_job_waits_for_the_next_minute(
     world: LaneWorld, ref: JobRef
 ) -> None:
     world.use_up_the_limit()
@@ -139,7 +139,8 @@ def test_without_a_share_of_the_limit_nothing_is_sent_and_the_job_is_due_next_mi
     job = world.job(ref)
     assert not world.api.calls
     assert (job.attempt.intent_at, job.attempt.tries) == (None, 0)
-    assert world.due_in_s(ref) == 59 + 5  # the next minute, and half of the spread
+    assert job.attempt.not_before == later(1 + 59 + 5)  # and half of the spread
+    assert world.due_in_s(ref) == 44  # the present date serves
     assert world.outbox.dispatches[-1].delay_s == 64
 
 
@@ -408,7 +409,7 @@ def test_a_lost_answer_is_looked_up_right_after_the_calls_time_out(
     world.api.faults.append(LOST)
     world.advance(ref)
     assert world.outbox.dispatches[-1].delay_s == 46
-    assert world.due_in_s(ref) == 45
+    assert world.due_in_s(ref) == 44
 
 
 def test_a_crash_after_the_call_is_a_lost_answer(

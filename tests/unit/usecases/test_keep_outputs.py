@@ -59,6 +59,7 @@ def test_a_result_is_kept_with_its_digest_and_measures(world: LaneWorld) -> None
     assert output.sha256 == hashlib.sha256(PICTURE).hexdigest()
     assert (output.size_bytes, output.width, output.height) == (len(PICTURE), 640, 480)
     assert output.content_type == "image/png"
+    assert output.url is None
     assert world.job(ref).due_at is None
 
 
