@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from shared.gateways.key_sets import HttpKeySets
     from shared.providers.base import Receiver
     from shared.usecases.announce import NoticeLane
+    from shared.usecases.audit_job import AuditLane
     from shared.usecases.deliver_notice import DeliverLane
     from shared.usecases.dispatch_lane import DispatchLane
     from shared.usecases.identify_caller import Doors
@@ -583,6 +584,7 @@ class BulkApp:
     """What functions/bulk works with. read: reads a message, or raises ValueError."""
 
     lane: "BulkLane"
+    audit: "AuditLane"
     read: "Callable[[str], BulkRequest]"
 
 
@@ -590,10 +592,12 @@ class BulkApp:
 def bulk_app() -> BulkApp:
     """Put functions/bulk together. Raises SettingsError."""
     from shared.gateways.dynamo_erasures import DynamoErasures
+    from shared.gateways.dynamo_samples import DynamoSamples
     from shared.gateways.dynamo_works import DynamoWorkStore
     from shared.gateways.files import S3Files
     from shared.gateways.queues import read_bulk
     from shared.gateways.uploads import S3Uploads
+    from shared.usecases.audit_job import AuditLane
     from shared.usecases.duty_lane import DutyLane
     from shared.usecases.run_bulk import BulkLane
 
@@ -626,7 +630,12 @@ def bulk_app() -> BulkApp:
         uploads=S3Uploads(clients().client("s3"), settings.output_bucket),
         duties=duties,
     )
-    return BulkApp(lane=lane, read=read_bulk)
+    audit = AuditLane(
+        tracker=tracker,
+        samples=DynamoSamples(dynamo, settings.table_name, clock=tracker.clock),
+        files=files,
+    )
+    return BulkApp(lane=lane, audit=audit, read=read_bulk)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ def test_a_sample_has_the_form_of_its_trigger(sample: Path) -> None:
     if kind in ("webhook", "api", "dashboard"):
         assert event["version"] == "2.0"
         assert event["requestContext"]["http"]["method"]
-    elif kind == "sweep":
+    elif kind in ("audit", "sweep"):
         assert event["detail-type"] == "Scheduled Event"
     elif kind == "stream":
         assert {record["eventSource"] for record in event["Records"]} == {"aws:dynamodb"}
