@@ -26,7 +26,7 @@ export UV_NO_PROGRESS := 1
 # One environment for us; whatever the caller has activated is none of our business.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: help install demo up test check fast-tests lint-template build deploy lock clean
+.PHONY: help install demo up test check fast-tests lint-template build deploy doctor lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,6 +60,9 @@ build: install lint-template ## what goes to AWS, into .aws-sam/build
 
 deploy: build ## sam deploy with your AWS settings (OPTIONS="--guided")
 	$(SAM) deploy --template-file $(BUILD_DIR)/template.yaml $(OPTIONS)
+
+doctor: .venv/.installed ## examine a deployed stack and send it a rehearsal (URL=…; keys: see README)
+	@$(PYTHON) -m deploy.doctor
 
 lock: $(UV) ## compile every lock file anew from pyproject.toml
 	$(UV) pip compile $(LOCK_OPTIONS) --group local --group test --group check pyproject.toml -o requirements.lock

@@ -437,7 +437,11 @@ def api_app() -> ApiApp:
         clock=tracker.clock,
         installer=installer,
         is_allowed_http=plain_hosts.__contains__,
-        needed_secrets={"app": "APP_SECRET", "shopify": "SHOPIFY_API_SECRET"},
+        needed_secrets={
+            "app": "APP_SECRET",
+            "shopify": "SHOPIFY_API_SECRET",
+            "admin": "ADMIN_API_KEYS",
+        },
         queue_checks={name: partial(check_queue, sqs, url) for name, url in queues.items()},
     )
 
