@@ -55,7 +55,6 @@ def main(environment: Mapping[str, str] = os.environ, *, stack_file: Path = STAC
     if worker_secret is None:
         print("WORKER_WEBHOOK_SECRET must be one to sign with: whsec_ and base64.", file=sys.stderr)
         return 1
-    hidden = [settings["ADMIN_API_KEYS"], settings["WORKER_WEBHOOK_SECRET"], worker_secret]
     providers = [p.strip() for p in environment.get("PROVIDERS", PIKCEL).split(",") if p.strip()]
     findings = []
     with httpx.Client(timeout=TIMEOUT_S) as client:
@@ -67,7 +66,7 @@ def main(environment: Mapping[str, str] = os.environ, *, stack_file: Path = STAC
         )
         for finding in consult(patient, providers):
             findings.append(finding)
-            print(redacted(finding.line(), hidden), flush=True)
+            print(redacted(finding.line(), patient.secrets), flush=True)
     print(NOT_SEEN)
     return 0 if is_healthy(findings) else 1
 

@@ -1,5 +1,6 @@
 """The stack under examination, as its callers meet it: HTTP, and redirects are not followed."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +9,8 @@ from typing import Any
 
 import httpx
 
-from shared.domain.standard_webhooks import signed_headers, write_secret
+from deploy.doctor.findings import redacted
+from shared.domain.standard_webhooks import SECRET_PREFIX, signed_headers, write_secret
 from shared.providers.signatures import SharedKey, standard_key
 
 SHOP = "job-tracker-doctor.myshopify.com"
@@ -59,6 +61,11 @@ class Patient:
     client: httpx.Client
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What is never shown, whoever sends it back."""
+        return self.admin_key, self.worker_secret, self.worker_secret.removeprefix(SECRET_PREFIX)
 
     def ask(
         self,
@@ -114,14 +121,15 @@ class Patient:
         return Answer(
             status=reply.status_code,
             headers=reply.headers,
-            body=_object(reply),
+            # Before anything of it is shortened: half a key is too much already.
+            body=_object(redacted(reply.text, self.secrets)),
             took_ms=round((time.monotonic() - began) * 1000),
         )
 
 
-def _object(reply: httpx.Response) -> dict[str, Any]:
+def _object(text: str) -> dict[str, Any]:
     try:
-        found = reply.json()
+        found = json.loads(text)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

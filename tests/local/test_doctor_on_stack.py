@@ -175,46 +175,6 @@ def test_a_clock_that_is_off_is_told(stack: Stack) -> None:
     assert re.match("60[0-5] s apart", found["clock"].says)
 
 
-def test_an_address_that_redirects_is_told_and_gets_no_key(stack: Stack) -> None:
-    seen: list[httpx.Request] = []
-
-    def redirect(request: httpx.Request) -> httpx.Response:
-        seen.append(request)
-        return httpx.Response(301, headers={"location": stack.info.api_url})
-
-    found = examined(stack, transport=httpx.MockTransport(redirect))
-    assert failures(found) == ["reachable"]
-    assert stack.info.api_url in found["reachable"].says
-    assert [("authorization" in request.headers) for request in seen] == [False]
-
-
-def test_another_server_and_none_are_told() -> None:
-    def another(_: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, text="<html>")
-
-    def nobody(request: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("refused", request=request)
-
-    for answer, says in ((another, "not ours"), (nobody, "no answer")):
-        with httpx.Client(transport=httpx.MockTransport(answer)) as client:
-            patient = Patient(
-                url="https://x.example", admin_key="k", worker_secret="s", client=client
-            )
-            (finding,) = consult(patient, PROVIDERS)
-        assert finding.verdict is Verdict.FAIL
-        assert says in finding.says
-
-
-def test_plain_http_is_for_this_machine_only() -> None:
-    with httpx.Client() as client:
-        patient = Patient(url="http://api.example", admin_key="k", worker_secret="s", client=client)
-        (finding,) = consult(patient, PROVIDERS)
-    assert (finding.verdict, finding.says) == (
-        Verdict.FAIL,
-        "the address must begin with https://",
-    )
-
-
 @pytest.mark.parametrize("value", ["change-me", ""])
 def test_a_secret_that_nobody_has_set_is_told(stack: Stack, value: str) -> None:
     with changed_secret(stack, "Shopify", SHOPIFY_API_SECRET=value):
