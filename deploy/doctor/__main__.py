@@ -26,7 +26,7 @@ from deploy.doctor.rehearsal import SWEEP_WITHIN_S, Rehearsal
 STACK_FILE = Path(__file__).resolve().parents[2] / ".local" / "stack.json"
 NOT_SEEN = (
     "Not looked at: push, notify and deliver, since nothing was sent to Shopify or to anybody. "
-    "Their alarms are."
+    "Their alarms watch them."
 )
 
 

@@ -25,9 +25,9 @@ class Finding:
         """Return it as it is printed.
 
         >>> Finding(Verdict.PASS, "clock", "0.2 s apart").line()
-        'pass  clock                    0.2 s apart'
+        'pass  clock                      0.2 s apart'
         """
-        return f"{self.verdict:<4}  {self.name:<24} {self.says}".rstrip()
+        return f"{self.verdict:<4}  {self.name:<26} {self.says}".rstrip()
 
 
 def passed(name: str, says: str = "") -> Finding:

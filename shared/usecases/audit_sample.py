@@ -59,7 +59,8 @@ def audit_sample(lane: AuditLane, *, budget_s: float = BUDGET_S) -> AuditReport:
     Parameters
         budget_s: how long it may take; what was drawn and not reached is left out.
 
-    Raises StoreUnavailableError. Reads some 2,000 items at most, and writes none.
+    Raises StoreUnavailableError. Reads a few thousand items (of two shops at most some 500 jobs
+    each, and a batch), and writes none.
     """
     return _Audit(lane, budget_s).run()
 
