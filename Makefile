@@ -25,7 +25,7 @@ export UV_NO_PROGRESS := 1
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
 .PHONY: help install demo up test check lint fast-tests slow-tests browser-tests lint-template build \
-	deploy lock clean
+	deploy doctor lock clean
 # Whatever -j says: the tests of each kind have the machine to themselves.
 .NOTPARALLEL:
 
@@ -68,6 +68,9 @@ build: install lint-template ## what goes to AWS, into .aws-sam/build
 
 deploy: build ## sam deploy with your AWS settings (OPTIONS="--guided")
 	$(SAM) deploy --template-file $(BUILD_DIR)/template.yaml $(OPTIONS)
+
+doctor: .venv/.installed ## examine a deployed stack and send it a rehearsal (URL=…; keys: see README)
+	@$(PYTHON) -m deploy.doctor
 
 lock: $(UV) ## compile every lock file anew from pyproject.toml
 	$(UV) pip compile $(LOCK_OPTIONS) --group local --group test --group check pyproject.toml -o requirements.lock

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from shared.gateways.key_sets import HttpKeySets
     from shared.providers.base import Delivery, Receiver
     from shared.usecases.announce import NoticeLane
+    from shared.usecases.audit_job import AuditLane
     from shared.usecases.count_matches import MatchWatch
     from shared.usecases.deliver_notice import DeliverLane
     from shared.usecases.dispatch_lane import DispatchLane
@@ -562,7 +563,11 @@ def api_app() -> ApiApp:
         matches=DynamoSecretMatches(dynamo, settings.table_name, clock=tracker.clock),
         verifier=_VerifierOnDemand(settings.webhook_function_arn),
         is_allowed_http=plain_hosts.__contains__,
-        needed_secrets={"app": "APP_SECRET", "shopify": "SHOPIFY_API_SECRET"},
+        needed_secrets={
+            "app": "APP_SECRET",
+            "shopify": "SHOPIFY_API_SECRET",
+            "admin": "ADMIN_API_KEYS",
+        },
         queue_checks={name: partial(check_queue, sqs, url) for name, url in queues.items()},
     )
 
@@ -709,6 +714,7 @@ class BulkApp:
     """What functions/bulk works with. read: reads a message, or raises ValueError."""
 
     lane: "BulkLane"
+    audit: "AuditLane"
     read: "Callable[[str], BulkRequest]"
 
 
@@ -716,10 +722,12 @@ class BulkApp:
 def bulk_app() -> BulkApp:
     """Put functions/bulk together. Raises SettingsError."""
     from shared.gateways.dynamo_erasures import DynamoErasures
+    from shared.gateways.dynamo_samples import DynamoSamples
     from shared.gateways.dynamo_works import DynamoWorkStore
     from shared.gateways.files import S3Files
     from shared.gateways.queues import read_bulk
     from shared.gateways.uploads import S3Uploads
+    from shared.usecases.audit_job import AuditLane
     from shared.usecases.duty_lane import DutyLane
     from shared.usecases.run_bulk import BulkLane
 
@@ -752,7 +760,12 @@ def bulk_app() -> BulkApp:
         uploads=S3Uploads(clients().client("s3"), settings.output_bucket),
         duties=duties,
     )
-    return BulkApp(lane=lane, read=read_bulk)
+    audit = AuditLane(
+        tracker=tracker,
+        samples=DynamoSamples(dynamo, settings.table_name, clock=tracker.clock),
+        files=files,
+    )
+    return BulkApp(lane=lane, audit=audit, read=read_bulk)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

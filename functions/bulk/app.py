@@ -1,7 +1,8 @@
-"""Bulk jobs: one chunk of at most a hundred jobs per message.
+"""Bulk jobs: one chunk of at most a hundred jobs per message. And, every hour, the self-audit.
 
 Trigger: the bulk queue (SQS standard; group = shop), one message at a time.
 Samples: events/bulk_chunk.json, events/bulk_malformed.json.
+Or a schedule of EventBridge's (see audit.py). Sample: events/audit.json.
 
 | a message | when |
 | --- | --- |
@@ -15,18 +16,22 @@ its mark on each job what was done.
 
 from typing import Any
 
+from functions.bulk.audit import audit
 from shared import wiring
 from shared.domain.errors import RetryableError
 from shared.observability import count, logger, metrics
 from shared.usecases.run_bulk import Bulk, run_bulk
 
 Failures = dict[str, list[dict[str, str]]]
+SCHEDULED = "Scheduled Event"
 
 
 @metrics.log_metrics
-def handler(event: dict[str, Any], context: object) -> Failures:
-    """See to each message; answer which of them must come again."""
+def handler(event: dict[str, Any], context: object) -> Failures | dict[str, int]:
+    """See to each message; answer which of them must come again. On schedule, audit instead."""
     app = wiring.bulk_app()
+    if event.get("detail-type") == SCHEDULED:
+        return audit(app.audit)
     failed = [
         {"itemIdentifier": record["messageId"]}
         for record in event["Records"]

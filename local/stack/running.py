@@ -160,7 +160,7 @@ class Stack:
             functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=enabled)
 
     def set_schedule(self, *, enabled: bool) -> None:
-        """Let the sweep run every minute, or only when it is invoked."""
+        """Let sweep and audit run on their schedules, or only when they are invoked."""
         rules = self.client("events")
         for rule in rules.list_rules()["Rules"]:
             if enabled:

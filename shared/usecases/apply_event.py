@@ -36,7 +36,7 @@ def apply_event(
         return _refuse_foreign(tracker, ref, event, body, polled=polled)
     outcome = Outcome.GONE
     learnt = False
-    is_hint = _is_hint(tracker, event)
+    is_hint = is_hint_only(tracker, event)
 
     def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
         nonlocal outcome, learnt
@@ -75,7 +75,7 @@ def _ids(job: Job) -> list[str | None]:
 _ENDS = frozenset({JobEvent.COMPLETED, JobEvent.FAILED, JobEvent.CANCELLED})
 
 
-def _is_hint(tracker: Tracker, event: ProviderEvent) -> bool:
+def is_hint_only(tracker: Tracker, event: ProviderEvent) -> bool:
     """Whether the event is a delivery that would end a job and proves, or says, too little."""
     if event.source is not Source.WEBHOOK or event.event not in _ENDS:
         return False

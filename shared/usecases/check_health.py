@@ -6,6 +6,7 @@ from functools import partial
 
 from shared.domain.errors import JobTrackerError
 from shared.domain.ids import JobRef
+from shared.domain.placeholders import is_placeholder
 from shared.usecases.ports import JobStore, Secrets
 
 # Nobody's job: reading it shows that the table answers.
@@ -29,7 +30,7 @@ def check_health(
     """Check table, queues and secrets, each for itself.
 
     Parameters
-        needed_secrets: audience → a secret of it that must be set.
+        needed_secrets: audience → a secret of it that must be set, and be no placeholder.
         queues: name → a call that raises QueueUnavailableError.
     """
     checks: dict[str, Callable[[], None]] = {"table": partial(_read_table, store)}
@@ -53,5 +54,8 @@ def _read_table(store: JobStore) -> None:
 
 def _read_secret(secrets: Secrets, audience: str, name: str) -> None:
     secrets.refresh(audience, older_than_s=0)
-    if not secrets.get(audience, name):
+    values = secrets.get(audience, name)
+    if not values:
         raise JobTrackerError(f"{name} is not set.")
+    if any(map(is_placeholder, values)):
+        raise JobTrackerError(f"{name} is a placeholder.")

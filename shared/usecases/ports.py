@@ -322,6 +322,35 @@ class JobStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """A job as its item lies in the store.
+
+    job: None where no version of ours can read it. misplaced: the attributes of indexes that
+    are not what the job's fields make them: such a job is missed by questions.
+    """
+
+    ref: JobRef
+    job: Job | None
+    misplaced: tuple[str, ...] = ()
+
+
+class Samples(Protocol):
+    """Jobs at random, of all shops, for the audit. May raise StoreUnavailableError."""
+
+    def draw(self, day: datetime, place: float, *, limit: int) -> list[JobRef]:
+        """Name up to `limit` jobs that were made on a UTC day, from some place of it on.
+
+        day: its midnight. place: in [0, 1); any other gives other jobs, of a day that has more.
+        All of a day that has fewer. The index lags, so one may be gone.
+        """
+        ...
+
+    def look(self, refs: Sequence[JobRef]) -> list[Sighting]:
+        """Read jobs consistently, in the order asked; those that are gone are left out."""
+        ...
+
+
 class ShopStore(Protocol):
     """What is known of each shop."""
 

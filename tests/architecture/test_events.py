@@ -32,7 +32,7 @@ def test_a_sample_has_the_form_of_its_trigger(sample: Path) -> None:
         # A direct invocation: nothing that API Gateway could send.
         assert event["asked"]
         assert "version" not in event
-    elif kind == "sweep":
+    elif kind in ("audit", "sweep"):
         assert event["detail-type"] == "Scheduled Event"
     elif kind == "stream":
         assert {record["eventSource"] for record in event["Records"]} == {"aws:dynamodb"}

@@ -1,4 +1,5 @@
-"""What the README says of the providers is what their adapters declare."""
+"""What the README says of the providers is what their adapters declare; and its alarms are the
+template's."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import pytest
 
 from shared.providers.base import ProviderAdapter, Receiver
 from shared.providers.registry import ADAPTERS
+from tests.template.stack import ids_of_type
 from tests.unit.providers.senders import RECEIVERS
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
@@ -50,3 +52,26 @@ def test_how_long_a_result_lives_and_whether_a_job_can_be_stopped_are_said(name:
 def test_the_settings_of_a_provider_are_listed(name: str) -> None:
     assert f"`{name.upper()}_API_URL`" in README
     assert f"`{name.upper()}_API_KEY`" in README
+
+
+def alarm_rows() -> dict[str, list[str]]:
+    """Return what to do when an alarm rings: its name → meaning, first look, what then."""
+    section = README.split("\n## When an alarm rings\n")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| `")]
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    found = {row[0].strip("` "): row[1:] for row in cells}
+    assert len(found) == len(lines), "an alarm has two rows"
+    return found
+
+
+def test_every_alarm_of_the_template_has_its_row_and_no_other() -> None:
+    assert set(alarm_rows()) == set(ids_of_type("AWS::CloudWatch::Alarm"))
+
+
+@pytest.mark.parametrize("name", ids_of_type("AWS::CloudWatch::Alarm"))
+def test_a_row_says_what_it_means_where_to_look_and_what_to_do(name: str) -> None:
+    meaning, look, then = alarm_rows()[name]
+    assert len(meaning.split()) >= 5
+    assert look
+    assert then
+    assert "|" not in meaning + look + then

@@ -121,6 +121,7 @@ def test_the_deep_health_check_asks_table_queues_and_secrets(deployed: AwsClient
         "queue push",
         "queue bulk",
         "queue deliver",
+        "secret admin",
         "secret app",
         "secret shopify",
     }

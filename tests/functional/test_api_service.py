@@ -122,6 +122,17 @@ def test_what_does_not_answer_is_named(world: World) -> None:
     assert reply.json["requestId"]
 
 
+def test_a_secret_that_nobody_has_set_yet_is_named(world: World) -> None:
+    world.secrets.values["shopify", "SHOPIFY_API_SECRET"] = "change-me"
+    reply = world.get("/health", shop=None, query={"deep": "1"})
+    (failed,) = [check for check in reply.json["details"] if not check["ok"]]
+    assert (failed["name"], failed["reason"]) == (
+        "secret shopify",
+        "SHOPIFY_API_SECRET is a placeholder.",
+    )
+    assert "change-me" not in reply.text
+
+
 def test_nobody_else_looks_that_deep(world: World) -> None:
     deep = {"deep": "1"}
     assert world.get("/health", key=None, shop=None, query=deep).status == 401

@@ -10,12 +10,16 @@ from functions.bulk.app import handler
 from shared import wiring
 from shared.domain.bulk import BulkAction
 from shared.domain.errors import StoreUnavailableError
+from shared.domain.events import Source
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
-from shared.domain.status import JobStatus
+from shared.domain.status import JobStatus, Outcome
+from shared.gateways.memory_samples import InMemorySamples
 from shared.gateways.queues import read_bulk, write_bulk
+from shared.usecases.audit_job import AuditLane
 from shared.usecases.ports import BulkRequest
-from tests.builders import a_job
+from shared.usecases.tracker import Note
+from tests.builders import a_job, a_worker_job
 from tests.functional.test_dispatch import metrics_of
 from tests.unit.usecases.test_run_bulk import World
 
@@ -36,7 +40,12 @@ def event_of(ref: JobRef) -> dict[str, Any]:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
-    app = wiring.BulkApp(lane=world.bulk, read=read_bulk)
+    audit = AuditLane(
+        tracker=world.bulk.tracker,
+        samples=InMemorySamples(world.bulk.tracker.store),
+        files=world.bulk.files,
+    )
+    app = wiring.BulkApp(lane=world.bulk, audit=audit, read=read_bulk)
     monkeypatch.setattr(wiring, "bulk_app", lambda: app)
     return world
 
@@ -82,3 +91,31 @@ def test_while_the_table_is_out_the_message_comes_again(
     failed = [{"itemIdentifier": event["Records"][0]["messageId"]}]
     assert handler(event, None) == {"batchItemFailures": failed}
     assert metrics_of(capsys)["BulkUnavailable"] == 1
+
+
+def test_on_schedule_it_audits_and_tells_that_it_lives(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = a_worker_job()
+    note = Note(source=Source.USER, outcome=Outcome.APPLIED, message="Created.")
+    world.store.create(job, entry=world.bulk.tracker.entry(note, None, job, job.created_at))
+    world.clock.advance(3600)
+    assert handler(sample("audit"), None) == {"jobs": 1, "shops": 1, "differences": 0}
+    assert metrics_of(capsys)["AuditDifferences"] == 0
+    world.has(a_worker_job())  # and nothing on its timeline says where it came from
+    assert handler(sample("audit"), None) == {"jobs": 2, "shops": 1, "differences": 1}
+    told = metrics_of(capsys)
+    assert (told["AuditDifferences"], told["AuditedJobs"]) == (1, 2)
+
+
+def test_an_audit_without_a_table_says_nothing_of_differences(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out(*_: Any, **__: Any) -> None:
+        raise StoreUnavailableError("The table is out.")
+
+    monkeypatch.setattr(InMemorySamples, "draw", out)
+    assert handler(sample("audit"), None) == {}
+    told = metrics_of(capsys)
+    assert told["AuditUnavailable"] == 1
+    assert "AuditDifferences" not in told

@@ -184,9 +184,19 @@ def test_a_change_that_could_not_be_told_of_is_an_alarm() -> None:
     assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 0)
 
 
-def test_only_the_dead_mans_switch_takes_silence_for_trouble() -> None:
+def test_what_the_audit_finds_is_an_alarm_and_its_silence_too() -> None:
+    found, silent = properties("AuditDifferencesAlarm"), properties("AuditSilenceAlarm")
+    assert watched(found) == watched(silent) == ("JobTracker", "AuditDifferences", "bulk")
+    assert (found["Statistic"], found["Threshold"]) == ("Sum", 0)
+    assert (silent["Statistic"], silent["Threshold"]) == ("SampleCount", 1)
+    assert silent["ComparisonOperator"] == "LessThanThreshold"
+    # One run an hour: two may fail before anybody is called.
+    assert silent["Period"] * silent["EvaluationPeriods"] == 3 * 3600
+
+
+def test_only_the_dead_mans_switches_take_silence_for_trouble() -> None:
     breaching = [each for each in ALARMS if properties(each)["TreatMissingData"] == "breaching"]
-    assert breaching == ["SweepSilenceAlarm"]
+    assert breaching == ["SweepSilenceAlarm", "AuditSilenceAlarm"]
 
 
 def test_somebody_can_be_told_by_mail() -> None:
@@ -201,6 +211,7 @@ def test_somebody_can_be_told_by_mail() -> None:
 @pytest.mark.parametrize(
     "metric",
     [
+        "AuditDifferences",
         "BulkUnavailable",
         "CompletedByPoll",
         "CompletedByWebhook",

@@ -11,6 +11,7 @@ import pytest
 from shared import settings
 from shared.providers.base import KeySource
 from shared.providers.registry import ADAPTERS
+from shared.usecases import audit_sample
 from tests.template.stack import (
     CONSUMERS,
     FUNCTIONS,
@@ -165,6 +166,14 @@ def test_one_sweep_runs_at_a_time_every_minute_and_is_not_repeated() -> None:
     }
     (event,) = sweep["Events"].values()
     assert event == {"Type": "Schedule", "Properties": {"Schedule": "rate(1 minute)"}}
+
+
+def test_an_audit_runs_every_hour_and_is_not_repeated() -> None:
+    bulk = function("bulk")
+    schedules = [event for event in bulk["Events"].values() if event["Type"] == "Schedule"]
+    assert schedules == [{"Type": "Schedule", "Properties": {"Schedule": "rate(1 hour)"}}]
+    assert bulk["EventInvokeConfig"] == {"MaximumRetryAttempts": 0}
+    assert bulk["Timeout"] > audit_sample.BUDGET_S
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -14,8 +14,11 @@ from typing import Any, Literal
 import httpx
 
 from local.shopify_simulator.tokens import mint_id_token
+from shared import wiring
+from shared.domain.audit import SETTLED_AFTER
 from shared.domain.job import Job
 from shared.gateways.dynamo_items import price_key, read_job
+from shared.usecases.audit_sample import AuditReport, audit_jobs, audit_shop
 from tests.whole import recount
 from tests.whole.calls import Fault, Invocation
 from tests.whole.watching import JOB_IDS, SHOP_NAMES, Actor, Watch, deleted_jobs
@@ -257,10 +260,25 @@ class Day:
             self._let_time_pass(acts)
             assert self.world.bugs == []
             if number % 40 == 39:
-                self.count_again(self.rng.choice(SHOPS))
+                shop = self.rng.choice(SHOPS)
+                self.count_again(shop)
+                self.audit(shop)
         self.world.settle()
+        self.world.run_for(SETTLED_AFTER.total_seconds())
         for shop in SHOPS:
             self.count_again(shop)
+            report = self.audit(shop)
+            assert report.jobs > report.in_motion
+
+    def audit(self, shop: str) -> AuditReport:
+        """Have our own audit judge all jobs and counters of a shop: there is nothing to tell."""
+        lane = wiring.bulk_app().audit
+        refs = [job.ref for job in self.jobs(shop)]
+        report = audit_jobs(lane, refs)
+        assert report.findings == []
+        assert report.jobs + report.in_motion == len(refs)
+        assert audit_shop(lane, shop).findings == []
+        return report
 
     def _let_time_pass(self, acts: int) -> None:
         share = LENGTH.total_seconds() / acts

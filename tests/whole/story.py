@@ -14,6 +14,7 @@ from shared.domain.bulk import BulkAction, action_of
 from shared.domain.job import Job
 from shared.domain.references import read_reference
 from shared.domain.statistics import is_uncounted
+from tests.whole.auditing import differences_of
 from tests.whole.calls import Fault
 from tests.whole.world import SHOP, Engine, World, a_world
 
@@ -75,6 +76,7 @@ def tell(
             wrong.append(f"statistics {world.tallies()} instead of {world.recount()}")
         paid = Counter(ref for ref, credits_ in world.charges() if ref and credits_ > 0)
         wrong += [f"paid {times} times: {ref}" for ref, times in paid.items() if times > 1]
+        wrong += differences_of(world)
         return Ending(
             state={
                 part: value for part, value in ending_of(world).items() if part not in story.free
