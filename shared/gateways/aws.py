@@ -61,8 +61,8 @@ class AwsClients:
     def _roots(self) -> str | None:
         """Return the file of trusted roots: the user's own (AWS_CA_BUNDLE), else Amazon's; None
         leaves it to botocore."""
-        region = self._session.get_config_variable("region") or ""
-        own = self._session.get_config_variable("ca_bundle")
+        region: str = self._session.get_config_variable("region") or ""
+        own: str | None = self._session.get_config_variable("ca_bundle")
         if own or region.startswith(_CHINA):
             return own
         return _AMAZON_ROOTS

@@ -50,7 +50,8 @@ def test_amazons_roots_are_the_ones_that_botocore_trusts() -> None:
     assert [each for each in ours if each not in stock] == []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(ROOTS)
-    subjects: Any = [dict(part for (part,) in each["subject"]) for each in context.get_ca_certs()]
+    found: Any = context.get_ca_certs()
+    subjects = [dict(part for (part,) in each["subject"]) for each in found]
     assert {each["commonName"] for each in subjects} == NAMES
 
 
