@@ -58,6 +58,14 @@ def embedded_items(name: str) -> list[dict[str, Any]]:
     return [item for partition in partitions for item in partition.values()]
 
 
+def embedded_item(name: str, pk: str, sk: str) -> dict[str, Any] | None:
+    """Return one item of a table of the embedded engine as it is. Do not change it."""
+    from ministack.services import dynamodb as engine
+
+    found: dict[str, Any] | None = engine._tables[name]["items"].get(pk, {}).get(sk)
+    return found
+
+
 def _answer_here(request: Any, **_: Any) -> AWSResponse:
     # It takes half a second to import, which only those wait for who want it.
     from ministack.services import dynamodb as engine

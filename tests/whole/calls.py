@@ -87,6 +87,11 @@ class Probe:
         finally:
             self._running.pop()
 
+    @property
+    def running(self) -> str:
+        """The function that is at work, or the test itself."""
+        return self._running[-1].function if self._running else "(test)"
+
     def see(self, name: str, request: Mapping[str, Any]) -> None:
         """Show an AWS call to the watcher."""
         if self.watcher is not None and self._running and not self._running[-1].is_dead:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import batched
-from math import ceil
 from typing import Any
 
 from shared.domain.job import Attempt, Counts, Job, Output, Push
@@ -20,6 +19,7 @@ from shared.gateways.dynamo_counters import SHARDS, CounterChange, counter_chang
 from shared.gateways.dynamo_items import job_item
 from shared.gateways.dynamo_table import item_bytes
 from tests.builders import a_job, a_kept_output, a_worker_job
+from tests.whole.units import ENTRY_BYTES, read_units
 from tests.whole.world import SHOP, START, TABLE, World
 
 SPREAD = timedelta(days=28)
@@ -184,25 +184,18 @@ class Meter:
             self.read += parsed["ScannedCount"]
             sizes = [item_bytes(item) for item in parsed.get("Items", ())]
             size = sum(sizes) or parsed["ScannedCount"] * ENTRY_BYTES
-            self.units += _units(size, is_consistent=request.get("ConsistentRead", False))
+            self.units += read_units(size, is_consistent=request.get("ConsistentRead", False))
         elif model.name == "BatchGetItem":
             for table, items in parsed["Responses"].items():
                 is_consistent = request["RequestItems"][table].get("ConsistentRead", False)
                 self.read += len(items)
-                self.units += sum(_units(item_bytes(i), is_consistent=is_consistent) for i in items)
+                self.units += sum(
+                    read_units(item_bytes(i), is_consistent=is_consistent) for i in items
+                )
         elif model.name == "GetItem":
             item = parsed.get("Item")
             self.read += item is not None
-            self.units += _units(item_bytes(item) if item else 0, is_consistent=True)
-
-
-# An entry of an index of keys only: those of the job, and the index's own (113 on average).
-ENTRY_BYTES = 120
-
-
-def _units(size: int, *, is_consistent: bool) -> float:
-    """Source: DynamoDB developer guide, "read request units": 4 KB each, rounded up."""
-    return max(1, ceil(size / 4096)) * (1 if is_consistent else 0.5)
+            self.units += read_units(item_bytes(item) if item else 0, is_consistent=True)
 
 
 def costs(size: int, questions: Mapping[str, Callable[[World], object]], world: World) -> Any:

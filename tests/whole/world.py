@@ -157,6 +157,17 @@ class _Topics:
         return {}
 
 
+class _Bus:
+    """A botocore client of EventBridge. told: every entry that was put."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+
+    def put_events(self, **request: Any) -> dict[str, Any]:
+        self.told += request["Entries"]
+        return {"FailedEntryCount": 0, "Entries": [{} for _ in request["Entries"]]}
+
+
 class _Bucket:
     """A botocore client of S3 with one bucket in memory."""
 
@@ -380,11 +391,13 @@ class World:
 
     def _wire(self, patch: pytest.MonkeyPatch, engine: Engine) -> None:
         """Put our own edges under the product's wiring, and nothing else."""
+        self._bus = _Bus()
         made: dict[str, Any] = {
             "sqs": QueueService(list(self.queues.values()), self.our_clock.now),
             "secretsmanager": _Secrets(),
             "s3": _Bucket(),
             "sns": _Topics(),
+            "events": self._bus,
             "dynamodb": self._dynamo,
         }
         if engine == "table":
@@ -447,6 +460,7 @@ class World:
             "BULK_QUEUE_URL": self.bulk.url,
             # Nobody listens in these stories: what is told of a job has tests of its own.
             "DELIVER_QUEUE_URL": "https://sqs.test/deliver",
+            "EVENT_BUS_NAME": "notices",
             "NOTICE_TOPIC_PREFIX": "arn:aws:sns:us-east-1:123456789012:job-tracker-shop-",
             "PUBLIC_URL": PUBLIC_URL,
             "PIKCEL_API_URL": PIKCEL_URL,
@@ -726,6 +740,11 @@ class World:
     def job(self, job_id: str, shop: str = SHOP) -> Job:
         """Return one job."""
         return self.store.get(JobRef(shop, job_id))
+
+    @property
+    def told(self) -> list[dict[str, Any]]:
+        """Everything that was put on the event bus."""
+        return self._bus.told
 
     def new_product(self, shop: str = SHOP) -> str:
         """Have the merchant make a product; returns its id."""
