@@ -65,12 +65,17 @@ UNUSED: Final = (
     "aws_lambda_powertools/event_handler/openapi/swagger_ui/swagger-ui.min.css",
     # Powertools for what we do otherwise or not at all.
     "aws_lambda_powertools/utilities/auth_alpha",
+    "aws_lambda_powertools/utilities/batch",
     "aws_lambda_powertools/utilities/circuit_breaker",
     "aws_lambda_powertools/utilities/data_masking",
     "aws_lambda_powertools/utilities/feature_flags",
     "aws_lambda_powertools/utilities/idempotency",
     "aws_lambda_powertools/utilities/kafka",
+    "aws_lambda_powertools/utilities/metadata",
+    "aws_lambda_powertools/utilities/parameters",
+    "aws_lambda_powertools/utilities/parser",
     "aws_lambda_powertools/utilities/streaming",
+    "aws_lambda_powertools/utilities/validation",
     "bin",
     "boto3",  # the gateways make botocore's clients
     "certifi/tests",

@@ -29,14 +29,16 @@ def modules() -> Iterator[str]:
         yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def compile_all() -> dict[str, bytes]:
-    """Return source → marshalled code of every dataclass of shared/."""
-    found: dict[str, bytes] = {}
+def compile_all() -> dict[bytes, bytes]:
+    """Return digest of the source → marshalled code, of every dataclass of shared/."""
+    from shared.dataclass_code import digest
+
+    found: dict[bytes, bytes] = {}
 
     def execute(source: str, scope: dict[str, Any], names: dict[str, Any]) -> None:
         if scope["__name__"].partition(".")[0] == "shared":
             code = compile(source, "<string>", "exec")
-            found[source] = marshal.dumps(code, MARSHAL_VERSION)
+            found[digest(source)] = marshal.dumps(code, MARSHAL_VERSION)
         exec(source, scope, names)  # noqa: S102 - what the module itself would do
 
     vars(dataclasses)["exec"] = execute
