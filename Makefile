@@ -25,7 +25,7 @@ export UV_NO_PROGRESS := 1
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
 .PHONY: help install demo up test check lint fast-tests slow-tests browser-tests lint-template build \
-	deploy doctor lock clean
+	bench deploy doctor lock clean
 # Whatever -j says: the tests of each kind have the machine to themselves.
 .NOTPARALLEL:
 
@@ -66,6 +66,9 @@ lint-template: .tools/sam/.installed
 build: install lint-template ## what goes to AWS, into .aws-sam/build
 	$(SAM) build --region $(LINT_REGION) --build-dir $(BUILD_DIR)
 
+bench: .venv/.installed .tools/bench/.installed ## every bar beside its peers; some twenty minutes (README=1, ROOMS="webhook life")
+	@$(PYTHON) -m tests.bench $(if $(README),--readme) $(ROOMS)
+
 deploy: build ## sam deploy with your AWS settings (OPTIONS="--guided")
 	$(SAM) deploy --template-file $(BUILD_DIR)/template.yaml $(OPTIONS)
 
@@ -75,6 +78,7 @@ doctor: .venv/.installed ## examine a deployed stack and send it a rehearsal (UR
 lock: $(UV) ## compile every lock file anew from pyproject.toml
 	$(UV) pip compile $(LOCK_OPTIONS) --group local --group test --group check pyproject.toml -o requirements.lock
 	$(UV) pip compile $(LOCK_OPTIONS) -c requirements.lock pyproject.toml -o requirements-layer.lock
+	$(UV) pip compile $(LOCK_OPTIONS) -c requirements.lock --group bench -o requirements-bench.lock
 	$(UV) pip compile $(LOCK_OPTIONS) --group sam -o requirements-sam.lock
 	$(UV) pip compile $(LOCK_OPTIONS) --group bootstrap -o requirements-uv.lock
 LOCK_OPTIONS := --quiet --universal --python-version 3.13 --generate-hashes --no-emit-index-url --no-header
@@ -98,6 +102,16 @@ $(UV): requirements-uv.lock
 
 .tools/sam/.installed: requirements-sam.lock $(UV)
 	$(call environment,.tools/sam,requirements-sam.lock)
+
+# No environment but a folder of packages, as a function has them: compiled like ours, and without
+# the metadata that a framework would search at every start.
+.tools/bench/.installed: requirements-bench.lock $(UV) .venv/.installed
+	rm -rf $(@D)
+	$(UV) pip install --quiet --no-deps --require-hashes --only-binary :all: --link-mode copy \
+		--python $(PYTHON) --target $(@D) --requirement requirements-bench.lock
+	rm -rf $(@D)/*.dist-info
+	$(PYTHON) -m compileall -q -f --invalidation-mode unchecked-hash $(@D)
+	@touch $@
 
 # $(1) the environment's folder, $(2) its lock file. Compiled at once, on all cores: otherwise
 # the first start of every program and function would do it, and take twice as long.

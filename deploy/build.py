@@ -15,7 +15,8 @@ Shape of the results:
 Every module is there as source (for tracebacks) and as **unchecked-hash** .pyc: /opt and
 /var/task are read-only on Lambda, so without them everything is compiled again at every
 cold start (2.4 times as long when measured), and a time-stamped .pyc would be
-checked against a source whose date the zip has changed.
+checked against a source whose date the zip has changed. What `@dataclass` writes and compiles
+at import lies compiled beside them, for the same reason (shared/dataclass_code.py).
 
 Guarantees: two builds of the same input are equal byte for byte, so that a deployment
 without a change makes no new version.
@@ -37,6 +38,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 LAYER_LOCK: Final = ROOT / "requirements-layer.lock"
 PAGE: Final = ROOT / "functions" / "dashboard" / "jobs_page"
 RUNTIME: Final = (3, 13)
+DATACLASS_CODE: Final = f"dataclasses.{sys.implementation.cache_tag}.code"
 
 # The platforms of Lambda's Python 3.13 (Amazon Linux 2023 has glibc 2.34) as uv names
 # them; `host` is this machine, for tests.
@@ -63,12 +65,17 @@ UNUSED: Final = (
     "aws_lambda_powertools/event_handler/openapi/swagger_ui/swagger-ui.min.css",
     # Powertools for what we do otherwise or not at all.
     "aws_lambda_powertools/utilities/auth_alpha",
+    "aws_lambda_powertools/utilities/batch",
     "aws_lambda_powertools/utilities/circuit_breaker",
     "aws_lambda_powertools/utilities/data_masking",
     "aws_lambda_powertools/utilities/feature_flags",
     "aws_lambda_powertools/utilities/idempotency",
     "aws_lambda_powertools/utilities/kafka",
+    "aws_lambda_powertools/utilities/metadata",
+    "aws_lambda_powertools/utilities/parameters",
+    "aws_lambda_powertools/utilities/parser",
     "aws_lambda_powertools/utilities/streaming",
+    "aws_lambda_powertools/utilities/validation",
     "bin",
     "boto3",  # the gateways make botocore's clients
     "certifi/tests",
@@ -99,6 +106,7 @@ def build_layer(target: Path, architecture: str) -> None:
     _trim_botocore(python / "botocore" / "data")
     _copy_code(ROOT / "shared", python / "shared")
     compile_tree(python, seen_at="/opt/python")
+    _compile_dataclasses(python / "shared" / DATACLASS_CODE)
 
 
 def build_function(target: Path, name: str) -> None:
@@ -146,6 +154,12 @@ def compile_tree(folder: Path, seen_at: str) -> None:
     )
     if not compiled:
         raise SystemExit(f"{folder} holds a module that does not compile")
+
+
+def _compile_dataclasses(target: Path) -> None:
+    """Write the code of the dataclasses in shared/, in a process of its own: it imports them."""
+    script = ROOT / "deploy" / "dataclass_code.py"
+    subprocess.run([sys.executable, "-I", str(script), str(target)], check=True)
 
 
 def _install_dependencies(python: Path, architecture: str) -> None:

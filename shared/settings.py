@@ -187,6 +187,18 @@ def is_laptop(environment: Mapping[str, str] | None = None) -> bool:
     return host in ("127.0.0.1", "localhost", "::1")
 
 
+def is_on_lambda(environment: Mapping[str, str] | None = None) -> bool:
+    """Tell whether this is a process of Lambda itself, and not of a test or of an emulator.
+
+    Source: Lambda developer guide, "Defined runtime environment variables", read 2026-11-26.
+
+    >>> is_on_lambda({"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand"}), is_on_lambda({})
+    (True, False)
+    """
+    source = os.environ if environment is None else environment
+    return "AWS_LAMBDA_INITIALIZATION_TYPE" in source
+
+
 def split_hosts(text: str) -> tuple[str, ...]:
     """Split a comma-separated setting.
 

@@ -4,11 +4,12 @@ Each function asks for its own app, once per process. Nothing here runs at impor
 each app imports only the gateways it needs (the webhook never sees httpx).
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from shared.domain.errors import SecretUnavailableError
+from shared.domain.errors import JobTrackerError, SecretUnavailableError
 from shared.gateways.aws import AwsClients
 from shared.gateways.dynamo_jobs import DynamoJobStore
 from shared.gateways.dynamo_shops import DynamoShopStore
@@ -25,9 +26,11 @@ from shared.settings import (
     NotifySettings,
     ProviderSettings,
     PushSettings,
+    SettingsError,
     SweepSettings,
     WebhookSettings,
     is_laptop,
+    is_on_lambda,
     split_hosts,
 )
 from shared.usecases.ports import Clock, DispatchMessage, Files, Secrets, ShopStore
@@ -262,6 +265,22 @@ def webhook_app() -> WebhookApp:
     )
     desk = WorkerDesk(settings.output_bucket)
     return WebhookApp(tracker=tracker, seals=seals, desk=desk, clock=tracker.clock)
+
+
+def prepare_webhook() -> None:
+    """Do in Lambda's init what the first delivery would wait for.
+
+    Init has a whole processor, an invocation only its memory's share of one: here the clients
+    are made, the secrets read and the table's connection opened, with a read of nothing. Nowhere
+    else does this do anything. What fails is tried again, and told, by the first delivery.
+    """
+    if not is_on_lambda():
+        return
+    with suppress(SettingsError, JobTrackerError):
+        app = webhook_app()
+        for audience in ("signing", "app"):
+            app.secrets.get(audience, "")
+        app.tracker.store.find_link("none", "none")
 
 
 @cache

@@ -164,3 +164,5 @@ _METRICS = {
     Outcome.UNKNOWN_STATUS: "UnknownStatus",
 }
 _REFUSALS = {"secret_unavailable": "SecretUnavailable", "unauthorized": "WebhookRejected"}
+
+wiring.prepare_webhook()

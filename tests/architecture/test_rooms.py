@@ -108,6 +108,7 @@ def test_only_wiring_and_settings_stand_outside_the_rooms() -> None:
         "catalogue_representation.py",
         "endpoint_representation.py",
         "client.py",
+        "dataclass_code.py",
         "observability.py",
         "representation.py",
         "responses.py",

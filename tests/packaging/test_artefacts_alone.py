@@ -82,6 +82,43 @@ def test_a_function_does_not_bring_the_others(artefacts: Artefacts, name: str) -
     assert printed.strip() == "[]"
 
 
+# What counts the dataclasses of ours whose methods are compiled while a function is imported.
+COUNT_COMPILED = (
+    "import dataclasses, sys, shared\n"
+    "execute, defining, compiled = vars(dataclasses).get('exec', exec), [''], []\n"
+    "def watch(source, scope, names):\n"
+    "    defining[0] = scope['__name__']\n"
+    "    execute(source, scope, names)\n"
+    "    defining[0] = ''\n"
+    "def hear(event, arguments):\n"
+    "    if event == 'compile' and defining[0].startswith('shared.'):\n"
+    "        compiled.append(defining[0])\n"
+    "sys.addaudithook(hear)\n"
+    "vars(dataclasses)['exec'] = watch\n"
+    "import functions.{name}.app\n"
+    "print(len(compiled))\n"
+)
+
+
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - {"dashboard"}))
+def test_no_dataclass_is_compiled_at_a_cold_start(artefacts: Artefacts, name: str) -> None:
+    path = [artefacts.functions[name], artefacts.python]
+    code = COUNT_COMPILED.format(name=name)
+    assert run_alone(code, *path, variables=LAMBDA_VARIABLES).strip() == "0"
+
+
+def test_a_dataclass_that_is_compiled_would_be_noticed(artefacts: Artefacts) -> None:
+    path = [artefacts.functions["webhook"], artefacts.python]
+    not_found = (
+        "import pathlib\n"
+        "def refuse(self):\n"
+        "    raise FileNotFoundError(self)\n"
+        "pathlib.Path.read_bytes = refuse\n"
+    )
+    code = not_found + COUNT_COMPILED.format(name="webhook")
+    assert int(run_alone(code, *path, variables=LAMBDA_VARIABLES)) > 50
+
+
 def test_every_module_of_shared_imports_from_the_layer(artefacts: Artefacts) -> None:
     modules = sorted(
         "shared." + path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")

@@ -17,7 +17,13 @@ from packaging.utils import canonicalize_name
 from deploy.build import UNUSED
 from tests.packaging.artefacts import ROOT
 
-LOCKS: Final = ("requirements", "requirements-layer", "requirements-sam", "requirements-uv")
+LOCKS: Final = (
+    "requirements",
+    "requirements-bench",
+    "requirements-layer",
+    "requirements-sam",
+    "requirements-uv",
+)
 
 
 def project() -> dict[str, Any]:
@@ -62,13 +68,21 @@ def test_what_is_deployed_is_what_was_tested() -> None:
         assert tested[name] == pin
 
 
+def test_the_peers_have_the_same_boto3_and_powertools_as_we() -> None:
+    tested, peers = locked("requirements"), locked("requirements-bench")
+    for name in set(tested) & set(peers):
+        assert peers[name] == tested[name]
+
+
 @pytest.mark.parametrize("group", ["local", "test", "check"])
 def test_every_group_is_in_the_lock(group: str) -> None:
     names = {canonicalize_name(Requirement(t).name) for t in project()["dependency-groups"][group]}
     assert names <= set(locked("requirements"))
 
 
-@pytest.mark.parametrize(("group", "lock"), [("sam", "-sam"), ("bootstrap", "-uv")])
+@pytest.mark.parametrize(
+    ("group", "lock"), [("bench", "-bench"), ("sam", "-sam"), ("bootstrap", "-uv")]
+)
 def test_every_tool_with_an_environment_of_its_own_is_in_its_lock(group: str, lock: str) -> None:
     names = {canonicalize_name(Requirement(t).name) for t in project()["dependency-groups"][group]}
     assert names <= set(locked(f"requirements{lock}"))
