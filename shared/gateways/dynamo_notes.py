@@ -60,6 +60,8 @@ SENTENCES = {
 def note_of(job: Job, entry: LogEntry) -> str | None:
     """Write the entry of the change that made this version of a job; None if it is too much for a
     line, or for this job."""
+    if entry.body_sha256 is not None or entry.body is not None or entry.has_payload:
+        return None
     letters = (
         _SOURCES.get(entry.source),
         _OUTCOMES.get(entry.outcome),
@@ -101,6 +103,9 @@ def read_note(job: Job, line: str) -> LogEntry:
 
 def rewritten(notes: Sequence[str], before: Job, after: Job) -> tuple[str, ...]:
     """Return the lines of a job after a change of it, so that they say what they said."""
+    ids = [attempt.provider_job_id for attempt in before.attempts]
+    if ids == [attempt.provider_job_id for attempt in after.attempts[: len(ids)]]:
+        return tuple(notes)
     return tuple(_rewrite(line, before, after) for line in notes)
 
 

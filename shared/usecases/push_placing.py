@@ -127,6 +127,8 @@ class FilePlacer:
         if file is None:
             self._finder.rename(key, MEDIA_GONE, MEDIA_SLOW)
             return
+        # Once it is deleted, nobody could find out any more that it was there.
+        self._run.write_down(key[0])
         verdict = judge_media(file.errors)
         word = file.errors[0] if file.errors else "UNKNOWN"
         # It is on no product; left alone it would keep its name and take up storage. If Shopify
@@ -155,6 +157,7 @@ class FilePlacer:
         """
         if ref not in self._run.leases and not self._run.take_lease(ref, _hold):
             return
+        self._run.write_down(ref)
         deleted: set[str] = set()
         for output in changes.pending(self._run.jobs[ref]):
             media_id = output.media_id
