@@ -56,6 +56,11 @@ def test_adapting_changes_a_copy_and_only_what_the_emulator_cannot_do() -> None:
     dropped = before.document["Resources"].keys() - document["Resources"].keys()
     assert all(TEMPLATE.document["Resources"][name]["Properties"]["Metrics"] for name in dropped)
     assert "AutoPublishAlias" not in str(document)
+    # What names an alias names the function itself, which is all that there is here.
+    api = document["Resources"]["ApiFunction"]["Properties"]
+    arn = {"Fn::GetAtt": ["WebhookFunction", "Arn"]}
+    assert api["Environment"]["Variables"]["WEBHOOK_FUNCTION_ARN"] == arn
+    assert ".Alias" not in str(document)
     assert {name for name, _ in SamTemplate(document, PROJECT_ROOT).resources(sam_template.TABLE)}
 
 
