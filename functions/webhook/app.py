@@ -16,6 +16,8 @@ format 2.0). Samples: events/webhook_pikcel_completed.json, events/webhook_shopi
 A worker whose job was cancelled also reads `"cancelRequested": true` in a 200.
 
 Delivery: at least once, in any order; every delivery may come again without harm.
+
+In Lambda's init what the first delivery would wait for is done already; nowhere else.
 """
 
 import base64
