@@ -21,8 +21,10 @@ from tests.fakes.table import embedded_item
 from tests.whole.units import Bill, Meter
 from tests.whole.world import TABLE, World, a_world
 
-# As long as Shopify's own: of its CDN, with the shop's number and the file's version.
-INPUT = "https://shop.test/s/files/1/0712/3456/7890/files/cactus-terracotta-pot.jpg?v=1732000000"
+# As Shopify has them: with the shop's number and the file's version.
+INPUT = (
+    "https://cdn.shopify.com/s/files/1/0712/3456/7890/files/cactus-terracotta-pot.jpg?v=1732000000"
+)
 TITLE = "Cactus in a terracotta pot"
 # What its tools are said to take. Source: the bundled export of the provider's tools (2025-10).
 PROCESSING_S = 30

@@ -504,7 +504,7 @@ class World:
     async def _outside(self, request: httpx.Request) -> httpx.Response:
         """Be the internet that PikcelAI sees: the shop's photo, and our webhooks."""
         await asyncio.sleep(0)
-        if request.url.host == "shop.test":
+        if request.url.host in ("shop.test", "cdn.shopify.com"):
             return httpx.Response(200, content=small_photo())
         self.sent.append(request)
         if self.is_held:
