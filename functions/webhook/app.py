@@ -18,6 +18,8 @@ A worker whose job was cancelled also reads `"cancelRequested": true` in a 200.
 
 Delivery: at least once, in any order; every delivery may come again without harm. What fails its
 check is kept for a day, within bounds: the wrong secret may be ours (`hold_delivery`).
+
+In Lambda's init what the first delivery would wait for is done already; nowhere else.
 """
 
 import base64

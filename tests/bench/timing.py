@@ -73,9 +73,12 @@ class Timing:
 def time_all(scene: Scene) -> dict[str, Timing]:
     """Return the timing of everyone by name."""
     event = scene.deliveries.referenced
+    print(f"  {COLD_ROUNDS} cold starts of each …", flush=True)
     colds = in_turns(scene.everyone, [event], COLD_ROUNDS)
+    print(f"  {WARM_ROUNDS} times {MEASURED} warm events of each …", flush=True)
     warms = in_turns(scene.everyone, [event] * (1 + SETTLING + MEASURED), WARM_ROUNDS, SETTLING)
     counter = find_counter()
+    print(f"  instructions, by {counter[0] if counter else 'nobody here'} …", flush=True)
     return {
         function.name: _timing(
             colds[function.name],
