@@ -69,7 +69,7 @@ def _webhook(folder: Path, site: Path) -> tuple[list["Row"], str]:
     from tests.bench.scene import scene
 
     with scene(folder, site) as stage:
-        late = timing.late_work(stage.ours, stage.deliveries.referenced, folder)
+        late = timing.late_work(stage.ours, stage.deliver().referenced, folder)
         found = [*rows.late_rows(late), *rows.call_rows(stage)]
         timings = timing.time_all(stage)
     return [*rows.cold_rows(timings), *found], rows.table_of_peers(timings)
