@@ -35,7 +35,8 @@ def test_a_delivery_that_was_not_applied_measures_nothing() -> None:
 
 
 def test_a_peer_answers_in_its_own_words_but_it_answers() -> None:
-    assert check(BARE, a_run(an_answer(success=True)))
+    run = a_run(an_answer(success=True))
+    assert check(BARE, run) is run
     with pytest.raises(AssertionError, match="401"):
         check(BARE, a_run(an_answer(401)))
 
