@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--site", type=Path, default=ROOT / ".tools" / "bench")
     parser.add_argument("--jobs", default="1000,10000,100000", help="the sizes of growth")
     chosen = parser.parse_args(arguments)
+    if unknown := set(chosen.rooms) - set(ROOMS):
+        parser.error(f"there is no room called {', '.join(sorted(unknown))}")
     _be_a_laptop()
     # Only now: what these import reads the environment.
     from tests.bench.report import keep_rows, write_between_marks
@@ -44,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for room in chosen.rooms or ROOMS:
             print(f"{room} …", flush=True)
             measured = _measure(room, Path(folder), chosen)
-            rows += [replace(row, machine=describe_machine()) for row in measured]
+            machine = describe_machine()
+            rows += [replace(row, machine=machine) for row in measured]
     text = report(keep_rows(chosen.json, rows, [*ROOMS, PEERS]))
     print(text)
     if chosen.readme:

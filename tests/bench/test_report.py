@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.__main__ import report
+from tests.bench.__main__ import main, report
 from tests.bench.report import (
     BEGIN,
     END,
@@ -92,3 +92,11 @@ def test_the_readme_has_a_place_for_the_report() -> None:
     text = README.read_text(encoding="utf-8")
     assert text.count(BEGIN) == text.count(END) == 1
     assert text.index(BEGIN) < text.index(END)
+
+
+def test_a_room_that_is_not_there_is_refused_before_anything_is_measured(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["webhok"])
+    assert "no room called webhok" in capsys.readouterr().err
