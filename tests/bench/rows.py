@@ -8,9 +8,9 @@ from typing import Final
 
 from tests.bench.life import Life, our_life, scan_units, textbook_life
 from tests.bench.prices import PER_MILLION, PRICES_DATE, REGION
-from tests.bench.report import Row, number, table
+from tests.bench.report import Row, number
 from tests.bench.scene import Scene
-from tests.bench.timing import Timing
+from tests.bench.timing import COLD_ROUNDS, Timing
 from tests.builders import a_dispatched_job
 from tests.functional.test_growth import QUESTIONS, SINGLE
 from tests.packaging.artefacts import FUNCTIONS, build, files, zipped_bytes
@@ -66,24 +66,25 @@ def _ratio(name: str, mine: float, theirs: float, bar: float, unit: str) -> Row:
     return Row(name=name, figure=round(mine / theirs, 3), bar=bar, note=note)
 
 
-def table_of_peers(timings: Mapping[str, Timing]) -> str:
-    """Return everyone's own figures, side by side."""
-    head = ["webhook", "cold, ms", "median", "of it init", "of it first", "warm CPU, ms"]
-    head += ["cold, M instructions", "warm, M instructions"]
-    lines = []
+def peer_rows(timings: Mapping[str, Timing]) -> list[Row]:
+    """Return everyone's own figures, for a table with them side by side."""
+    found = []
     for name, timing in timings.items():
-        seconds = (timing.cold_s, timing.middle_cold_s, timing.init_s, timing.first_s)
         counted = timing.instructions
-        lines.append(
-            [
-                _PEERS[name],
-                *(f"{each * 1000:.0f}" for each in seconds),
-                f"{timing.warm_cpu_s * 1000:.2f}",
-                f"{counted.cold:,.0f}" if counted else "–",
-                f"{counted.warm:.1f}" if counted else "–",
-            ]
-        )
-    return table(head, lines)
+        figures = {
+            "cold, ms": round(timing.cold_s * 1000),
+            "median": round(timing.middle_cold_s * 1000),
+            "of it init": round(timing.init_s * 1000),
+            "of it first event": round(timing.first_s * 1000),
+            "warm event, CPU ms": round(timing.warm_cpu_s * 1000, 2),
+            "cold, M instructions": round(counted.cold) if counted else None,
+            "warm event, M instructions": round(counted.warm, 1) if counted else None,
+        }
+        found += [
+            Row(name=f"{_PEERS[name]} · {column}", figure=figure, note=f"{COLD_ROUNDS} in turns")
+            for column, figure in figures.items()
+        ]
+    return found
 
 
 _PEERS: Final = {
@@ -102,7 +103,7 @@ def late_rows(late: Sequence[str]) -> list[Row]:
 
 def call_rows(scene: Scene) -> list[Row]:
     """Count what one delivery calls when the function is warm."""
-    deliveries = scene.deliveries
+    deliveries = scene.deliver()
     told = {
         "with our reference": (deliveries.referenced, 200, 3),
         "through a link": (deliveries.through_link, 200, 4),

@@ -14,10 +14,11 @@ import py_compile
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +28,7 @@ from shared.domain.events import Link
 from shared.domain.references import make_reference
 from shared.gateways.dynamo_items import job_item, link_item
 from tests.bench.aws_service import Answer, Aws, Call, aws_service, sent_messages
-from tests.bench.lambda_service import Function, run_function
+from tests.bench.lambda_service import Function, Run, run_function
 from tests.builders import a_dispatched_job
 from tests.template.stack import properties
 
@@ -58,24 +59,28 @@ class Deliveries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """ours: the webhook function. peers: by name. recorded: the calls that ours made."""
+    """ours: the webhook function. peers: by name. recorded: the calls that ours made.
+
+    deliver: makes deliveries of this moment. What is signed over 300 s ago is refused a part of
+    the work, so nothing is measured with an old one.
+    """
 
     aws: Aws
     ours: Function
     peers: Mapping[str, Function]
-    deliveries: Deliveries
+    deliver: Callable[[], Deliveries]
     recorded: tuple[Call, ...]
 
     @property
-    def everyone(self) -> list[Function]:
+    def everyone_by_name(self) -> dict[str, Function]:
         """The floor, ours, and the others: the order in which they take turns."""
         bare, *others = self.peers.values()
-        return [bare, self.ours, *others]
+        return {function.name: function for function in (bare, self.ours, *others)}
 
     def calls_of(self, delivery: Event) -> tuple[list[Call], Event]:
         """Return what our function calls for one delivery when it is warm, and what it answers."""
         self.aws.calls.clear()
-        run = run_function(self.ours, [self.deliveries.referenced, delivery])
+        run = run_function(self.ours, [self.deliver().referenced, delivery])
         return self.aws.calls[len(self.recorded) :], run.answers[-1]
 
 
@@ -90,13 +95,20 @@ def scene(folder: Path, site: Path) -> Iterator[Scene]:
     answers = _answers(job)
     with aws_service(answers, folder) as aws:
         ours = _ours(folder, aws, _runtime(folder, site))
-        deliveries = _deliveries(job)
-        run = run_function(ours, [deliveries.referenced])
-        if json.loads(run.answers[0]["body"]).get("outcome") != "applied":
-            raise AssertionError(f"our webhook answered {run.answers[0]}")
+        deliver = partial(_deliveries, job)
+        check(ours, run_function(ours, [deliver().referenced]))
         recorded = tuple(aws.calls)
         peers = {name: _peer(name, folder, site, aws, recorded) for name in PEERS}
-        yield Scene(aws=aws, ours=ours, peers=peers, deliveries=deliveries, recorded=recorded)
+        yield Scene(aws=aws, ours=ours, peers=peers, deliver=deliver, recorded=recorded)
+
+
+def check(function: Function, run: Run) -> Run:
+    """Return a run if it did the work that it is measured for. Raises AssertionError."""
+    for answer in run.answers:
+        outcome = json.loads(answer["body"]).get("outcome")
+        if answer["statusCode"] != 200 or (function.name == "ours" and outcome != "applied"):
+            raise AssertionError(f"{function.name} answered {answer}")
+    return run
 
 
 def _now() -> datetime:

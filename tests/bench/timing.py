@@ -12,19 +12,20 @@ import shutil
 import statistics
 import subprocess
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tests.bench.lambda_service import Function, Run, run_function
-from tests.bench.scene import Event, Scene
+from tests.bench.scene import Event, Scene, check
 
 COLD_ROUNDS: Final = 15
 WARM_ROUNDS: Final = 3
 # Of each warm round: events until nothing is new any more, and events that are measured.
 SETTLING, MEASURED = 50, 200
 # Counted instructions take fifty times as long as they do uncounted.
-COUNTED_SETTLING, COUNTED = 5, 20
+COUNTED_SETTLING, COUNTED = 5, 15
 
 _VALGRIND: Final = (
     "valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null",
@@ -72,31 +73,26 @@ class Timing:
 
 def time_all(scene: Scene) -> dict[str, Timing]:
     """Return the timing of everyone by name."""
-    event = scene.deliveries.referenced
     print(f"  {COLD_ROUNDS} cold starts of each …", flush=True)
-    colds = in_turns(scene.everyone, [event], COLD_ROUNDS)
+    colds = in_turns(scene, events=1, rounds=COLD_ROUNDS)
     print(f"  {WARM_ROUNDS} times {MEASURED} warm events of each …", flush=True)
-    warms = in_turns(scene.everyone, [event] * (1 + SETTLING + MEASURED), WARM_ROUNDS, SETTLING)
+    warms = in_turns(scene, events=1 + SETTLING + MEASURED, rounds=WARM_ROUNDS, settling=SETTLING)
     counter = find_counter()
     print(f"  instructions, by {counter[0] if counter else 'nobody here'} …", flush=True)
+    counted = count_all(scene, counter) if counter else {}
     return {
-        function.name: _timing(
-            colds[function.name],
-            warms[function.name],
-            count_instructions(function, event, counter) if counter else None,
-        )
-        for function in scene.everyone
+        name: _timing(colds[name], warms[name], counted.get(name))
+        for name in scene.everyone_by_name
     }
 
 
-def in_turns(
-    functions: Sequence[Function], events: Sequence[Event], rounds: int, settling: int = 0
-) -> dict[str, list[Run]]:
+def in_turns(scene: Scene, *, events: int, rounds: int, settling: int = 0) -> dict[str, list[Run]]:
     """Run everyone that often, A B C A B C: what else the machine does hits them alike."""
-    found: dict[str, list[Run]] = {function.name: [] for function in functions}
+    found: dict[str, list[Run]] = {name: [] for name in scene.everyone_by_name}
     for _ in range(rounds):
-        for function in functions:
-            found[function.name].append(run_function(function, events, settling=settling))
+        for name, function in scene.everyone_by_name.items():
+            told = [scene.deliver().referenced] * events
+            found[name].append(check(function, run_function(function, told, settling=settling)))
     return found
 
 
@@ -138,21 +134,31 @@ def read_instructions(printed: str) -> int | None:
     return int(found[1].replace(",", "")) if found else None
 
 
-def count_instructions(function: Function, event: Event, counter: Sequence[str]) -> Instructions:
-    """Count the instructions of a function's process with no event, with one, and with many."""
-    settled, many = 1 + COUNTED_SETTLING, 1 + COUNTED_SETTLING + COUNTED
-    none, one, few, all_ = (
-        _count(function, [event] * number, counter) for number in (0, 1, settled, many)
-    )
-    return Instructions(cold=one, init=none, warm=(all_ - few) / COUNTED)
+def count_all(scene: Scene, counter: Sequence[str]) -> dict[str, Instructions]:
+    """Count the instructions of everyone's process with no event, with one, and with many.
+
+    Two at a time: what else the machine does changes no count.
+    """
+    numbers = (0, 1, 1 + COUNTED_SETTLING, 1 + COUNTED_SETTLING + COUNTED)
+    functions = scene.everyone_by_name
+
+    def count(name: str, events: int) -> float:
+        told = [scene.deliver().referenced] * events
+        run = check(functions[name], run_function(functions[name], told, prefix=counter))
+        counted = read_instructions(run.errors)
+        if counted is None:
+            raise AssertionError(f"{counter[0]} counted nothing:\n{run.errors}")
+        return counted / 1e6
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        counts = {
+            name: [pool.submit(count, name, number) for number in numbers] for name in functions
+        }
+        return {name: _instructions(*(c.result() for c in each)) for name, each in counts.items()}
 
 
-def _count(function: Function, events: Sequence[Event], counter: Sequence[str]) -> float:
-    run = run_function(function, events, prefix=counter)
-    counted = read_instructions(run.errors)
-    if counted is None:
-        raise AssertionError(f"{counter[0]} counted nothing:\n{run.errors}")
-    return counted / 1e6
+def _instructions(none: float, one: float, few: float, many: float) -> Instructions:
+    return Instructions(cold=one, init=none, warm=(many - few) / COUNTED)
 
 
 def late_work(function: Function, event: Event, folder: Path) -> list[str]:
