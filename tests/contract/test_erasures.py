@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -78,6 +79,10 @@ if TYPE_CHECKING:
 
 TABLE = "jobs"
 GATEWAYS = Path(__file__).parents[2] / "shared" / "gateways"
+
+
+# A raw delivery that does not fit into its entry's item.
+LARGE = random.Random(1).randbytes(2_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,7 +360,7 @@ def furnish(client: Any, places: Places, shop: str = SHOP) -> None:
     )
     exclusive = store.create(a_worker_job(shop=shop, type="pull", exclusive=True))
     ended = replace(exclusive, status=JobStatus.FAILED, completed_at=START, project_id="p\tq")
-    store.note(store.save(exclusive, ended).ref, an_entry(body=b"more"))
+    store.note(store.save(exclusive, ended).ref, an_entry(body=LARGE))
     attempt = {"provider_job_id": f"{n}-2", "reserved_credits": 1}
     sent = store.create(a_dispatched_job(shop=shop, attempt=attempt))
     output = a_kept_output(key=f"shops/{shop}/jobs/x/1-0.png")

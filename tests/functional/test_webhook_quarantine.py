@@ -20,6 +20,7 @@ from shared.gateways.dynamo_matches import DynamoSecretMatches
 from shared.gateways.dynamo_quarantine import DynamoQuarantine
 from shared.gateways.system import SystemClock
 from shared.providers.registry import ADAPTERS
+from shared.usecases import reverify_quarantine
 from tests.api_world import logged
 from tests.builders import a_worker_job
 from tests.functional import test_webhook_providers
@@ -28,6 +29,13 @@ from tests.functional.test_webhook_providers import ENDS_AT_ONCE, KEPT, TABLE, S
 from tests.unit.providers.senders import APP_SECRET, FAL_USER, SENDERS
 
 stack = test_webhook_providers.stack
+
+
+@pytest.fixture(autouse=True)
+def no_haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have one call check all there is, however slow this machine is."""
+    monkeypatch.setattr(reverify_quarantine, "BUDGET", timedelta(hours=1))
+
 
 EVENTS = Path(__file__).parents[2] / "events"
 SHOPIFY_SECRET = "shpss_0123456789"
