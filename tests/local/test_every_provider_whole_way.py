@@ -181,6 +181,11 @@ class Tale:
             self.act(what, photo)
         return bool(owed)
 
+    def are_told(self) -> bool:
+        jobs = self.jobs()
+        told = [photo for photo in self.photos if photo.case not in ("lost", "cancelled")]
+        return {jobs[photo.job_id]["status"] for photo in told} == {"completed"}
+
     def is_done(self, photo: Photo) -> bool:
         return [each["status"] for each in self.at_provider(photo)] == ["completed"]
 
@@ -234,6 +239,8 @@ class Tale:
             # Each call in progress has a process of its own on the emulator: not all at once.
             self.until(self.are_at_providers, f"the create calls of {case}")
             self.until(self.is_all_pressed, f"what is pressed of {case}")
+        # Nobody has swept so far: what ends until here ends without a poll, or by one asked for.
+        self.until(self.are_told, "the ends that are told")
         self.until(lambda: all(self.is_done(each) for each in self.of("lost")), "the silent ends")
         for photo in self.of("lost"):
             self.let_a_minute_pass(photo)
