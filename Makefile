@@ -26,7 +26,7 @@ export UV_NO_PROGRESS := 1
 # One environment for us; whatever the caller has activated is none of our business.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: help install demo up test check fast-tests lint-template build deploy lock clean
+.PHONY: help install demo up test proof check fast-tests lint-template build deploy lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ up: .venv/.installed ## the stack alone, in the foreground (PORT, AUTH=1, KEEP=d
 test: install ## every test (RANDOM_DAYS, RANDOM_DAY, GROWTH_JOBS: see README)
 	$(PYTEST) --ignore=tests/browser
 	$(PYTEST) tests/browser # apart: the browser's driver keeps an event loop running
+
+proof: install .tools/proof/.installed ## what must never happen, shown and reported (PROOF=2, SEED, README=1)
+	@$(PYTHON) -m tests.proof
 
 check: install lint-template ## format, lint, types, template, fast tests
 	$(PYTHON) -m ruff format --check .
@@ -64,12 +67,13 @@ deploy: build ## sam deploy with your AWS settings (OPTIONS="--guided")
 lock: $(UV) ## compile every lock file anew from pyproject.toml
 	$(UV) pip compile $(LOCK_OPTIONS) --group local --group test --group check pyproject.toml -o requirements.lock
 	$(UV) pip compile $(LOCK_OPTIONS) -c requirements.lock pyproject.toml -o requirements-layer.lock
+	$(UV) pip compile $(LOCK_OPTIONS) -c requirements.lock --group proof pyproject.toml -o requirements-proof.lock
 	$(UV) pip compile $(LOCK_OPTIONS) --group sam -o requirements-sam.lock
 	$(UV) pip compile $(LOCK_OPTIONS) --group bootstrap -o requirements-uv.lock
 LOCK_OPTIONS := --quiet --universal --python-version 3.13 --generate-hashes --no-emit-index-url --no-header
 
 clean: ## remove what was built, not what was installed
-	rm -rf .aws-sam .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .aws-sam .proof .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv/*' -not -path './.tools/*' -prune -exec rm -rf {} +
 
 # ---- environments: made once, again when their lock file changes -------------------
@@ -87,6 +91,9 @@ $(UV): requirements-uv.lock
 
 .tools/sam/.installed: requirements-sam.lock $(UV)
 	$(call environment,.tools/sam,requirements-sam.lock)
+
+.tools/proof/.installed: requirements-proof.lock $(UV)
+	$(call environment,.tools/proof,requirements-proof.lock)
 
 # $(1) the environment's folder, $(2) its lock file. Compiled at once, on all cores: otherwise
 # the first start of every program and function would do it, and take twice as long.

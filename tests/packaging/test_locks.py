@@ -17,7 +17,10 @@ from packaging.utils import canonicalize_name
 from deploy.build import UNUSED
 from tests.packaging.artefacts import ROOT
 
-LOCKS: Final = ("requirements", "requirements-layer", "requirements-sam", "requirements-uv")
+LOCKS: Final = (
+    *("requirements", "requirements-layer", "requirements-proof"),
+    *("requirements-sam", "requirements-uv"),
+)
 
 
 def project() -> dict[str, Any]:
@@ -68,10 +71,17 @@ def test_every_group_is_in_the_lock(group: str) -> None:
     assert names <= set(locked("requirements"))
 
 
-@pytest.mark.parametrize(("group", "lock"), [("sam", "-sam"), ("bootstrap", "-uv")])
+@pytest.mark.parametrize(
+    ("group", "lock"), [("sam", "-sam"), ("proof", "-proof"), ("bootstrap", "-uv")]
+)
 def test_every_tool_with_an_environment_of_its_own_is_in_its_lock(group: str, lock: str) -> None:
     names = {canonicalize_name(Requirement(t).name) for t in project()["dependency-groups"][group]}
     assert names <= set(locked(f"requirements{lock}"))
+
+
+def test_what_is_fuzzed_is_what_is_deployed() -> None:
+    deployed, fuzzed = locked("requirements-layer"), locked("requirements-proof")
+    assert {name: fuzzed.get(name) for name in deployed} == deployed
 
 
 def test_nobody_imports_what_the_build_removes() -> None:

@@ -34,6 +34,8 @@ from tests.whole.story import APP_SECRET
 from tests.whole.world import INPUT, Engine, World
 
 pytestmark = [
+    pytest.mark.promise("twice", "any order of events against a model"),
+    pytest.mark.promise("drift", "any order of events against a model"),
     pytest.mark.filterwarnings("ignore:No application metrics to publish"),
     pytest.mark.timeout(600),
 ]

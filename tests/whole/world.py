@@ -137,6 +137,22 @@ class WorldClock:
         self._world.run_for(seconds)
 
 
+class OthersClock:
+    """The clock of somebody else, which is off."""
+
+    def __init__(self, clock: ManualClock, off: timedelta) -> None:
+        self._clock = clock
+        self._off = off
+
+    def now(self) -> datetime:
+        """Return what that clock shows."""
+        return self._clock.now() + self._off
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait: that takes as long on any clock."""
+        await self._clock.sleep(seconds)
+
+
 class _Secrets:
     """A botocore client of Secrets Manager."""
 
@@ -252,6 +268,7 @@ class World:
         chunk: int | None = None,
         has_own_token: bool = True,
         start: datetime = START,
+        others_off: timedelta = timedelta(0),
         **pikcel: Any,
     ) -> None:
         """Put it together.
@@ -259,7 +276,8 @@ class World:
         Parameters: `faults` by the number of the call; `links` is how many result images the
         provider gives (the simulator itself gives one); `chunk` is how many jobs a message of
         bulk work sees to; `has_own_token`: the app is one merchant's own, and needs no login to
-        be installed; `start` is what time it is; `pikcel` are settings of the simulator.
+        be installed; `start` is what time it is; `others_off`: how much later it is on the
+        clocks of PikcelAI and Shopify; `pikcel` are settings of the simulator.
         """
         self._engine = engine
         self.probe = Probe(faults or {})
@@ -287,7 +305,7 @@ class World:
         self._jobs: list[Job] = []
         self._loop = asyncio.new_event_loop()
         stack.callback(self._loop.close)
-        self._start_simulators(stack, pikcel)
+        self._start_simulators(stack, OthersClock(self.clock, others_off), pikcel)
         self._give_links(links)
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         self.store = self._open_store(stack, patch, engine)
@@ -303,11 +321,13 @@ class World:
 
     # --- putting it together -----------------------------------------------------------
 
-    def _start_simulators(self, stack: ExitStack, settings: dict[str, Any]) -> None:
+    def _start_simulators(
+        self, stack: ExitStack, others: OthersClock, settings: dict[str, Any]
+    ) -> None:
         chosen = {"pending_s": 1, "processing_min_s": 10, "processing_max_s": 10} | settings
         self.pikcel = Pikcel(
             Config.model_validate(chosen),
-            clock=self.clock,
+            clock=others,
             rng=random.Random(7),
             client=httpx.AsyncClient(transport=httpx.MockTransport(self._outside)),
             editor=_edit_at_once,
@@ -316,7 +336,7 @@ class World:
         self.line = PikcelLine(self._loop, httpx.ASGITransport(create_app(self.pikcel)))
         self.shopify = Shopify(
             SHOPIFY_URL,
-            clock=lambda: self.clock.now().timestamp(),
+            clock=lambda: others.now().timestamp(),
             client_id=CLIENT_ID,
             client_secret=CLIENT_SECRET,
             webhook_url=f"{PUBLIC_URL}/webhooks/shopify",

@@ -12,6 +12,8 @@ from shared.usecases.notice_ports import Posted
 from tests.fakes.clock import FakeClock
 from tests.unit.gateways.test_downloads import PUBLIC, TRUST, Network, answer
 
+pytestmark = pytest.mark.promise("hostile", "addresses of shops' webhooks")
+
 URL = "https://hooks.example.com/in?shop=1"
 HEADERS = {"webhook-id": "e:1:job_failed", "webhook-timestamp": "1", "webhook-signature": "v1,x"}
 BODY = json.dumps({"type": "job.failed", "data": {"name": "Becher ü"}}, ensure_ascii=False).encode()
