@@ -37,12 +37,15 @@ class Plan:
     """What becomes of the calls of all functions together.
 
     share: how many of them are spoilt, by chance that follows from the seed. left: how many may
-    still be. seen, struck: how many calls there were, and what became of those that were spoilt.
+    still be. faults: the ways. target: only calls of such an AWS service ("" for all, and all of
+    HTTP). seen, struck: how many calls there were, and what became of those that were spoilt.
     """
 
     seed: int
     share: float
     left: int
+    faults: tuple[Fault, ...] = FAULTS
+    target: str = ""
     seen: int = 0
     struck: Counter[Fault] = field(default_factory=Counter)
     _rng: random.Random = field(init=False)
@@ -51,14 +54,18 @@ class Plan:
     def __post_init__(self) -> None:
         self._rng = random.Random(self.seed)
 
-    def draw(self) -> Fault | None:
-        """Decide about the next call."""
+    def draw(self, target: str) -> Fault | None:
+        """Decide about the next call. target: the AWS operation, as its header has it."""
         with self._lock:
             self.seen += 1
-            if self.left <= 0 or self._rng.random() >= self.share:
+            if (
+                self.left <= 0
+                or not target.startswith(self.target)
+                or self._rng.random() >= self.share
+            ):
                 return None
             self.left -= 1
-            fault = self._rng.choice(FAULTS)
+            fault = self._rng.choice(self.faults)
             self.struck[fault] += 1
             return fault
 
@@ -103,7 +110,7 @@ class _Line(BaseHTTPRequestHandler):
     def _pass_on(self) -> None:
         size = int(self.headers.get("content-length") or 0)
         body = self.rfile.read(size)
-        fault = self.server.plan.draw()
+        fault = self.server.plan.draw(self.headers.get("x-amz-target", ""))
         if fault is Fault.KILLED_BEFORE:
             self._kill_caller()
         if fault in (Fault.KILLED_BEFORE, Fault.UNREACHABLE):

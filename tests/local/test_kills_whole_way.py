@@ -224,14 +224,14 @@ def test_every_way_ends_as_in_peace_whatever_was_killed_on_it(
     with ThreadPoolExecutor(len(shops) + 1) as pool:
         ways = [pool.submit(WAYS[number % len(WAYS)], shop) for number, shop in enumerate(shops)]
         while not all(way.done() for way in ways) and not any(map(_has_failed, ways)):
-            _sweep(stack)
+            sweep_soon(stack)
             time.sleep(3)
         looks = [way.result() for way in ways]
     plan.left = 0
     for look in looks:
         look()
-    _nothing_is_paid_twice(stack)
-    assert _dead_letters(stack) == {}
+    nothing_is_paid_twice(stack)
+    assert dead_letters(stack) == {}
     record_property(CASES, plan.struck.total())
     assert plan.struck.total() >= len(FAULTS), plan
     print(f"SEED={seed()}: {plan.seen} calls, {dict(plan.struck)}")  # noqa: T201
@@ -243,20 +243,22 @@ def _has_failed(way: Future[Any]) -> bool:
     return way.done() and way.exception() is not None
 
 
-def _sweep(stack: Stack) -> None:
+def sweep_soon(stack: Stack) -> None:
     """Run a sweep; one that is killed is made good by the next."""
     stack.client("lambda").invoke(
         FunctionName=stack.info.functions["sweep"], InvocationType="Event", Payload=b"{}"
     )
 
 
-def _nothing_is_paid_twice(stack: Stack) -> None:
+def nothing_is_paid_twice(stack: Stack) -> None:
+    """No reference of an attempt was charged for twice."""
     charges = httpx.get(f"{stack.info.pikcel_url}/_simulator/ledger").json()["charges"]
     paid = Counter(charge["ref"] for charge in charges if charge["credits"] > 0)
     assert [ref for ref, times in paid.items() if times > 1] == [], json.dumps(charges)
 
 
-def _dead_letters(stack: Stack) -> dict[str, int]:
+def dead_letters(stack: Stack) -> dict[str, int]:
+    """Return how many messages lie in which dead-letter queue."""
     queues = stack.client("sqs")
     found = {}
     for name, url in stack.info.queues.items():
