@@ -39,7 +39,7 @@ pytestmark = [
     pytest.mark.promise("drift", "load on the running stack, disturbed, all accounted for"),
 ]
 
-CLIENTS = 6
+CLIENTS = 4
 SECONDS = 30
 DISTURBED_S = 6
 LONGEST_S = 900
