@@ -33,6 +33,7 @@ import shared.gateways.dynamo_keys
 import shared.gateways.dynamo_limiter
 import shared.gateways.dynamo_paces
 import shared.gateways.dynamo_receipts
+import shared.gateways.dynamo_templates
 import shared.gateways.dynamo_works
 import shared.gateways.provider_http
 import shared.gateways.shopify_http
@@ -64,6 +65,7 @@ from shared.gateways.memory_endpoints import InMemoryEndpointStore
 from shared.gateways.memory_erasures import InMemoryErasures
 from shared.gateways.memory_facts import InMemoryFactStore
 from shared.gateways.memory_keys import InMemoryKeyStore, InMemoryReceipts
+from shared.gateways.memory_templates import InMemoryTemplateStore
 from shared.gateways.store_rules import answered_now
 from shared.usecases import expand_batch, run_bulk
 from shared.usecases.ports import JobStore
@@ -391,6 +393,7 @@ class World:
             (gateways.dynamo_works, "DynamoWorkStore", works),
             (gateways.dynamo_erasures, "DynamoErasures", erasures),
             (gateways.dynamo_keys, "DynamoKeyStore", keys),
+            (gateways.dynamo_templates, "DynamoTemplateStore", InMemoryTemplateStore()),
             (gateways.dynamo_receipts, "DynamoReceipts", InMemoryReceipts(self.our_clock)),
         ):
             role = name.removeprefix("Dynamo").removesuffix("Store").lower()
