@@ -396,7 +396,7 @@ def _is_kept(job: Job) -> bool:
 class InterleavingOnTheTable(Interleaving):
     """The same with the real table."""
 
-    engine = "table"
+    engine = "embedded"
 
 
 def run(machine: type[Interleaving], examples: int, steps: int) -> None:
