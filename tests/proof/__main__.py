@@ -5,7 +5,7 @@ Environment
     SEED: what everything drawn follows from; a new one each time unless given.
     README=1: put the table into the README.
 
-It ends with 1 when a promise failed or was not shown.
+It ends with 1 when a promise failed or was not shown. Interrupted, it reports how far it came.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ import secrets
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from tests.proof.rows import HELD, Row, table, worst
+from tests.promises import PROMISES
+from tests.proof.rows import FAILED, HELD, Row, table, worst
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / ".proof"
@@ -33,45 +36,54 @@ def main() -> int:
     chosen = {
         "PROOF": os.environ.get("PROOF", "2"),
         "SEED": os.environ.get("SEED") or str(secrets.randbelow(1_000_000)),
-        "PROOF_ROWS": str(REPORT / "rows.jsonl"),
     }
     REPORT.mkdir(exist_ok=True)
-    (REPORT / "rows.jsonl").unlink(missing_ok=True)
     print(f"SEED={chosen['SEED']} PROOF={chosen['PROOF']} make proof draws the same again.")
+    expected = _run(chosen, "ways.jsonl", "--collect-only", "-qq")
     began = time.monotonic()
-    ended = subprocess.run(_command(chosen["SEED"]), env=os.environ | chosen, cwd=ROOT, check=False)
+    told = _run(chosen, "told.jsonl", "-n", "2", "--dist", "loadfile")
+    rows = merged(expected, told)
     minutes = (time.monotonic() - began) / 60
-    report = _report(_rows(), chosen, minutes)
-    (REPORT / "table.md").write_text(report, encoding="utf-8")
+    lines = [row.as_json(int(chosen["SEED"])) for row in rows]
+    (REPORT / "rows.jsonl").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    report = _report(rows, chosen, minutes)
     if os.environ.get("README") == "1":
         put_into(README, report)
     print(f"\n{report}\nRows: {REPORT / 'rows.jsonl'}")
-    is_held = all(row.result == HELD for row in _rows()) and _rows() != []
-    return 0 if is_held and ended.returncode == 0 else 1
+    return 0 if rows and all(row.result == HELD for row in rows) else 1
 
 
-def _command(seed: str) -> list[str]:
-    return [
+def _run(chosen: Mapping[str, str], name: str, *options: str) -> list[Any]:
+    """Run pytest on all marked tests; returns what its plugin wrote into a file of this name."""
+    path = REPORT / name
+    path.unlink(missing_ok=True)
+    command = [
         *(sys.executable, "-m", "pytest", "-p", "tests.proof.collecting", "-m", "promise"),
-        *("-n", "2", "--dist", "loadfile", "--hypothesis-seed", seed, "--ignore", "tests/browser"),
+        *("--ignore", "tests/browser", "--hypothesis-seed", chosen["SEED"], *options),
     ]
-
-
-def _rows() -> list[Row]:
-    path = REPORT / "rows.jsonl"
-    told = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    return [
-        Row(
-            promise=each["promise"],
-            way=each["shownBy"],
-            tests=each["tests"],
-            cases=each["cases"],
-            seconds=each["seconds"],
-            failed=each["failed"] if each["result"] == "failed" else [],
-            skipped=each["failed"] if each["result"] != "failed" else [],
+    try:
+        subprocess.run(
+            command, env=os.environ | chosen | {"PROOF_ROWS": str(path)}, cwd=ROOT, check=False
         )
-        for each in told
-    ]
+    except KeyboardInterrupt:
+        print("Interrupted.")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def merged(expected: Iterable[Any], told: Iterable[Any]) -> list[Row]:
+    """Return a row for each way there is, with what is told of it."""
+    rows = {(promise, way): Row(promise, way, tests) for promise, way, tests in expected}
+    for each in told:
+        row = rows[each["promise"], each["shownBy"]]
+        row.tests, row.cases, row.seconds = each["tests"], each["cases"], each["seconds"]
+        if each["result"] == FAILED:
+            row.failed = each["failed"]
+        else:
+            # Whether all of its tests ran is seen here, not there.
+            row.skipped = [line for line in each["failed"] if ": " in line]
+    order = list(PROMISES)
+    return sorted(rows.values(), key=lambda row: (order.index(row.promise), row.way))
 
 
 def _report(rows: list[Row], chosen: dict[str, str], minutes: float) -> str:

@@ -1,12 +1,14 @@
 """A plugin of pytest that writes down what marked tests have shown (`-p tests.proof.collecting`).
 
-Environment: `PROOF_ROWS` is the file for the rows. Each way of showing a promise is told when its
-last test ends, while the others go on.
+With `--collect-only` it writes which ways there are and how many tests each has (JSON: `[promise,
+way, tests]`), else what came of them (rows.py), to the file that `PROOF_ROWS` names.
 """
 
 from __future__ import annotations
 
+import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +60,18 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     _collector.hear(report)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Write which ways there are, when that is what is asked."""
+    if session.config.option.collectonly:
+        ways = Counter(mark.args for item in session.items for mark in item.iter_markers(MARK))
+        _write([json.dumps([*way, tests]) for way, tests in ways.items()])
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the rows, once."""
-    if hasattr(session.config, "workerinput"):
-        return
-    lines = [row.as_json(seed()) for row in _collector.rows()]
+    if not hasattr(session.config, "workerinput") and not session.config.option.collectonly:
+        _write([row.as_json(seed()) for row in _collector.rows()])
+
+
+def _write(lines: list[str]) -> None:
     Path(os.environ["PROOF_ROWS"]).write_text("\n".join([*lines, ""]), encoding="utf-8")

@@ -6,8 +6,8 @@ A row is one way in which one promise was shown: JSON, one a line, in `rows.json
 | --- | --- |
 | promise | what must hold, its short name (tests/promises.py) |
 | shownBy | the way |
-| tests, cases | how many tests, and how many cases these tried |
-| result | `held`, `failed` or `not shown` (nothing ran, or what it needs is not there) |
+| tests, cases | how many tests ran to their end, and how many cases these tried |
+| result | `held`, `failed` or `not shown` (not all of it ran, or what it needs is not there) |
 | seconds | what it took, all processes together |
 | seed | what everything drawn follows from |
 | failed | the tests that failed, or why it was not shown |
@@ -29,10 +29,11 @@ _WORST = (FAILED, NOT_SHOWN, HELD)
 
 @dataclass(slots=True)
 class Row:
-    """One way of showing one promise, and what came of it."""
+    """One way of showing one promise, and what came of it. expected: how many tests it has."""
 
     promise: str
     way: str
+    expected: int = 0
     tests: int = 0
     cases: int = 0
     seconds: float = 0.0
@@ -44,7 +45,14 @@ class Row:
         """What is to be said of it."""
         if self.failed:
             return FAILED
-        return NOT_SHOWN if self.skipped or not self.tests else HELD
+        return HELD if 0 < self.expected == self.tests and not self.skipped else NOT_SHOWN
+
+    @property
+    def remarks(self) -> list[str]:
+        """Which tests failed, and why others were not shown."""
+        rest = self.expected - self.tests - len(self.skipped)
+        missing = [f"{rest} of {self.expected} tests did not end"] if rest > 0 else []
+        return [*self.failed, *self.skipped, *missing]
 
     def as_json(self, seed: int) -> str:
         """Write it as one line."""
@@ -56,7 +64,7 @@ class Row:
             "result": self.result,
             "seconds": round(self.seconds, 1),
             "seed": seed,
-            "failed": [*self.failed, *self.skipped],
+            "failed": self.remarks,
         }
         return json.dumps(values, ensure_ascii=False)
 
@@ -64,7 +72,9 @@ class Row:
 def table(rows: Sequence[Row]) -> str:
     """Write the rows as a table of Markdown, a line for each promise.
 
-    >>> print(table([Row("lost", "crashes", tests=2, cases=9, seconds=3)]).splitlines()[2])
+    >>> print(
+    ...     table([Row("lost", "crashes", expected=2, tests=2, cases=9, seconds=3)]).splitlines()[2]
+    ... )
     | No acknowledged webhook or request is lost | crashes | 9 | held | 3 |
     """
     lines = ["| promise | shown by | cases | result | seconds |", "| --- | --- | --- | --- | --- |"]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from tests.promises import CASES, MARK, PROMISES
-from tests.proof.__main__ import BEGIN, END, put_into
+from tests.proof.__main__ import BEGIN, END, merged, put_into
 from tests.proof.collecting import Collector
 from tests.proof.rows import Row, table
 
@@ -57,11 +57,20 @@ def test_tests_and_cases_and_seconds_of_one_way_come_together() -> None:
         "shownBy": "crashes",
         "tests": 2,
         "cases": 41,
-        "result": "held",
+        "result": "not shown",
         "seconds": 6.0,
         "seed": 7,
         "failed": [],
     }
+    (merged_row,) = merged([["lost", "crashes", 2]], [row])
+    assert merged_row.result == "held"
+
+
+def test_a_way_of_which_not_all_tests_ended_is_not_shown() -> None:
+    told = rows(a_report("a"))
+    some, none = merged([["lost", "crashes", 3], ["drift", "days", 1]], told)
+    assert (some.result, some.remarks) == ("not shown", ["2 of 3 tests did not end"])
+    assert (none.result, none.remarks) == ("not shown", ["1 of 1 tests did not end"])
 
 
 def test_a_test_of_two_promises_is_in_both_rows() -> None:
@@ -75,11 +84,15 @@ def test_one_failure_in_any_phase_fails_its_row(
 ) -> None:
     (row,) = rows(a_report("a"), a_report("b", "failed", when))
     assert (row["result"], row["failed"]) == ("failed", ["b"])
+    (merged_row,) = merged([["lost", "crashes", 2]], [row])
+    assert (merged_row.result, merged_row.failed) == ("failed", ["b"])
 
 
 def test_what_is_skipped_is_not_shown_and_says_why() -> None:
     (row,) = rows(a_report("a"), a_report("b", "skipped", "setup"))
     assert (row["result"], row["failed"]) == ("not shown", ["b: no wheel"])
+    (merged_row,) = merged([["lost", "crashes", 2]], [row])
+    assert (merged_row.result, merged_row.remarks) == ("not shown", ["b: no wheel"])
 
 
 def test_a_test_without_a_mark_is_in_no_row() -> None:
@@ -87,7 +100,7 @@ def test_a_test_without_a_mark_is_in_no_row() -> None:
 
 
 def test_the_table_has_a_line_for_each_promise_and_says_what_was_not_shown() -> None:
-    text = table([Row("lost", "crashes", tests=1, cases=1200, seconds=2)])
+    text = table([Row("lost", "crashes", expected=1, tests=1, cases=1200, seconds=2)])
     lines = text.splitlines()[2:]
     assert len(lines) == len(PROMISES)
     assert lines[0].endswith("| crashes | 1,200 | held | 2 |")

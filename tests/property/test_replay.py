@@ -107,7 +107,7 @@ def live(world: World, data: st.DataObject) -> list[Known]:
     """Let jobs be made elsewhere, and their deliveries come anyhow."""
     world.is_held = True
     followed: list[Known] = []
-    waiting = []
+    waiting: list[tuple[str, str]] = []
     for _ in range(data.draw(st.integers(1, 3), "jobs")):
         trouble = data.draw(st.sampled_from(TROUBLES), "trouble")
         simulate = {"parameters": {"simulate": trouble}} if trouble else {}
@@ -115,7 +115,8 @@ def live(world: World, data: st.DataObject) -> list[Known]:
         waiting.append((world.make_elsewhere(**simulate), shop))
     for _ in range(data.draw(st.integers(4, 14), "steps")):
         world.run_for(data.draw(st.sampled_from((1, 12, 290, 700)), "wait"))
-        if waiting and data.draw(st.booleans(), "register"):
+        is_time = data.draw(st.booleans(), "register")
+        if waiting and is_time:
             known = Known(*waiting.pop(), world.our_clock.now())
             register(world, known)
             followed.append(known)
