@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import httpx
@@ -137,19 +138,15 @@ class Load:
         self._insist(send)
 
     def _insist(self, call: Callable[[], httpx.Response]) -> httpx.Response:
-        """Call until it is answered, as everybody does who gets a 5xx."""
-        for _ in range(200):
-            try:
-                answer = call()
-            except httpx.TransportError:
-                continue
+        """Call until it is answered, and note with what."""
+
+        def noting() -> httpx.Response:
+            answer = call()
             with self.lock:
                 self.answers[answer.status_code] += 1
-            if answer.status_code < 500 and "already_running" not in answer.text:
-                assert answer.status_code < 300, answer.text
-                return answer
-            time.sleep(0.5)
-        raise AssertionError("nobody answers")
+            return answer
+
+        return patiently(noting)
 
     @property
     def _shopify(self) -> str:
@@ -177,10 +174,8 @@ class Load:
 
     def _ask(self, shop: str, path: str, **query: str) -> Any:
         headers = {"Authorization": f"Bearer {self.stack.info.admin_key}", "X-Shop": shop}
-        answer = httpx.get(
-            f"{self.stack.info.api_url}{path}", params=query, headers=headers, timeout=40
-        )
-        return answer.raise_for_status().json()
+        url = f"{self.stack.info.api_url}{path}"
+        return patiently(lambda: httpx.get(url, params=query, headers=headers, timeout=40)).json()
 
     def _jobs(self, shop: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -215,6 +210,20 @@ class Load:
     def count(self) -> int:
         """How many jobs were made."""
         return sum(map(len, self.made.values()))
+
+
+def patiently(call: Callable[[], httpx.Response]) -> httpx.Response:
+    """Call until it is answered, as everybody does who gets a 5xx."""
+    for _ in range(200):
+        try:
+            answer = call()
+        except httpx.TransportError:
+            continue
+        if answer.status_code < 500 and "already_running" not in answer.text:
+            assert answer.status_code < 300, answer.text
+            return answer
+        time.sleep(0.5)
+    raise AssertionError("nobody answers")
 
 
 # --- what is done in the middle -------------------------------------------------------------
@@ -280,6 +289,9 @@ def install(stack: Stack) -> None:
     shopify = stack.info.shopify_url.removesuffix("/{shop}")
     for shop in SHOPS:
         token = httpx.post(f"{shopify}/_simulator/id-token", json={"shop": shop}).json()["idToken"]
-        headers = {"Authorization": f"Bearer {token}"}
-        asked = httpx.get(f"{stack.info.api_url}/api/shop", headers=headers, timeout=40)
-        assert asked.raise_for_status().json()["shop"]["token"] == "ok"
+        assert patiently(partial(_shop_of, stack, token)).json()["shop"]["token"] == "ok"
+
+
+def _shop_of(stack: Stack, token: str) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.get(f"{stack.info.api_url}/api/shop", headers=headers, timeout=40)
