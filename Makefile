@@ -24,7 +24,7 @@ export UV_NO_PROGRESS := 1
 # One environment for us; whatever the caller has activated is none of our business.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: help install demo up test check lint fast-tests slow-tests browser-tests lint-template build \
+.PHONY: help install demo up test proof check lint fast-tests slow-tests browser-tests lint-template build \
 	bench deploy doctor lock clean
 # Whatever -j says: the tests of each kind have the machine to themselves.
 .NOTPARALLEL:
@@ -41,6 +41,9 @@ up: .venv/.installed ## the stack alone, in the foreground (PORT, AUTH=1, KEEP=d
 	@$(PYTHON) -m local.up
 
 test: install fast-tests slow-tests browser-tests ## every test (RANDOM_DAYS, RANDOM_DAY, GROWTH_JOBS: see README)
+
+proof: install .tools/proof/.installed ## what must never happen, shown and reported (PROOF=2, SEED, README=1)
+	@$(PYTHON) -m tests.proof
 
 # `make check test` is both, and runs the fast tests once.
 check: install lint-template lint fast-tests ## format, lint, types, template, fast tests
@@ -79,12 +82,13 @@ lock: $(UV) ## compile every lock file anew from pyproject.toml
 	$(UV) pip compile $(LOCK_OPTIONS) --group local --group test --group check pyproject.toml -o requirements.lock
 	$(UV) pip compile $(LOCK_OPTIONS) -c requirements.lock pyproject.toml -o requirements-layer.lock
 	$(UV) pip compile $(LOCK_OPTIONS) -c requirements.lock --group bench -o requirements-bench.lock
+	$(UV) pip compile $(LOCK_OPTIONS) -c requirements.lock --group proof pyproject.toml -o requirements-proof.lock
 	$(UV) pip compile $(LOCK_OPTIONS) --group sam -o requirements-sam.lock
 	$(UV) pip compile $(LOCK_OPTIONS) --group bootstrap -o requirements-uv.lock
 LOCK_OPTIONS := --quiet --universal --python-version 3.13 --generate-hashes --no-emit-index-url --no-header
 
 clean: ## remove what was built, not what was installed
-	rm -rf .aws-sam .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .aws-sam .proof .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv/*' -not -path './.tools/*' -prune -exec rm -rf {} +
 
 # ---- environments: made once, again when their lock file changes -------------------
@@ -112,6 +116,9 @@ $(UV): requirements-uv.lock
 	rm -rf $(@D)/*.dist-info
 	$(PYTHON) -m compileall -q -f --invalidation-mode unchecked-hash $(@D)
 	@touch $@
+
+.tools/proof/.installed: requirements-proof.lock $(UV)
+	$(call environment,.tools/proof,requirements-proof.lock)
 
 # $(1) the environment's folder, $(2) its lock file. Compiled at once, on all cores: otherwise
 # the first start of every program and function would do it, and take twice as long.

@@ -33,6 +33,7 @@ from contextlib import asynccontextmanager
 import httpx
 import uvicorn
 from starlette.applications import Starlette
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -67,6 +68,15 @@ _WRITTEN_BY_GATEWAY = {
 
 _OF_THE_SERVER = {b"date", b"server", b"content-length"}
 """Headers of an answer that our own server writes."""
+
+
+class _AnyPath(PathConvertor):
+    """Starlette's own `path`, but with line breaks: `%0A` is a character like others."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("any_path", _AnyPath())
 
 
 def create_app(upstream: str, transport: httpx.AsyncBaseTransport | None = None) -> Starlette:
@@ -116,7 +126,7 @@ def create_app(upstream: str, transport: httpx.AsyncBaseTransport | None = None)
             return _message(500, "Internal Server Error")
         return _as_api_gateway(answer, content)
 
-    route = Route("/{path:path}", pass_on, methods=_METHODS)
+    route = Route("/{path:any_path}", pass_on, methods=_METHODS)
     return Starlette(routes=[route], lifespan=with_client)
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import settings
+
+from tests.promises import CASES, MARK, PROMISES, PROOF_ONLY, is_proof
 
 TESTS: Final = Path(__file__).resolve().parent
 LOOPBACK: Final = ["127.0.0.1", "::1", "localhost"]
@@ -16,7 +20,7 @@ LOOPBACK: Final = ["127.0.0.1", "::1", "localhost"]
 # The tiers that start servers of their own. Everywhere else a socket is an error, so
 # that a forgotten fake fails at once instead of timing out.
 LOOPBACK_TIERS: Final = frozenset(
-    {"bench", "browser", "contract", "integration", "local", "packaging"}
+    {"bench", "browser", "contract", "integration", "local", "packaging", "proof"}
 )
 
 # What waits for processes, builds or a browser: slow whatever a test says of itself.
@@ -71,12 +75,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test the network of its tier; a test's own marker goes before it."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give each test the network of its tier (a test's own marker goes before it), and have it
+    tell the report which promises it shows. Some are `make proof`'s alone."""
+    if not is_proof():
+        left_out = [item for item in items if item.get_closest_marker(PROOF_ONLY)]
+        items[:] = [item for item in items if not item.get_closest_marker(PROOF_ONLY)]
+        config.hook.pytest_deselected(items=left_out)
     items.sort(key=_place_in_line)
     for item in items:
         if tier_of(item.path) in SLOW_TIERS:
             item.add_marker(pytest.mark.slow)
+        for mark in item.iter_markers(MARK):
+            if mark.args[0] not in PROMISES:
+                raise pytest.UsageError(f"{item.nodeid}: there is no promise {mark.args[0]!r}")
+            item.user_properties.append((MARK, mark.args))
         if any(item.get_closest_marker(name) for name in ("allow_hosts", "enable_socket")):
             continue
         if tier_of(item.path) in LOOPBACK_TIERS:
@@ -88,6 +101,38 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _place_in_line(item: pytest.Item) -> int:
     name = item.path.name
     return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Any:
+    """Tell the report how many cases Hypothesis drew for a test that shows a promise."""
+    drawn = _count_drawn(item) if item.get_closest_marker(MARK) else None
+    try:
+        return (yield)
+    finally:
+        if drawn is not None:
+            item.user_properties.append((CASES, drawn()))
+
+
+def _count_drawn(item: pytest.Item) -> Callable[[], int] | None:
+    """Count the calls of a test that Hypothesis draws for; returns what tells their number."""
+    handle = getattr(getattr(item, "obj", None), "hypothesis", None)
+    if handle is None:
+        return None
+    inner, calls = handle.inner_test, [0]
+
+    @wraps(inner)
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        calls[0] += 1
+        return inner(*args, **kwargs)
+
+    handle.inner_test = counting
+
+    def total() -> int:
+        handle.inner_test = inner
+        return calls[0]
+
+    return total
 
 
 def tier_of(path: Path) -> str:

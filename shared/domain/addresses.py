@@ -36,16 +36,20 @@ def is_public(text: str) -> bool:
 
 
 def is_numeric(host: str) -> bool:
-    """Tell whether a host is an address and not a name.
+    """Tell whether a host is an address and not a name, however the address is written.
+
+    Resolvers read `127.1`, `2130706433` and `0x7f.1` as addresses too. No name ends in a number.
+    Source: URL Standard, "ends in a number checker", read 2026-11-26.
 
     >>> is_numeric("127.0.0.1"), is_numeric("::1"), is_numeric("cdn.example.com")
     (True, True, False)
+    >>> is_numeric("2130706433"), is_numeric("0x7f.1"), is_numeric("127.0.0.1.")
+    (True, True, True)
     """
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    last = host.rstrip(".").rpartition(".")[2].lower()
+    digits = last.removeprefix("0x")
+    is_hex = digits != last and all(letter in "0123456789abcdef" for letter in digits)
+    return ":" in host or is_hex or last.isdigit()
 
 
 def is_allowed(host: str, port: int, scheme: str, hosts: Iterable[str]) -> bool:

@@ -630,6 +630,7 @@ def rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
 
 
+@pytest.mark.promise("hostile", "formulas in spreadsheets")
 def test_jobs_come_as_csv_that_no_spreadsheet_runs(world: World) -> None:
     nasty = '=HYPERLINK("http://evil","x"), "quoted"\nline'
     world.has(a_worker_job(name=nasty), a_worker_job(name="  +1"), a_worker_job(name="-5"))
@@ -644,6 +645,7 @@ def test_jobs_come_as_csv_that_no_spreadsheet_runs(world: World) -> None:
 @pytest.mark.parametrize(
     "text", ["\uff1d1+1", "\u00a0=1+1", "\u200b@SUM(1)", "\ufeff=1", "\x00=1", "\n=1", " \t-1"]
 )
+@pytest.mark.promise("hostile", "formulas in spreadsheets")
 def test_no_blank_and_no_width_hides_a_formula(world: World, text: str) -> None:
     world.has(a_worker_job(name=text), a_worker_job(name="Blue mug = -5 @ home"))
     names = {row["name"] for row in rows(world.get("/api/jobs/export.csv").text)}

@@ -177,6 +177,7 @@ def test_without_keys_nobody_is_an_administrator(world: World) -> None:
     assert refused(world.get("/api/jobs"))
 
 
+@pytest.mark.promise("hostile", "no secret and no body in any log")
 def test_a_key_is_never_logged_but_by_its_fingerprint(
     world: World, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -66,6 +66,7 @@ def test_an_endpoint_that_names_no_types_gets_them_all(world: World) -> None:
     assert make(world)["endpoint"]["types"] == [kind.value for kind in CHOICES]
 
 
+@pytest.mark.promise("hostile", "addresses of shops' webhooks")
 @pytest.mark.parametrize(
     "url",
     [
@@ -74,7 +75,22 @@ def test_an_endpoint_that_names_no_types_gets_them_all(world: World) -> None:
         "https://[::1]/in",
         "https://10.0.0.7/in",
         "https://169.254.169.254/latest/meta-data",
+        "https://2130706433/in",
+        "https://0x7f000001/in",
+        "https://0x7f.1/in",
+        "https://0177.0.0.1/in",
+        "https://127.1/in",
+        "https://0/in",
+        "https://127.0.0.1./in",
+        "https://１２７.０.０.１/in",
+        "https://[::ffff:127.0.0.1]/in",
+        "https://[::ffff:a9fe:a9fe]/in",
+        "https://[64:ff9b::7f00:1]/in",
+        "https://[2002:7f00:1::1]/in",
+        "https://[fe80::1%25eth0]/in",
+        "https://[fd00:ec2::254]/in",
         "https://localhost/in",
+        "https://LOCALHOST./in",
         "https://db.internal/in",
         "https://user:pass@hooks.example.com/",
         "https:///in",

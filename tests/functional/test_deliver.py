@@ -100,6 +100,7 @@ def test_while_table_or_secret_is_out_the_message_comes_again(
     assert metrics_of(capsys)[metric] == 1
 
 
+@pytest.mark.promise("hostile", "no secret and no body in any log")
 def test_the_log_tells_the_outcome_and_neither_secret_nor_body_nor_answer(
     world: NoticeWorld, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -128,6 +128,7 @@ def test_what_is_deleted_is_told_of_to_nobody(world: NoticeWorld) -> None:
     assert world.kinds() == []
 
 
+@pytest.mark.promise("hostile", "no secret and no body in any log")
 def test_no_secret_and_no_body_is_logged(
     world: NoticeWorld, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -304,6 +304,7 @@ def test_providers_webhooks_import_nothing_of_shopifys() -> None:
     assert set(json.loads(done.stdout.replace("'", '"'))) - known == {"shared.domain.erasure"}
 
 
+@pytest.mark.promise("hostile", "no secret and no body in any log")
 def test_a_signature_or_a_body_is_never_logged(
     world: ShopWorld, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

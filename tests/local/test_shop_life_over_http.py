@@ -83,13 +83,17 @@ class Merchant:
 
     def make_due(self, job_id: str) -> None:
         """Let the time come that one of our own bulk jobs waits for, and sweep."""
+        self.bring_forward(job_id)
+        self.stack.invoke("sweep")
+
+    def bring_forward(self, job_id: str) -> None:
+        """Let the time have come that one of our own bulk jobs waits for."""
         self.stack.client("dynamodb").update_item(
             TableName=self.stack.info.table_name,
             Key={"pk": {"S": f"SHOP#{self.name}"}, "sk": {"S": f"JOB#{job_id}"}},
             UpdateExpression="SET scheduled_at = :past, due_at = :past",
             ExpressionAttributeValues={":past": {"N": "1"}},
         )
-        self.stack.invoke("sweep")
 
     def resume_pushes(self) -> None:
         """Let the half minute pass that a new token is given."""

@@ -59,8 +59,10 @@ def test_path_and_query_are_passed_on_byte_for_byte() -> None:
 
     ask(answer, "/api/jobs/a%2Fb%20c?ref=%7B1%7D&&x=a+b")
     ask(answer, "/")
+    ask(answer, "/api/jobs/a%0Ab")  # a line break, which `.` of a regular expression is not
     prefix = b"/_aws/execute-api/abc/$default"
-    assert asked == [prefix + b"/api/jobs/a%2Fb%20c?ref=%7B1%7D&&x=a+b", prefix + b"/"]
+    paths = (b"/api/jobs/a%2Fb%20c?ref=%7B1%7D&&x=a+b", b"/", b"/api/jobs/a%0Ab")
+    assert asked == [prefix + path for path in paths]
 
 
 def test_a_target_that_is_no_path_is_a_400() -> None:

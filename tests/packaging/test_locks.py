@@ -18,11 +18,8 @@ from deploy.build import UNUSED
 from tests.packaging.artefacts import ROOT
 
 LOCKS: Final = (
-    "requirements",
-    "requirements-bench",
-    "requirements-layer",
-    "requirements-sam",
-    "requirements-uv",
+    *("requirements", "requirements-bench", "requirements-layer", "requirements-proof"),
+    *("requirements-sam", "requirements-uv"),
 )
 
 
@@ -81,11 +78,17 @@ def test_every_group_is_in_the_lock(group: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("group", "lock"), [("bench", "-bench"), ("sam", "-sam"), ("bootstrap", "-uv")]
+    ("group", "lock"),
+    [("bench", "-bench"), ("proof", "-proof"), ("sam", "-sam"), ("bootstrap", "-uv")],
 )
 def test_every_tool_with_an_environment_of_its_own_is_in_its_lock(group: str, lock: str) -> None:
     names = {canonicalize_name(Requirement(t).name) for t in project()["dependency-groups"][group]}
     assert names <= set(locked(f"requirements{lock}"))
+
+
+def test_what_is_fuzzed_is_what_is_deployed() -> None:
+    deployed, fuzzed = locked("requirements-layer"), locked("requirements-proof")
+    assert {name: fuzzed.get(name) for name in deployed} == deployed
 
 
 def test_nobody_imports_what_the_build_removes() -> None:

@@ -13,6 +13,9 @@ from shared.domain.filters import JobFilter
 from shared.domain.job import Job
 from tests.api_world import World, path_of
 from tests.builders import SHOP, a_kept_job, a_worker_job
+from tests.promises import scaled
+
+pytestmark = pytest.mark.promise("tenants", "every route in another agent's hands")
 
 MARK = "of-the-other"
 
@@ -63,7 +66,9 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=scaled(250),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())
 def test_an_agent_gets_nothing_of_another_by_any_route(fresh: Any, data: st.DataObject) -> None:

@@ -12,6 +12,9 @@ from shared import wiring
 from shared.bodies.contract import ROUTES
 from tests.api_world import World, check_documented, path_of, request
 from tests.builders import SHOP, a_completed_job, a_dispatched_job, a_kept_job, a_worker_job
+from tests.promises import scaled
+
+pytestmark = pytest.mark.promise("hostile", "any request for every route")
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=40)  # lone surrogates and controls too
 NAMES = [
@@ -124,7 +127,9 @@ def is_answered(world: World, method: str, path: str, event: dict[str, Any]) -> 
 
 
 @settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=scaled(400),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     route=st.sampled_from(ROUTES),
@@ -175,7 +180,9 @@ def test_no_request_of_an_administrator_breaks_a_route(
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=scaled(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(body=CREATABLE, key=st.none() | ANY_TEXT)
 def test_no_job_that_can_be_asked_for_breaks_creating_reading_or_listing(
@@ -191,7 +198,9 @@ def test_no_job_that_can_be_asked_for_breaks_creating_reading_or_listing(
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=scaled(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     authorization=ANY_TEXT
@@ -223,7 +232,9 @@ def _token(claims: Any, head: Any) -> str:
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=scaled(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "", "\n"]),
@@ -252,7 +263,9 @@ REPORTS = st.fixed_dictionaries(
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=scaled(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(reports=st.lists(st.tuples(REPORTS, st.integers(0, 600)), max_size=5))
 def test_no_story_of_reports_breaks_any_shape_of_a_job(fresh: Any, reports: Any) -> None:

@@ -10,12 +10,15 @@ import random
 
 import pytest
 
+from tests.promises import CASES, Record, scale, scaled, seed
 from tests.whole.calls import FAILURES, Fault
 from tests.whole.stories import LONG_STORIES, STORIES, story_of
 from tests.whole.story import Story, differences, tell
 from tests.whole.tellings import check_quickly, tell_with_each_fault
 
 pytestmark = [
+    pytest.mark.promise("lost", "a fault at every AWS and HTTP call of every story"),
+    pytest.mark.promise("twice", "a fault at every AWS and HTTP call of every story"),
     # While one function waits, another one may publish its metrics too.
     pytest.mark.filterwarnings("ignore:No application metrics to publish"),
     pytest.mark.timeout(600),
@@ -24,21 +27,26 @@ pytestmark = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAILURES, ids=lambda fault: fault.name.lower())
-def test_a_failure_of_any_call_changes_no_ending_on_the_table(fault: Fault) -> None:
-    tell_with_each_fault(story_of("plain"), "embedded", [fault])
+def test_a_failure_of_any_call_changes_no_ending_on_the_table(
+    fault: Fault, record_property: Record
+) -> None:
+    record_property(CASES, tell_with_each_fault(story_of("plain"), "embedded", [fault]))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("story", STORIES, ids=str)
-def test_a_failure_of_any_call_changes_no_ending(story: Story) -> None:
-    # Six failures at each call: the long stories are told with every fourth.
-    tell_with_each_fault(story, "memory", FAILURES, every=4 if story in LONG_STORIES else 1)
+def test_a_failure_of_any_call_changes_no_ending(story: Story, record_property: Record) -> None:
+    # Six failures at each call: the long stories are told with every fourth, or more by
+    # `make proof`.
+    every = max(1, 4 // scale()) if story in LONG_STORIES else 1
+    record_property(CASES, tell_with_each_fault(story, "memory", FAILURES, every=every))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(12))
-def test_three_faults_in_one_life_change_no_ending(seed: int) -> None:
-    rng = random.Random(seed)
+@pytest.mark.parametrize("number", range(scaled(12)))
+def test_three_faults_in_one_life_change_no_ending(number: int, record_property: Record) -> None:
+    rng = random.Random(f"{seed()} {number}")
+    record_property(CASES, 20)
     for _ in range(20):
         story = rng.choice(STORIES)
         peaceful = tell(story)
@@ -47,5 +55,5 @@ def test_three_faults_in_one_life_change_no_ending(seed: int) -> None:
         assert differences(tell(story, faults=faults), peaceful) == [], (story.name, faults)
 
 
-def test_a_failure_of_some_calls_changes_no_ending() -> None:
-    check_quickly(FAILURES)
+def test_a_failure_of_some_calls_changes_no_ending(record_property: Record) -> None:
+    record_property(CASES, check_quickly(FAILURES))

@@ -12,6 +12,7 @@ ending here is `dispatch_unknown`.
 
 import pytest
 
+from tests.promises import CASES, Record, scale
 from tests.whole.calls import KILLS
 from tests.whole.stories import LONG_STORIES, STORIES, story_of
 from tests.whole.story import Story, tell
@@ -19,6 +20,8 @@ from tests.whole.tellings import check_quickly, tell_with_each_fault
 from tests.whole.world import Engine
 
 pytestmark = [
+    pytest.mark.promise("lost", "a fault at every AWS and HTTP call of every story"),
+    pytest.mark.promise("twice", "a fault at every AWS and HTTP call of every story"),
     # While one function waits, another one may publish its metrics too.
     pytest.mark.filterwarnings("ignore:No application metrics to publish"),
     pytest.mark.timeout(600),
@@ -57,17 +60,20 @@ def test_in_peace_every_story_ends_well(story: Story) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ON_THE_TABLE)
-def test_a_kill_at_any_call_changes_no_ending_on_the_table(name: str) -> None:
+def test_a_kill_at_any_call_changes_no_ending_on_the_table(
+    name: str, record_property: Record
+) -> None:
     engine: Engine = "table" if name == "plain" else "embedded"
-    tell_with_each_fault(story_of(name), engine, KILLS, every=ON_THE_TABLE[name])
+    every = max(1, ON_THE_TABLE[name] // scale())
+    record_property(CASES, tell_with_each_fault(story_of(name), engine, KILLS, every=every))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("story", STORIES, ids=str)
-def test_a_kill_at_any_call_changes_no_ending(story: Story) -> None:
+def test_a_kill_at_any_call_changes_no_ending(story: Story, record_property: Record) -> None:
     every = EVERY_MOMENT if story in LONG_STORIES else 1
-    tell_with_each_fault(story, "memory", KILLS, every=every)
+    record_property(CASES, tell_with_each_fault(story, "memory", KILLS, every=every))
 
 
-def test_a_kill_at_some_calls_changes_no_ending() -> None:
-    check_quickly(KILLS)
+def test_a_kill_at_some_calls_changes_no_ending(record_property: Record) -> None:
+    record_property(CASES, check_quickly(KILLS))

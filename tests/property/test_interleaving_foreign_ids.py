@@ -14,7 +14,10 @@ from shared.domain.job import Job
 from shared.domain.status import JobStatus, PushStatus
 from tests.whole.world import INPUT, OTHER_SHOP, SHOP, Answer, Engine, World, a_world
 
-pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:No application metrics to publish"),
+    pytest.mark.promise("tenants", "provider's ids of others, registered"),
+]
 
 
 @pytest.fixture(params=["memory", "table"])

@@ -17,6 +17,11 @@ from shared.usecases.ports import DispatchMessage
 from tests.builders import RESULT_URL, a_job
 from tests.unit.usecases.lane_world import LaneWorld
 
+pytestmark = [
+    pytest.mark.promise("lost", "a kill at every call of the dispatch lane"),
+    pytest.mark.promise("twice", "a kill at every call of the dispatch lane"),
+]
+
 # The crash-free run makes fewer calls than this (checked below).
 MOST_CALLS = 120
 # The provider finishes at this many seconds after START.

@@ -21,6 +21,8 @@ from shared.usecases.notice_ports import Change
 from tests.unit.usecases.notice_world import NoticeWorld, finished
 from tests.unit.usecases.test_announce import end, jobs_of
 
+pytestmark = pytest.mark.promise("lost", "kills and failures while telling and delivering")
+
 
 class Killed(BaseException):
     """The process is gone."""

@@ -39,6 +39,9 @@ from tests.contract.test_parking import a_parked_event
 from tests.fakes.clock import FakeClock
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.table import dynamo_client, make_table
+from tests.promises import scaled
+
+pytestmark = pytest.mark.promise("drift", "the table against a store in memory")
 
 SHOPS = st.sampled_from([SHOP, OTHER_SHOP])
 NAMES = st.sampled_from(["a", "b", "c", "a#b"])
@@ -296,7 +299,7 @@ def test_the_table_answers_as_the_model_does(monkeypatch: pytest.MonkeyPatch) ->
     run_state_machine_as_test(
         StoreMachine,
         settings=settings(
-            max_examples=15,
+            max_examples=scaled(15),
             stateful_step_count=20,
             deadline=None,
             # Shrinking a run of this length against moto takes minutes: the steps printed do.

@@ -21,6 +21,9 @@ from tests.builders import (
     a_kept_job,
     a_kept_output,
 )
+from tests.promises import scaled
+
+pytestmark = pytest.mark.promise("tenants", "every route in another shop's hands")
 
 # Found in no answer to the other shop: everything of ours carries it.
 MARK = "ours-alone"
@@ -144,7 +147,9 @@ FILTERS = st.dictionaries(
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=scaled(300),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())
 def test_the_other_shop_gets_nothing_by_any_route(fresh: Any, data: st.DataObject) -> None:

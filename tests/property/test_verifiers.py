@@ -21,9 +21,12 @@ from hypothesis import strategies as st
 from shared.domain.events import Proof
 from shared.providers.base import Check, Keys, MalformedDeliveryError, UnrelatedDeliveryError
 from shared.providers.registry import ADAPTERS
+from tests.promises import scaled
 from tests.unit.providers.senders import NOW, RECEIVERS, SENDERS, Letter, Sender
 
-CASES = int(os.environ.get("VERIFIER_CASES", "10000"))
+pytestmark = pytest.mark.promise("hostile", "any bytes for every verifier")
+
+CASES = int(os.environ.get("VERIFIER_CASES", scaled(10_000)))
 # Hypothesis draws seeds; each gives so many deliveries. It would need minutes to draw them itself.
 CASES_OF_A_SEED = 200
 MOST_EXAMPLES = max(1, CASES // CASES_OF_A_SEED)

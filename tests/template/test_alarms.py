@@ -13,6 +13,8 @@ import pytest
 from shared import observability
 from tests.template.stack import FUNCTIONS, ROOT, ids_of_type, properties, resource
 
+pytestmark = pytest.mark.promise("silence", "alarms of the template")
+
 ALARMS = ids_of_type("AWS::CloudWatch::Alarm")
 
 

@@ -35,6 +35,7 @@ class Story:
     world: dict[str, Any] = field(default_factory=dict)
     ends: tuple[str, str, int] = ("completed", "pushed", 1)
     free: tuple[str, ...] = ()
+    look: Callable[[World], Any] = lambda _world: None
 
     def __str__(self) -> str:
         return self.name
@@ -77,10 +78,9 @@ def tell(
         paid = Counter(ref for ref, credits_ in world.charges() if ref and credits_ > 0)
         wrong += [f"paid {times} times: {ref}" for ref, times in paid.items() if times > 1]
         wrong += differences_of(world)
+        state = ending_of(world) | {"seen": story.look(world)}
         return Ending(
-            state={
-                part: value for part, value in ending_of(world).items() if part not in story.free
-            },
+            state={part: value for part, value in state.items() if part not in story.free},
             calls=calls,
             possible=possible,
             hits=tuple(world.probe.hits),

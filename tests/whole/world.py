@@ -35,6 +35,7 @@ import shared.gateways.dynamo_matches
 import shared.gateways.dynamo_paces
 import shared.gateways.dynamo_quarantine
 import shared.gateways.dynamo_receipts
+import shared.gateways.dynamo_templates
 import shared.gateways.dynamo_works
 import shared.gateways.provider_http
 import shared.gateways.shopify_http
@@ -67,6 +68,7 @@ from shared.gateways.memory_erasures import InMemoryErasures
 from shared.gateways.memory_facts import InMemoryFactStore
 from shared.gateways.memory_keys import InMemoryKeyStore, InMemoryReceipts
 from shared.gateways.memory_quarantine import InMemoryQuarantine, InMemorySecretMatches
+from shared.gateways.memory_templates import InMemoryTemplateStore
 from shared.gateways.store_rules import answered_now
 from shared.usecases import expand_batch, run_bulk
 from shared.usecases.ports import JobStore
@@ -138,6 +140,22 @@ class WorldClock:
     def sleep(self, seconds: float) -> None:
         """Let the world go on for that long."""
         self._world.run_for(seconds)
+
+
+class OthersClock:
+    """The clock of somebody else, which is off."""
+
+    def __init__(self, clock: ManualClock, off: timedelta) -> None:
+        self._clock = clock
+        self._off = off
+
+    def now(self) -> datetime:
+        """Return what that clock shows."""
+        return self._clock.now() + self._off
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait: that takes as long on any clock."""
+        await self._clock.sleep(seconds)
 
 
 class _Secrets:
@@ -279,6 +297,7 @@ class World:
         chunk: int | None = None,
         has_own_token: bool = True,
         start: datetime = START,
+        others_off: timedelta = timedelta(0),
         **pikcel: Any,
     ) -> None:
         """Put it together.
@@ -286,7 +305,8 @@ class World:
         Parameters: `faults` by the number of the call; `links` is how many result images the
         provider gives (the simulator itself gives one); `chunk` is how many jobs a message of
         bulk work sees to; `has_own_token`: the app is one merchant's own, and needs no login to
-        be installed; `start` is what time it is; `pikcel` are settings of the simulator.
+        be installed; `start` is what time it is; `others_off`: how much later it is on the
+        clocks of PikcelAI and Shopify; `pikcel` are settings of the simulator.
         """
         self._engine = engine
         self.probe = Probe(faults or {})
@@ -314,7 +334,7 @@ class World:
         self._jobs: list[Job] = []
         self._loop = asyncio.new_event_loop()
         stack.callback(self._loop.close)
-        self._start_simulators(stack, pikcel)
+        self._start_simulators(stack, OthersClock(self.clock, others_off), pikcel)
         self._give_links(links)
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         self.store = self._open_store(stack, patch, engine)
@@ -330,11 +350,13 @@ class World:
 
     # --- putting it together -----------------------------------------------------------
 
-    def _start_simulators(self, stack: ExitStack, settings: dict[str, Any]) -> None:
+    def _start_simulators(
+        self, stack: ExitStack, others: OthersClock, settings: dict[str, Any]
+    ) -> None:
         chosen = {"pending_s": 1, "processing_min_s": 10, "processing_max_s": 10} | settings
         self.pikcel = Pikcel(
             Config.model_validate(chosen),
-            clock=self.clock,
+            clock=others,
             rng=random.Random(7),
             client=httpx.AsyncClient(transport=httpx.MockTransport(self._outside)),
             editor=_edit_at_once,
@@ -343,7 +365,7 @@ class World:
         self.line = PikcelLine(self._loop, httpx.ASGITransport(create_app(self.pikcel)))
         self.shopify = Shopify(
             SHOPIFY_URL,
-            clock=lambda: self.clock.now().timestamp(),
+            clock=lambda: others.now().timestamp(),
             client_id=CLIENT_ID,
             client_secret=CLIENT_SECRET,
             webhook_url=f"{PUBLIC_URL}/webhooks/shopify",
@@ -398,6 +420,7 @@ class World:
             (gateways.dynamo_works, "DynamoWorkStore", works),
             (gateways.dynamo_erasures, "DynamoErasures", erasures),
             (gateways.dynamo_keys, "DynamoKeyStore", keys),
+            (gateways.dynamo_templates, "DynamoTemplateStore", InMemoryTemplateStore()),
             (gateways.dynamo_receipts, "DynamoReceipts", InMemoryReceipts(self.our_clock)),
             (gateways.dynamo_quarantine, "DynamoQuarantine", InMemoryQuarantine()),
             (gateways.dynamo_matches, "DynamoSecretMatches", InMemorySecretMatches()),

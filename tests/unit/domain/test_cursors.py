@@ -16,6 +16,8 @@ from shared.domain.filters import JobFilter, LogFilter
 from shared.domain.status import JobStatus, PushStatus
 from tests.builders import OTHER_SHOP, SHOP
 
+pytestmark = pytest.mark.promise("hostile", "forged cursors")
+
 OTHER_VALUES: dict[str, Any] = {
     "shop": OTHER_SHOP,
     "status": JobStatus.FAILED,

@@ -22,6 +22,8 @@ from shared.gateways.downloads import (
 )
 from tests.fakes.clock import FakeClock
 
+pytestmark = pytest.mark.promise("hostile", "addresses, redirects and bombs of results")
+
 HOSTS = ("cdn.example.com", ".pikcel.ai")
 URL = "https://cdn.example.com/1.png"
 PUBLIC = "93.184.216.34"

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from shared.domain.endpoints import MAX_EXCERPT_BYTES
+from shared.gateways.guarded_network import resolve
 from shared.gateways.webhook_posts import CONNECT_S, DEADLINE_S, GuardedPosts
 from shared.usecases.notice_ports import Posted
 from tests.fakes.clock import FakeClock
 from tests.unit.gateways.test_downloads import PUBLIC, TRUST, Network, answer
+
+pytestmark = pytest.mark.promise("hostile", "addresses of shops' webhooks")
 
 URL = "https://hooks.example.com/in?shop=1"
 HEADERS = {"webhook-id": "e:1:job_failed", "webhook-timestamp": "1", "webhook-signature": "v1,x"}
@@ -102,7 +105,8 @@ def test_an_answer_that_breaks_off_after_its_status_counts() -> None:
 PRIVATE = (
     "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
     "0.0.0.0", "::1",  # noqa: S104 - it must not be reached
-    "fe80::1", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::a00:1",
+    "fe80::1", "fe80::1%eth0", "fd00::1", "fd00:ec2::254", "::ffff:127.0.0.1", "::127.0.0.1",
+    "::ffff:a9fe:a9fe", "64:ff9b::a00:1", "64:ff9b:1::1", "2002:7f00:1::1", "ff02::1", "::",
 )  # fmt: skip
 
 
@@ -111,6 +115,15 @@ def test_a_name_with_a_private_address_is_never_connected_to(address: str) -> No
     network = Network(answer())
     network.names["hooks.example.com"] = [[PUBLIC, address]]
     assert post(network).code == "address_refused"
+    assert network.connected == []
+
+
+@pytest.mark.enable_socket  # of which it asks for numbers only, which no network knows
+@pytest.mark.parametrize("host", ["2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "127.1", "0"])
+def test_an_address_in_disguise_is_seen_through_by_the_systems_own_resolver(host: str) -> None:
+    network = Network(answer())
+    posts = GuardedPosts(FakeClock(), backend=network, resolver=resolve, ssl_context=TRUST)
+    assert posts.post(f"https://{host}/in", HEADERS, BODY).code == "address_refused"
     assert network.connected == []
 
 

@@ -257,6 +257,7 @@ def test_only_the_results_of_the_present_attempt_are_in_it(world: FileWorld) -> 
     assert names[0].endswith(f"{ref.job_id}-0.png")
 
 
+@pytest.mark.promise("hostile", "formulas in spreadsheets")
 def test_a_manifest_holds_no_formulas(world: FileWorld) -> None:
     world.a_result(product_title='=HYPERLINK("https://evil.example")')
     bulk = world.archive()
@@ -401,6 +402,7 @@ def middling_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("middling_parts")
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("kind", ["table", "archive"])
+@pytest.mark.promise("lost", "a crash at every call of writing a file")
 def test_a_crash_at_any_call_changes_nothing_in_the_end(kind: str, after: bool) -> None:
     calm, calls = told(kind, None, after)
     (status, counts, content) = calm
