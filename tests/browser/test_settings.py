@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Locator, expect
 
+from local.stack import wait_until
 from tests.browser.reader import Reader
 from tests.browser.store import Store
 
@@ -101,3 +102,19 @@ def test_webhooks_are_made_turned_off_and_removed(settings: Reader, store: Store
     row.get_by_role("button", name="Remove").click()
     settings.page.get_by_role("dialog").get_by_role("button", name="Remove").click()
     expect(hooks).to_contain_text("No endpoints yet.")
+
+
+def test_what_was_read_once_is_not_called_live_for_long(settings: Reader) -> None:
+    page = settings.page
+    live = page.locator(".live")
+    expect(live).to_have_text("Live")
+    page.clock.install()
+    page.clock.fast_forward(90_000)
+
+    def says(text: str) -> bool:
+        page.clock.run_for(3_000)
+        return text in live.inner_text()
+
+    wait_until(lambda: says("As of"), timeout_s=45, what="the age")
+    live.click()
+    wait_until(lambda: says("Live"), timeout_s=45, what="news")

@@ -87,9 +87,9 @@ function drawFilters() {
   );
 }
 
-/** Change filters: the address first, then all that follows from it. */
-async function filterBy(changes) {
-  address.set(changes, { push: true });
+/** Change filters: the address first, then all that follows from it. isStep: Back undoes it. */
+async function filterBy(changes, { isStep = true } = {}) {
+  address.set(changes, { push: isStep });
   drawToolbar();
   if (!$("filters").hidden && !$("filters").contains(document.activeElement)) drawFilters();
   await list.reset();
@@ -119,7 +119,8 @@ actions.arrivals = () => {
   return list.showArrivals();
 };
 
-forms.search = () => filterBy({ q: $("q").value.trim() });
+// Typing on is no new step: Back leads to before the search, not to half a word.
+forms.search = () => filterBy({ q: $("q").value.trim() }, { isStep: !address.get("q") });
 forms.filters = (form) => {
   const fields = [...new FormData(form)].filter(([name]) => FILTERS.includes(name));
   return filterBy(Object.fromEntries(fields.map(([name, value]) => [name, value.trim()])));

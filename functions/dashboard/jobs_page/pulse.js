@@ -37,6 +37,12 @@ export class Pulse {
     this.#wentWell();
   }
 
+  /** Go on after a stop: what is shown is old. */
+  resume() {
+    this.#isOn = true;
+    return this.now();
+  }
+
   stop() {
     this.#isOn = false;
     clearTimeout(this.#timer);

@@ -12,9 +12,11 @@ import { memory, session, taste } from "./session.js";
 import { asOf } from "./shown.js";
 import { showExpired, showSignIn } from "./signing.js";
 import { t } from "./texts.js";
-import { drawShop, drawView, look, openJob, viewNow } from "./views.js";
+import { drawShop, drawView, look, openJob, readAnew, viewNow } from "./views.js";
 
 // ---- up to date
+
+const OLD_MS = 60_000; // what is older is not called live: a view that is read once, and left open
 
 const pulse = new Pulse(look, { tell: showPulse, fail: tell });
 let wasAway = false;
@@ -22,10 +24,11 @@ let countdown = 0;
 
 function showPulse({ state, nextAt, error }) {
   const live = document.querySelector(".live");
+  const isOld = state === "live" && asOf() !== null && Date.now() - asOf() > OLD_MS;
   live.hidden = false;
-  live.dataset.state = state;
+  live.dataset.state = isOld ? "old" : state;
   live.title = t("live.since", { time: timeShown() });
-  live.querySelector("span").textContent = t(`live.${state}`);
+  live.querySelector("span").textContent = t(`live.${live.dataset.state}`, { time: timeShown() });
   clearInterval(countdown);
   if (state === "away") {
     wasAway = true;
@@ -59,7 +62,10 @@ function showAway(nextAt, error) {
   $("banner").querySelector("p > span")?.replaceWith(left);
 }
 
-actions.lookNow = () => pulse.now();
+actions.lookNow = async () => {
+  await readAnew();
+  await pulse.now();
+};
 addEventListener("look-now", () => pulse.now());
 
 // ---- coming and going
@@ -86,7 +92,8 @@ async function readShop() {
   drawShop();
 }
 
-addEventListener("signed-in", () => attempt(enter));
+// After a session that ended, what is shown stays where it is.
+addEventListener("signed-in", () => attempt(() => ($("sign-in").hidden ? pulse.resume() : enter())));
 addEventListener("signed-out", () => {
   pulse.stop();
   const hasNothingToShow = $("jobs").hidden && $("view").hidden;

@@ -69,6 +69,9 @@ async function openView(name) {
 /** One round of the pulse. */
 export const look = () => Promise.all([beatOfView?.(), ...[...beats].map((other) => other())]);
 
+/** Read a view anew that does not do so by itself. */
+export const readAnew = () => (beatOfView ? undefined : drawView());
+
 /** Show a job's details over the view. isStep: Back closes them. */
 export async function openJob(id, { isStep = true } = {}) {
   address.set({ job: id }, { push: isStep });
