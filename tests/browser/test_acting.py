@@ -283,6 +283,7 @@ def test_a_bulk_retry_says_beforehand_what_it_does_and_then_shows_its_progress(
     store.report(done["id"], status="completed")
     reader.sign_in(store)
     page = reader.page
+    expect(page.locator(".job")).to_have_count(4)
     for card in page.locator(".job").all():
         card.hover()
         card.locator("label.pick").click()
