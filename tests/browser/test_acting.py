@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Request, expect
+from playwright.sync_api import Locator, Request, Route, expect
 
 from tests.browser.reader import Reader
 from tests.browser.store import Store
@@ -22,10 +22,11 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.feature("ordering on the page")
 def test_a_batch_is_ordered_after_its_price_and_watched_until_it_is_done(
-    reader: Reader, store: Store
+    new_reader: Callable[..., Reader], store: Store
 ) -> None:
     store.install()
-    reader.sign_in(store)
+    # The provider's tools are answered as 503 until it has been asked for the first time.
+    reader = new_reader(expects=("503",)).sign_in(store)
     page = reader.page
     page.get_by_role("main").get_by_role("button", name="New job").first.click()
     dialog = page.get_by_role("dialog", name="New job")
@@ -36,7 +37,7 @@ def test_a_batch_is_ordered_after_its_price_and_watched_until_it_is_done(
         by_address.click()
     photos = ("cactus-terracotta-pot", "painted-stool", "pendant-lamp")
     text.fill("\n".join(store.photo_url(name) for name in photos))
-    expect(dialog.get_by_role("status")).to_have_text("3 images")
+    expect(dialog.locator(".foot").get_by_role("status")).to_have_text("3 images")
     dialog.get_by_role("button", name="Next").click()
     choose_tool(dialog, "image-enhancement")
     dialog.get_by_label("Name of the batch").fill("Autumn")
@@ -91,6 +92,83 @@ def test_one_image_is_one_job_and_starts_when_it_is_told_to(reader: Reader, stor
     (job,) = store.call("GET", "/api/jobs")["jobs"]
     assert job["scheduledAt"] == "2030-05-01T07:30:00.000Z"  # Berlin is two hours ahead in May
     assert (job["priority"], job["toolId"]) == ("high", "upscale-4x")
+
+
+def test_parameters_are_typed_and_ordered_as_they_are(
+    new_reader: Callable[..., Reader], store: Store
+) -> None:
+    reader = new_reader(expects=("409",)).sign_in(store)
+    page = reader.page
+    page.keyboard.press("n")
+    dialog = page.get_by_role("dialog", name="New job")
+    # Not installed: there is no catalogue, but any address will do.
+    dialog.get_by_label("Addresses of images").fill(f"nonsense {store.photo_url('road-bicycle')}")
+    expect(dialog).to_contain_text("1 line is left out")
+    page.mouse.click(5, 5)  # beside it: what is chosen stays
+    dialog.get_by_role("button", name="Next").click()
+    choose_tool(dialog, "upscale-4x")
+    dialog.get_by_text("Parameters (JSON)").click()
+    dialog.get_by_role("textbox", name="Parameters").click()
+    page.keyboard.type('{"seed": 9007199254740993')
+    dialog.get_by_role("button", name="Next").click()
+    dialog.get_by_role("button", name="Order 1 image").click()
+    expect(page.locator("#toasts")).to_contain_text("not valid JSON")
+    dialog.get_by_role("button", name="Back").click()
+    dialog.get_by_text("Parameters (JSON)").click()
+    dialog.get_by_role("textbox", name="Parameters").press("End")
+    page.keyboard.type("}")
+    dialog.get_by_role("button", name="Next").click()
+    dialog.get_by_role("button", name="Order 1 image").dblclick()
+    expect(dialog).to_have_count(0)
+    expect(reader.job("road-bicycle.jpg")).to_be_visible()
+    (job,) = jobs_of(store)
+    assert job["parameters"] == {"seed": "9007199254740993"}
+
+
+def test_without_the_catalogue_images_are_ordered_by_their_address(
+    new_reader: Callable[..., Reader], store: Store
+) -> None:
+    store.install()
+    reader = new_reader(expects=("503",)).sign_in(store)
+    away = {"success": False, "error": "Shopify does not answer.", "code": "unavailable"}
+    reader.page.route("**/api/products**", lambda route: route.fulfill(status=503, json=away))
+    reader.page.keyboard.press("n")
+    dialog = reader.page.get_by_role("dialog", name="New job")
+    expect(dialog).to_contain_text("Shopify does not answer.")
+    expect(dialog.get_by_label("Addresses of images")).to_be_visible()
+    reader.page.keyboard.press("Escape")
+    reader.page.route("**/api/jobs/stats**", lambda route: route.fulfill(status=503, json=away))
+    reader.page.keyboard.press("n")
+    expect(reader.page.locator("#toasts")).to_contain_text("does not answer")
+    expect(dialog).to_have_count(0)  # rather than waiting for ever
+
+
+def test_an_order_without_an_answer_is_not_made_twice(
+    new_reader: Callable[..., Reader], store: Store
+) -> None:
+    reader = new_reader(expects=("ERR_", "409", "422")).sign_in(store)
+    page = reader.page
+    page.keyboard.press("n")
+    dialog = page.get_by_role("dialog", name="New job")
+    dialog.get_by_label("Addresses of images").fill(store.photo_url("road-bicycle"))
+    dialog.get_by_role("button", name="Next").click()
+    choose_tool(dialog, "upscale-4x")
+    dialog.get_by_role("button", name="Next").click()
+    order = dialog.get_by_role("button", name="Order 1 image")
+
+    def lose_the_answer(route: Route) -> None:
+        route.fetch()
+        route.abort()
+
+    page.route("**/api/jobs", lose_the_answer, times=1)
+    order.click()
+    expect(page.locator("#toasts")).to_contain_text("does not answer")
+    dialog.get_by_role("button", name="Back").click()
+    dialog.get_by_label("Priority").select_option("high")
+    dialog.get_by_role("button", name="Next").click()
+    order.click()
+    expect(page.locator("#toasts")).to_contain_text("may have gone through")
+    assert len(jobs_of(store)) == 1
 
 
 # ---- one job ------------------------------------------------------------------------------------
@@ -174,6 +252,23 @@ def test_the_menu_is_walked_with_the_keyboard_and_gives_the_focus_back(
     expect(button).to_be_focused()
 
 
+def test_after_a_deletion_the_keyboard_is_at_the_next_job(reader: Reader, store: Store) -> None:
+    for number in range(3):
+        store.report(store.create_work(f"Old {number}")["id"], status="completed")
+    reader.sign_in(store)
+    page = reader.page
+    expect(page.locator(".job")).to_have_count(3)
+    reader.job("Old 1").get_by_role("button", name="More for").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("menuitem").first).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(page.get_by_role("menuitem", name="Delete")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").get_by_role("button", name="Delete").press("Enter")
+    expect(reader.job("Old 1")).to_have_count(0)
+    expect(reader.job("Old 0")).to_be_focused()
+
+
 # ---- many jobs ----------------------------------------------------------------------------------
 
 
@@ -188,6 +283,7 @@ def test_a_bulk_retry_says_beforehand_what_it_does_and_then_shows_its_progress(
     store.report(done["id"], status="completed")
     reader.sign_in(store)
     page = reader.page
+    expect(page.locator(".job")).to_have_count(4)
     for card in page.locator(".job").all():
         card.hover()
         card.locator("label.pick").click()
@@ -197,16 +293,18 @@ def test_a_bulk_retry_says_beforehand_what_it_does_and_then_shows_its_progress(
     selection.get_by_role("button", name="Retry").click()
     dialog = page.get_by_role("dialog", name="Retry these jobs?")
     expect(dialog).to_contain_text("3 jobs will be retried. Of 4 in all.")
-    expect(dialog).to_contain_text("1 not in a state for this")
+    expect(dialog).to_contain_text("1 neither failed nor cancelled")
     expect(dialog).to_contain_text("Price:")
     assert all(store.job(job["id"])["attempt"] == 1 for job in jobs_of(store))
     dialog.get_by_role("button", name="Retry 3 jobs").click()
     work = page.get_by_role("region", name="Retrying")
     expect(work).to_contain_text("3 done, 1 left out")
-    expect(work).to_contain_text("1 not in a state for this")
+    expect(work).to_contain_text("1 neither failed nor cancelled")
     expect(page.locator(".job").filter(has_text="Waiting")).to_have_count(3)
     posts = [each for each in changes if each.method == "POST"]
     assert [bool(each.headers.get("idempotency-key")) for each in posts] == [False, True]
+    page.reload()  # what was begun is still there, and nothing is begun again
+    expect(work).to_contain_text("3 done, 1 left out")
     work.get_by_role("button", name="Put away").click()
     expect(work).to_have_count(0)
 
@@ -317,6 +415,8 @@ def test_the_list_is_saved_as_a_file_for_spreadsheets(reader: Reader, store: Sto
     with reader.page.expect_download() as download:
         reader.page.get_by_role("button", name="Export").click()
     assert download.value.suggested_filename.endswith(".csv")
+    # By this mark spreadsheets know that it is UTF-8.
+    assert Path(download.value.path()).read_bytes().startswith(b"\xef\xbb\xbf")
     text = Path(download.value.path()).read_text(encoding="utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(text)))
     assert len(rows) == 2

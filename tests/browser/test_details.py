@@ -99,6 +99,80 @@ def test_details_stay_up_to_date_while_they_are_open(reader: Reader, store: Stor
     expect(dialog.get_by_role("list", name="Timeline")).to_contain_text("Working → Done")
 
 
+def test_what_was_unfolded_stays_so_while_news_arrive(
+    reader: Reader, store: Store, pikcel: Callable[..., None]
+) -> None:
+    fault = {"match": {"url_contains": "/road-bicycle"}, "times": 1, "faults": {"fail": {}}}
+    pikcel(rules=[fault])
+    job = store.create_image("road-bicycle", metadata={"colour": "blue"})
+    store.wait_for(job["id"], lambda job: job["status"] == "failed", "the failure")
+    reader.sign_in(store)
+    dialog = opened(reader, "Road Bicycle, Matt Black")
+    dialog.get_by_text("Metadata", exact=True).click()
+    document = dialog.locator("pre").filter(has_text="blue")
+    expect(document).to_be_visible()
+    raw = dialog.locator(".entry").filter(has_text="→ Failed")
+    raw.get_by_text("What was really sent").click()
+    expect(raw.locator("pre")).to_contain_text("failed")
+    raw.locator("summary").focus()
+    store.call("POST", "/api/jobs/retry", {"jobId": job["id"]})
+    expect(dialog.get_by_role("list", name="Timeline")).to_contain_text("→ Waiting")
+    expect(document).to_be_visible()
+    expect(raw.locator("pre")).to_contain_text("failed")
+    expect(raw.locator("summary")).to_be_focused()
+
+
+def test_a_job_that_is_deleted_while_it_is_open_says_so_and_the_page_goes_on(
+    new_reader: Callable[..., Reader], store: Store
+) -> None:
+    job, other = store.create_work("Short-lived"), store.create_work("Other", total=10)
+    reader = new_reader(expects=("404",)).sign_in(store)
+    dialog = opened(reader, "Short-lived")
+    expect(dialog.get_by_role("list", name="Timeline")).to_be_attached()
+    store.call("POST", "/api/jobs/cancel", {"jobId": job["id"]})
+    store.call("DELETE", f"/api/jobs/{job['id']}")
+    expect(dialog).to_contain_text("There is no such job")
+    reader.page.keyboard.press("Escape")
+    store.report(other["id"], status="running", processed=5)
+    expect(reader.job("Other").get_by_role("progressbar")).to_have_attribute("value", "50")
+    expect(reader.job("Short-lived")).to_have_count(0)
+
+
+def test_what_is_told_is_seen_over_an_open_job(
+    new_reader: Callable[..., Reader], store: Store
+) -> None:
+    store.create_work("Task")
+    reader = new_reader(expects=("ERR_",), permissions=["clipboard-read", "clipboard-write"])
+    reader.sign_in(store)
+    page = reader.page
+    dialog = opened(reader, "Task")
+    dialog.get_by_role("button", name="Copy as curl: read").click()
+    expect(page.locator("#toasts .toast")).to_contain_text("Copied")
+    on_top = (
+        "(() => { const { left, top, width, height } = document.querySelector('{}')"
+        ".getBoundingClientRect(); return document.elementFromPoint(left + width / 2,"
+        " top + height / 2)?.closest('{}') !== null; })()"
+    )
+    assert page.evaluate(on_top.replace("{}", ".toast"))
+    page.route("**/api/**", lambda route: route.abort())
+    expect(page.locator("#banner")).to_contain_text("does not answer")
+    assert page.evaluate(on_top.replace("{}", ".banner"))
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(page.locator("#banner")).to_contain_text("does not answer")
+    assert page.evaluate(on_top.replace("{}", ".banner"))
+
+
+def test_a_filter_that_is_chosen_in_a_job_shows_the_list(reader: Reader, store: Store) -> None:
+    store.create_work("Task", projectId="spring")
+    store.create_work("Other")
+    reader.sign_in(store)
+    opened(reader, "Task").get_by_role("link", name="spring").click()
+    expect(reader.page.get_by_role("dialog")).to_have_count(0)
+    expect(reader.page.locator(".job")).to_have_count(1)
+    assert reader.query == {"projectId": "spring"}
+
+
 def test_a_link_to_a_job_opens_it_and_an_unknown_one_says_so(
     new_reader: Callable[..., Reader], store: Store
 ) -> None:
@@ -114,7 +188,14 @@ def test_curl_is_copied_with_what_it_needs_and_without_what_is_secret(
     new_reader: Callable[..., Reader], store: Store
 ) -> None:
     signed = "https://photos.example/a.jpg?X-Amz-Signature=deadbeef&X-Amz-Expires=60"
-    parameters = {"colour": "it's white", "apiToken": "t0p", "deep": [{"password": "hush"}]}
+    parameters = {
+        "colour": "it's white",
+        "author": "Ada",
+        "apiToken": "t0p",
+        "deep": [{"password": "hush"}],
+        "credentials": {"user": "u5er", "pass": "w0rd"},
+        "accessKey": "k3y",
+    }
     store.create(name="Task", inputImageUrl=signed, parameters=parameters)
     reader = new_reader(permissions=["clipboard-read", "clipboard-write"])
     key_of = "sessionStorage.getItem('jobs.key')"
@@ -127,12 +208,13 @@ def test_curl_is_copied_with_what_it_needs_and_without_what_is_secret(
     line = reader.page.evaluate("navigator.clipboard.readText()")
     assert re.match(r"curl -X POST \\\n  'http://127\.0\.0\.1:\d+/api/jobs'", line)
     assert '-H "Authorization: Bearer $KEY"' in line
-    for secret in ("deadbeef", "t0p", "hush", reader.page.evaluate(key_of)):
+    for secret in ("deadbeef", "t0p", "hush", "u5er", "w0rd", "k3y", reader.page.evaluate(key_of)):
         assert secret not in line
     body = line.partition("-d '")[2].removesuffix("'").replace("'\\''", "'")
     wanted = json.loads(body)
     assert wanted["inputImageUrl"] == "https://photos.example/a.jpg"
     assert wanted["parameters"]["colour"] == "it's white"
+    assert wanted["parameters"]["author"] == "Ada"
 
 
 def test_integers_beyond_javascripts_stay_exact(reader: Reader, store: Store) -> None:
@@ -177,11 +259,14 @@ def test_an_administrator_chooses_a_store_and_completes_its_job(
     dialog = opened(reader, "Stuck task")
     dialog.get_by_role("button", name="Complete").click()
     form = page.get_by_role("dialog", name="Complete")
-    form.get_by_label("Result (JSON)").fill('{"by": "hand"}')
+    form.get_by_label("Result (JSON)").fill('{"by": ')
+    form.get_by_role("button", name="Complete").click()
+    expect(page.locator("#toasts")).to_contain_text("not valid JSON")
+    form.get_by_label("Result (JSON)").fill('{"by": "hand", "seed": 9007199254740993}')
     form.get_by_role("button", name="Complete").click()
     expect(dialog.get_by_role("list", name="Timeline")).to_contain_text("Administrator")
     expect(dialog.get_by_text("Done").first).to_be_visible()
-    assert store.job(job["id"])["result"] == {"by": "hand"}
+    assert store.job(job["id"])["result"] == {"by": "hand", "seed": "9007199254740993"}
 
 
 @pytest.mark.feature("administration on the page")

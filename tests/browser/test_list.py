@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Request, expect
 
+from local.stack import wait_until
 from tests.browser.reader import Reader
 from tests.browser.store import Store
 
@@ -246,6 +250,76 @@ def test_paging_goes_both_ways_and_knows_the_total(reader: Reader, store: Store)
     expect(reader.page.locator(".job").first).to_contain_text(first)
 
 
+def test_a_link_with_nonsense_in_it_shows_what_can_be_shown(reader: Reader, store: Store) -> None:
+    store.create_work("Nightly pull")
+    reader.sign_in(store)
+    nonsense = "?status=bogus&pushStatus=<b>&from=yesterday&to=2026-13-45&sort=up&view=none"
+    reader.page.goto(reader.url + nonsense)
+    expect(reader.job("Nightly pull")).to_be_visible()
+    expect(reader.page.locator(".live")).to_have_text("Live")
+
+
+def test_filters_that_the_api_refuses_are_named_and_can_be_cleared(
+    new_reader: Callable[..., Reader], store: Store
+) -> None:
+    store.create_work("Nightly pull")
+    reader = new_reader(expects=("400",)).sign_in(store)
+    reader.page.goto(f"{reader.url}?batchId={'x' * 200}")
+    expect(reader.page.get_by_role("heading", name="These filters cannot be used")).to_be_visible()
+    expect(reader.page.locator(".live")).to_have_text("Live")
+    reader.page.locator("#list").get_by_role("button", name="Clear all").click()
+    expect(reader.job("Nightly pull")).to_be_visible()
+
+
+def test_what_was_found_is_said_to_who_does_not_see_it(reader: Reader, store: Store) -> None:
+    for name in ("Red mug", "Blue mug", "Lamp"):
+        store.create_work(name)
+    reader.sign_in(store)
+    said = reader.page.locator("#found")
+    expect(said).to_have_text("3 jobs")
+    assert said.get_attribute("role") == "status"
+    reader.page.keyboard.press("/")
+    reader.page.keyboard.type("mug")
+    expect(said).to_have_text("2 jobs")
+    # Escape empties the search, and then leaves it: the keys are for the list again.
+    reader.page.keyboard.press("Escape")
+    expect(said).to_have_text("3 jobs")
+    reader.page.keyboard.press("Escape")
+    reader.page.keyboard.press("j")
+    assert reader.page.evaluate("document.activeElement.matches('.job')")
+
+
+def test_back_from_a_job_leads_to_where_the_reader_was(reader: Reader, store: Store) -> None:
+    store.fill(130)
+    reader.sign_in(store)
+    page = reader.page
+    expect(page.locator("#pager")).to_contain_text("of 130")
+    for shown in ("25–48", "49–72", "73–96"):
+        page.get_by_role("button", name="Next page").click()
+        expect(page.locator("#pager")).to_contain_text(shown)
+    page.locator(".job:focus h2 a").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("list", name="Timeline")).to_be_attached()
+    at = page.evaluate("scrollY")
+    asked: list[Request] = reader.heard("request")
+    page.go_back()
+    expect(dialog).to_have_count(0)
+    page.wait_for_timeout(500)
+    assert page.evaluate("scrollY") == at
+    expect(page.locator("#pager")).to_contain_text("73–96 of 130")
+    assert [each.url for each in asked if "limit=48" in each.url] == []
+    # Closing it is going back too: no step is left over in the history.
+    page.locator(".job:focus h2 a, .job h2 a:focus").first.click()
+    expect(dialog).to_be_visible()
+    before = page.evaluate("history.length")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    reader.until("!location.search.includes('job')")
+    assert page.evaluate("history.length") == before
+    page.go_forward()
+    expect(dialog).to_be_visible()
+
+
 # ---- up to date ---------------------------------------------------------------------------------
 
 
@@ -295,6 +369,102 @@ def test_new_jobs_wait_while_somebody_reads_further_down(reader: Reader, store: 
     pill.click()
     expect(reader.job("Fresh")).to_be_visible()
     assert reader.page.evaluate("scrollY") == 0
+
+
+def test_an_older_job_that_begins_to_fit_the_filter_appears(reader: Reader, store: Store) -> None:
+    older, newer = store.create_work("Older"), store.create_work("Newer")
+    store.report(newer["id"], status="failed", error="x")
+    reader.sign_in(store)
+    reader.page.get_by_role("group", name="Status").get_by_role("button", name="Failed").click()
+    expect(reader.page.locator(".job")).to_have_count(1)
+    reader.look_away()
+    reader.page.evaluate("document.activeElement.blur()")
+    store.report(older["id"], status="failed", error="y")
+    expect(reader.page.locator(".job")).to_have_count(2)
+    assert reader.titles == ["Newer", "Older"]
+
+
+def test_what_moves_in_sight_is_asked_about_however_much_moves_above(
+    reader: Reader, store: Store
+) -> None:
+    first = store.create_work("The oldest", total=10)
+    for number in range(110):
+        store.create_work(f"Waiting {number}")
+    reader.sign_in(store)
+    page = reader.page
+    page.get_by_role("button", name="Table").click()
+    reader.until(
+        "(scrollTo(0, document.documentElement.scrollHeight),"
+        " [...document.querySelectorAll('.job')].at(-1)?.textContent.includes('The oldest'))"
+    )
+    store.report(first["id"], status="running", processed=4)
+    bar = reader.job("The oldest").get_by_role("progressbar")
+    expect(bar).to_have_attribute("value", "40")
+
+
+def test_one_answer_that_is_refused_does_not_end_the_page(
+    new_reader: Callable[..., Reader], store: Store
+) -> None:
+    job = store.create_work("Nightly pull", total=10)
+    reader = new_reader(expects=("403",)).sign_in(store)
+    expect(reader.page.locator(".live")).to_have_text("Live")
+    refused = {"success": False, "error": "Not now.", "code": "forbidden"}
+    reader.page.route(
+        "**/api/jobs?**", lambda route: route.fulfill(status=403, json=refused), times=1
+    )
+    expect(reader.page.locator("#banner")).to_contain_text("Not now.")
+    expect(reader.page.locator(".live")).not_to_have_text("Live")
+    store.report(job["id"], status="running", processed=5)
+    bar = reader.job("Nightly pull").get_by_role("progressbar")
+    expect(bar).to_have_attribute("value", "50")
+    expect(reader.page.locator(".live")).to_have_text("Live")
+
+
+def test_what_is_shown_is_as_of_its_oldest_part(
+    new_reader: Callable[..., Reader], store: Store
+) -> None:
+    store.create_work("Nightly pull")
+    reader = new_reader(timezone_id="UTC").sign_in(store)
+    expect(reader.page.locator(".live")).to_have_text("Live")
+    # The list is asked for at each beat, the figures every 15 seconds: until they come, it counts.
+    asked: dict[str, float] = {}
+
+    def note(request: Request) -> None:
+        asked["figures" if "/stats" in request.url else "list"] = time.time()
+
+    reader.page.on("request", note)
+
+    def is_the_list_newer() -> bool:
+        reader.page.wait_for_timeout(500)
+        return "figures" in asked and asked["list"] - asked["figures"] > 6
+
+    wait_until(is_the_list_newer, timeout_s=90, what="looks at the list alone")
+    title = reader.page.locator(".live").get_attribute("title") or ""
+    (claimed,) = re.findall(r"as of (\d+:\d\d:\d\d [AP]M)", title)
+    since = datetime.fromtimestamp(asked["figures"], UTC)
+    at = datetime.strptime(claimed, "%I:%M:%S %p").replace(
+        year=since.year, month=since.month, day=since.day, tzinfo=UTC
+    )
+    assert abs((at - since).total_seconds()) < 2.5
+
+
+def test_an_answer_that_does_not_come_is_not_called_live(reader: Reader, store: Store) -> None:
+    store.create_work("Nightly pull")
+    reader.sign_in(store)
+    live = reader.page.locator(".live")
+    expect(live).to_have_text("Live")
+    reader.page.route("**/api/jobs?**", lambda route: None)
+    expect(live).to_have_text("No answer yet")
+    reader.page.unroute("**/api/jobs?**")
+
+
+def test_a_wrong_clock_of_the_readers_does_not_make_jobs_older(
+    reader: Reader, store: Store
+) -> None:
+    reader.page.clock.set_fixed_time(datetime.now(UTC) + timedelta(hours=3))
+    store.create_work("Nightly pull")
+    reader.sign_in(store)
+    expect(reader.job("Nightly pull").locator("time")).to_have_text("just now")
 
 
 def test_pictures_are_not_loaded_again_at_each_look(reader: Reader, store: Store) -> None:
@@ -355,6 +525,6 @@ def test_the_keyboard_walks_through_the_list_and_opens_selects_and_retries(
     assert reader.query["job"] == failed["id"]
     reader.page.keyboard.press("Escape")
     expect(reader.page.get_by_role("dialog")).to_have_count(0)
-    assert "job" not in reader.query
+    reader.until("!location.search.includes('job')")
     reader.page.keyboard.press("?")
     expect(reader.page.get_by_role("dialog", name="Keyboard")).to_contain_text("Retry the job")

@@ -95,6 +95,27 @@ def test_ten_thousand_jobs_are_scrolled_through_with_a_bounded_page(
     assert most["elements"] <= MOST_ELEMENTS
 
 
+def test_more_than_a_bulk_job_takes_are_not_cut_off_in_silence(
+    reader: Reader, store: Store
+) -> None:
+    job = store.create_work("Prototype")
+    store.report(job["id"], status="completed")
+    page = reader.page
+    page.route("**/api/jobs?**", ManyJobs(store.job(job["id"]), 1_100).answer)
+    reader.sign_in(store)
+    expect(page.locator("#pager")).to_contain_text("of 1,100")
+    read_on = "(async () => { for (let n = 0; n < 12; n += 1) await list.more(); })()"
+    page.evaluate(read_on)
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    selection = page.get_by_role("region", name="Selected jobs")
+    selection.get_by_role("button", name="Select all loaded").click()
+    expect(selection).to_contain_text("1,100 selected")
+    selection.get_by_role("button", name="Delete").click()
+    expect(page.locator("#toasts")).to_contain_text("Select at most 1,000 jobs at once")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 def test_drawing_a_block_never_makes_the_browser_lay_out_twice(
     reader: Reader, store: Store
 ) -> None:

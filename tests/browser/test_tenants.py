@@ -41,6 +41,36 @@ def test_two_shops_never_see_each_others_jobs(
         assert titles[other] not in reader.page.content()
 
 
+def test_what_one_shop_has_begun_is_not_told_to_the_next(
+    new_reader: Callable[..., Reader], new_store: Callable[[], Store]
+) -> None:
+    first, second = new_store(), new_store()
+    job = first.create_work("Broken")
+    first.report(job["id"], status="failed", error="x")
+    second.create_work("Of the second")
+    reader = new_reader(expects=("404",)).sign_in(first)
+    page = reader.page
+    expect(reader.job("Broken")).to_be_visible()
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    selection = page.get_by_role("region", name="Selected jobs")
+    selection.get_by_role("button", name="Retry").click()
+    page.get_by_role("dialog").get_by_role("button", name="Retry 1 job").click()
+    expect(page.get_by_role("region", name="Retrying")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Access key")).to_be_visible()
+    kept = page.evaluate("Object.values(sessionStorage).join()")
+    assert "Retrying" not in kept
+    page.get_by_label("Access key").fill(second.key())
+    page.get_by_role("button", name="Sign in").click()
+    expect(reader.job("Of the second")).to_be_visible()
+    expect(page.get_by_role("region", name="Retrying")).to_have_count(0)
+    # Out of the browser's memory nothing comes back either.
+    with page.expect_navigation():
+        page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    expect(reader.job("Of the second")).to_be_visible()
+
+
 def test_a_payload_full_of_markup_stays_text(
     new_reader: Callable[..., Reader], store: Store
 ) -> None:

@@ -1,6 +1,6 @@
 // Doing something with one job, or with many: menu, actions, dry run.
 
-import { actions, attempt } from "./actions.js";
+import { attempt } from "./actions.js";
 import { conditions } from "./address.js";
 import { call, get, post } from "./api.js";
 import { copy, curl } from "./curl.js";
@@ -25,6 +25,8 @@ const DANGEROUS = ["delete", "undo", "cancel"];
 const MOST_IDS = 1_000;
 const MOST_DOWNLOADS = 20;
 
+const busy = new Set();
+
 // ---- one job
 
 /** Do something to one job, at once. */
@@ -33,6 +35,7 @@ export async function act(name, id) {
   if (name === "download") return download(job);
   if (name === "delete") return deleteOne(job);
   if (!possible(job).includes(name)) return toast(t(`cannot.${name}`), { isProblem: true });
+  if (busy.has(id)) return undefined; // a key that is held down, a second click
   setBusy(id, true);
   try {
     const { job: after, notice } = await post(PATHS[name], { jobId: id });
@@ -57,9 +60,11 @@ function showChanged(job) {
   dispatchEvent(new CustomEvent("job-changed", { detail: job }));
 }
 
-const setBusy = (id, isBusy) => {
+function setBusy(id, isBusy) {
+  if (isBusy) busy.add(id);
+  else busy.delete(id);
   for (const button of document.querySelectorAll(`[data-do=act][data-id="${CSS.escape(id)}"]`)) button.disabled = isBusy;
-};
+}
 
 async function deleteOne(job) {
   if (!(await confirmed(t("delete.title", { name: titleOf(job) }), t("delete.why"), t("act.delete")))) return;
@@ -86,8 +91,9 @@ export function openMenu(button, id) {
     h(`button${look}`, { type: "button", role: "menuitem", tabindex: -1, onclick: () => (menu.hidePopover(), attempt(run)) }, label);
   const menu = h("div.menu", { popover: "auto", role: "menu", "aria-label": t("act.more", { name: titleOf(job) }) },
     item(t("act.open"), () => openJob(id)),
-    possible(job).map((name) => item(t(`act.${name}`), () => act(name, id), name === "delete" ? ".danger" : "")),
-    item(t("act.curl"), () => copy(curl("GET", `/api/jobs/${id}`))));
+    possible(job).filter((name) => name !== "delete").map((name) => item(t(`act.${name}`), () => act(name, id))),
+    item(t("act.curl"), () => copy(curl("GET", `/api/jobs/${id}`))),
+    possible(job).includes("delete") && item(t("act.delete"), () => act("delete", id), ".danger"));
   $("main").append(menu); // within a landmark; the browser shows it on top of all anyway
   menu.addEventListener("toggle", ({ newState }) => {
     if (newState === "open") return;
@@ -121,7 +127,9 @@ function moveInMenu(event) {
 /** Do something to the selection: first say what it would do, then do it as a bulk job. */
 export async function bulk(name) {
   if (name === "download") return downloadMany();
-  const wish = list.isWhole ? { filter: filterNow() } : { jobIds: [...list.selected].slice(0, MOST_IDS) };
+  const isTooMany = !list.isWhole && list.selected.size > MOST_IDS;
+  if (isTooMany) return toast(t("cannot.bulkMany", { n: MOST_IDS }), { isProblem: true });
+  const wish = list.isWhole ? { filter: filterNow() } : { jobIds: [...list.selected] };
   await rehearse(name, wish);
   return undefined;
 }
@@ -141,7 +149,7 @@ async function rehearse(name, wish) {
 }
 
 function forecastOf(name, { matched, eligible, refused, credits, costMicros, complete }) {
-  const reasons = refused.map(({ code, count }) => h("li", {}, h("b", {}, number(count)), " ", refusal(code)));
+  const reasons = refused.map(({ code, count }) => h("li", {}, h("b", {}, number(count)), " ", refusal(code, name)));
   const price = name === "retry" && eligible > 0;
   const isFree = price && Number(credits) === 0 && Number(costMicros) === 0;
   return [
@@ -159,7 +167,7 @@ function buttons(name, { eligible, complete }, dialog, wish) {
   const once = crypto.randomUUID();
   const go = async (event) => {
     event.target.disabled = true;
-    const { job } = await post(PATHS[name], wish, { once });
+    const { job } = await post(PATHS[name], wish, { once }).finally(() => (event.target.disabled = false));
     dialog.close();
     list.pickNone();
     follow({ kind: "bulk", id: job.id, title: t(`dry.doing.${name}`), job });
@@ -176,5 +184,3 @@ async function downloadMany() {
   for (const job of jobs) await download(job);
   return toast(t("done.download", { n: jobs.length }));
 }
-
-actions.copyCurl = (button) => copy(button.dataset.curl);

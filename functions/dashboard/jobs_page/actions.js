@@ -44,8 +44,19 @@ document.addEventListener("submit", (event) => {
   const form = event.target.closest("form[data-form]");
   if (!form) return;
   event.preventDefault();
-  attempt(() => forms[form.dataset.form](form));
+  attempt(() => submit(form));
 });
+
+/** Run a form's action. Where it has a button to send it, it is not sent again meanwhile. */
+async function submit(form) {
+  const button = form.querySelector("[type=submit]");
+  if (button) button.disabled = true;
+  try {
+    return await forms[form.dataset.form](form);
+  } finally {
+    if (button) button.disabled = false;
+  }
+}
 
 /** Load a module that the first view does not need, and the style of all of those. */
 export async function load(name) {

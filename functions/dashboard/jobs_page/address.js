@@ -9,7 +9,27 @@ export const FILTERS = [
 ];
 export const NO_FILTERS = Object.fromEntries(FILTERS.map((name) => [name, ""]));
 
+export const STATUSES = ["pending", "processing", "completed", "failed", "cancelled"];
+export const PUSH_STATUSES = ["none", "queued", "staging", "processing", "pushed", "failed"];
+const isDay = (text) => /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text));
+// A link may come from anybody: what cannot be is as if it were not there.
+const CHECKS = {
+  status: (word) => STATUSES.includes(word),
+  pushStatus: (word) => PUSH_STATUSES.includes(word),
+  from: isDay,
+  to: isDay,
+};
+const isGood = (name, value) => FILTERS.includes(name) && value !== "" && (CHECKS[name]?.(value) ?? true);
+
 const parameters = () => new URLSearchParams(location.search);
+
+/** What is looked at, whichever job is open over it. */
+function place() {
+  const query = parameters();
+  query.delete("job");
+  return query.toString();
+}
+let placeShown = place();
 
 export const address = {
   get: (name) => parameters().get(name) ?? "",
@@ -24,6 +44,14 @@ export const address = {
     const search = query.size ? `?${query}` : "";
     if (search === location.search) return;
     history[push ? "pushState" : "replaceState"](null, "", search || location.pathname);
+    placeShown = place();
+  },
+
+  /** Tell whether Back or Forward has led elsewhere, and not just to or from a job. */
+  hasMoved() {
+    const before = placeShown;
+    placeShown = place();
+    return placeShown !== before;
   },
 
   /** Return a link that shows this and nothing else. */
@@ -33,7 +61,7 @@ export const address = {
     return `?${new URLSearchParams([...kept, ...asked])}`;
   },
 
-  filters: () => Object.fromEntries([...parameters()].filter(([name, value]) => FILTERS.includes(name) && value)),
+  filters: () => Object.fromEntries([...parameters()].filter(([name, value]) => isGood(name, value))),
 };
 
 /** Return the filters as the API takes them: days are the reader's own, the last one included. */

@@ -8,7 +8,7 @@ import { confirmed, field, openDialog } from "./dialog.js";
 import { h, icon, toast } from "./dom.js";
 import { ago, appointment, instant, number } from "./format.js";
 import { list } from "./job-list.js";
-import { taste } from "./session.js";
+import { memory, taste } from "./session.js";
 import { say, t } from "./texts.js";
 import { storeState, titleOf, toolOf, workState } from "./words.js";
 
@@ -79,7 +79,8 @@ forms.store = (form) => {
   const typed = form.store.value.trim().toLowerCase();
   const store = typed.includes(".") ? typed : `${typed}.myshopify.com`;
   taste.set("stores", JSON.stringify([store, ...recent().filter((each) => each !== store)].slice(0, STORES_KEPT)));
-  // Everything of the store before goes with the page.
+  // Everything of the store before goes with the page, and what was begun there.
+  memory.set("followed", null);
   location.assign(`${location.pathname}?store=${encodeURIComponent(store)}`);
 };
 
@@ -193,7 +194,7 @@ function agentsPanel(agents) {
 forms.newAgent = async (form) => {
   const { secret } = await post("/api/admin/agents", { name: form.name.value.trim() });
   await draw();
-  openDialog(t("admin.agentKey"), [h("p", {}, t("shop.once")), h("input.code", { value: secret, readonly: true, "aria-label": t("admin.agentKey") })]);
+  openDialog(t("admin.agentKey"), [h("p", {}, t("shop.once")), h("input.code", { value: secret, readonly: true, "aria-label": t("admin.agentKey") })], { isKept: true });
 };
 actions.retireAgent = async ({ dataset: { id, name } }) => {
   if (!(await confirmed(t("admin.retireTitle", { name }), t("admin.retireWhy"), t("admin.retire")))) return;

@@ -1,6 +1,7 @@
 // The HTTP API, as anybody calls it.
 
 import { address } from "./address.js";
+import { hear } from "./clock.js";
 import { session } from "./session.js";
 import { t } from "./texts.js";
 
@@ -54,11 +55,15 @@ export async function call(method, path, { query = {}, body, once, etag, isForAl
 }
 
 async function send(url, request) {
-  const credential = await session.credential();
+  const credential = await session.credential().catch(() => {
+    throw new AwayError(); // App Bridge could not ask Shopify
+  });
   if (credential === null) throw new SignedOutError();
   const headers = { ...request.headers, authorization: `Bearer ${credential}` };
   try {
-    return await fetch(url, { ...request, headers, signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+    const answer = await fetch(url, { ...request, headers, signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+    hear(answer.headers.get("date"));
+    return answer;
   } catch {
     throw new AwayError();
   }
@@ -75,7 +80,18 @@ async function read(answer) {
 }
 
 export const get = async (path, query) => (await call("GET", path, { query })).body;
-export const post = async (path, body, { once = crypto.randomUUID() } = {}) => (await call("POST", path, { body, once })).body;
+
+const wishes = new Map();
+
+/** Ask for a change. The same wish a second time while the first is under way (a double click) is one. */
+export function post(path, body, { once = crypto.randomUUID() } = {}) {
+  const wish = JSON.stringify([path, body]);
+  if (!wishes.has(wish)) {
+    const answer = call("POST", path, { body, once }).finally(() => wishes.delete(wish));
+    wishes.set(wish, answer.then((told) => told.body));
+  }
+  return wishes.get(wish);
+}
 
 /** Ask for what a deployment may not have, or not for this reader: null then. */
 export async function getIfThere(path, query) {

@@ -7,6 +7,7 @@ import { badge } from "./card.js";
 import { confirmed } from "./dialog.js";
 import { h, icon, morphChildren, s } from "./dom.js";
 import { ago, cost, number } from "./format.js";
+import { showsAsOf } from "./shown.js";
 import { sayTitle, t } from "./texts.js";
 import { follow } from "./tray.js";
 
@@ -35,9 +36,11 @@ const isActive = (batch) => batch.status === "pending" || batch.status === "proc
 export async function beat() {
   beats += 1;
   if (!batches.some(isActive) && beats % IDLE_BEATS) return;
+  const begun = Date.now();
   const { batches: newest } = await get("/api/batches", { limit: PAGE });
   const known = new Set(newest.map((batch) => batch.id));
   batches = [...newest, ...batches.filter((batch) => !known.has(batch.id))];
+  showsAsOf("view", begun);
   draw();
 }
 

@@ -25,16 +25,16 @@ export function picture(job) {
 }
 
 /** Link to a job's details; a click opens them in this page. */
-export function jobLink(job, ...content) {
+export function jobLink(job) {
   const href = address.of({ ...address.filters(), view: address.get("view"), job: job.id });
-  return h("a", { href, data: { do: "open", id: job.id } }, content.length ? content : titleOf(job));
+  return h("a", { href, dir: "auto", data: { do: "open", id: job.id } }, titleOf(job));
 }
 
 const ICONS = { retry: "retry", push: "store", download: "download" };
 
 /** A button that does something to one job. */
 export const actButton = (name, job) =>
-  h("button", { type: "button", data: { do: "act", act: name, id: job.id } }, ICONS[name] && icon(ICONS[name]), t(`act.${name}`));
+  h("button", { type: "button", data: { do: "act", act: name, id: job.id, key: name } }, ICONS[name] && icon(ICONS[name]), t(`act.${name}`));
 
 const picker = (job, isPicked) =>
   h("label.pick", {},
@@ -66,15 +66,15 @@ export function card(job, isPicked) {
     picker(job, isPicked),
     h("div.body", {},
       h("div.top", {}, h("h2", { id: `t-${job.id}` }, jobLink(job)), menuButton(job)),
-      h("p.meta", {}, toolOf(job), " · ", ago(job.createdAt), isUrgent && h("span.flag", {}, say("priority", job.priority))),
+      h("p.meta", {}, titleOf(job) === toolOf(job) ? null : [toolOf(job), " · "], ago(job.createdAt), isUrgent && h("span.flag", {}, say("priority", job.priority))),
       h("p.badges", {}, [workState(job), storeState(job)].filter(Boolean).map(badge)),
       job.status === "processing" && progress(job),
       trouble && h("p.trouble", {}, trouble.problem, " ", h("span", {}, trouble.advice)),
-      h("div.quick", {}, quick.map((name) => actButton(name, job)))));
+      h("div.quick", { data: { key: "quick" } }, quick.map((name) => actButton(name, job)))));
 }
 
-const progress = (job) =>
-  h("div.progress", {},
+export const progress = (job) =>
+  h("div.progress", { data: { key: "progress" } },
     progressBar(job.progress, t("progress.label", { name: titleOf(job) })),
     h("p", {}, progressOf(job), job.message && ` · ${job.message}`));
 

@@ -8,6 +8,10 @@ import { t } from "./texts.js";
 import { follow } from "./tray.js";
 
 const ROWS_AT_ONCE = 5_000; // that one answer of the API holds
+const UTF_8_MARK = "\ufeff";
+
+/** The reader's own day. Swedes write days as ISO 8601 does. */
+const today = () => new Date().toLocaleDateString("sv-SE");
 
 /** Save all jobs that the filters find: at once if they are few, else by a bulk job. */
 export async function exportCsv() {
@@ -24,7 +28,8 @@ export async function exportCsv() {
     parts.push(parts.length ? body.slice(body.indexOf("\n") + 1) : body);
     cursor = headers.get("x-next-cursor");
   } while (cursor);
-  save(new Blob(parts, { type: "text/csv" }), `jobs-${new Date().toISOString().slice(0, 10)}.csv`);
+  // Reading text takes away the mark by which spreadsheets know UTF-8.
+  save(new Blob([UTF_8_MARK, ...parts], { type: "text/csv" }), `jobs-${today()}.csv`);
   return toast(t("csv.done"));
 }
 

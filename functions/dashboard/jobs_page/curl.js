@@ -6,7 +6,7 @@ import { h, toast } from "./dom.js";
 import { session } from "./session.js";
 import { t } from "./texts.js";
 
-const SECRET_NAMES = /secret|token|password|authorization|api[-_]?key|signature|credential/i;
+const SECRET_NAMES = /secret|token|passw|^pass$|^pwd$|authori[sz]ation|^auth$|(api|access|private)[-_]?key|^key$|signature|^sig$|credential|cookie|bearer/i;
 const HIDDEN = "…";
 
 const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
@@ -20,12 +20,12 @@ export function curl(method, path, body) {
   return parts.join(" \\\n  ");
 }
 
-/** Take secrets out: values whose names say so, and what a signed link is signed with. */
-function scrubbed(value, name = "") {
-  if (typeof value === "string") return SECRET_NAMES.test(name) ? HIDDEN : unsigned(value);
-  if (Array.isArray(value)) return value.map((each) => scrubbed(each, name));
-  if (value === null || typeof value !== "object") return SECRET_NAMES.test(name) ? HIDDEN : value;
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, scrubbed(each, key)]));
+/** Take secrets out: all that is under a name that says so, and what a link is signed with. */
+function scrubbed(value) {
+  if (typeof value === "string") return unsigned(value);
+  if (Array.isArray(value)) return value.map(scrubbed);
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, SECRET_NAMES.test(name) ? HIDDEN : scrubbed(each)]));
 }
 
 function unsigned(text) {
@@ -33,14 +33,15 @@ function unsigned(text) {
   const url = new URL(text);
   url.username = "";
   url.password = "";
-  const isSigned = [...url.searchParams.keys()].some((key) => SECRET_NAMES.test(key) || /^(sig|expires)$/i.test(key));
+  const isSigned = [...url.searchParams.keys()].some((key) => SECRET_NAMES.test(key) || /^expires$/i.test(key));
   if (isSigned) url.search = "";
   return isSigned || url.href !== text ? url.href : text;
 }
 
 const REPEATED = [
   "toolId", "inputImageUrl", "parameters", "priority", "provider", "type", "productId", "productTitle", "variantId",
-  "projectId", "name", "altText", "autoPush", "metadata",
+  "imageId", "projectId", "mode", "inputAssetId", "name", "description", "acceptanceCriteria", "altText", "autoPush",
+  "metadata",
 ];
 
 /** The call that would make a job like this one. */

@@ -1,6 +1,6 @@
 // Dialogs: made when they are needed, gone when they are closed.
 
-import { h, icon } from "./dom.js";
+import { h, icon, moveNotices } from "./dom.js";
 import { t } from "./texts.js";
 
 let number = 0;
@@ -9,21 +9,24 @@ let number = 0;
  * Show a dialog over the page and return it. The browser keeps the keyboard in it, closes it by
  * Escape and gives the focus back.
  *
- * look: "small", "large" or "drawer". onclose: once it is closed, in whichever way.
+ * look: "small", "large" or "drawer". onclose: once it is closed, in whichever way. isKept: a
+ * click beside it does not close it, because what is in it would be lost.
  */
-export function openDialog(title, content, { look = "small", onclose = () => {} } = {}) {
+export function openDialog(title, content, { look = "small", onclose = () => {}, isKept = false } = {}) {
   number += 1;
   const id = `dialog-${number}`;
   const close = h("button.icon", { type: "button", "aria-label": t("dialog.close"), onclick: () => dialog.close() }, icon("close"));
-  const dialog = h(`dialog.${look}`, { "aria-labelledby": id, closedby: "any" },
-    h("div.head", {}, h("h2", { id, tabindex: -1 }, title), close),
+  const dialog = h(`dialog.${look}`, { "aria-labelledby": id, closedby: isKept ? "closerequest" : "any" },
+    h("div.head", {}, h("h2", { id, tabindex: -1, dir: "auto" }, title), close),
     h("div.content", {}, content));
   dialog.addEventListener("close", () => {
+    moveNotices();
     dialog.remove();
     onclose();
   });
   document.body.append(dialog);
   dialog.showModal();
+  moveNotices();
   dialog.querySelector("h2").focus();
   return dialog;
 }

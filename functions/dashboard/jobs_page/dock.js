@@ -56,6 +56,7 @@ actions.help = async () => (await load("help")).open();
 
 list.addEventListener("moved", drawPager);
 list.addEventListener("picked", drawDock);
+list.addEventListener("read", drawDock);
 list.addEventListener("changed", () => {
   drawDock();
   expectFigures();

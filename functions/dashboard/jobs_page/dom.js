@@ -39,9 +39,9 @@ function complete(element, props, children) {
 
 /**
  * Make `old` look like `fresh`, touching only what differs, so that focus, scroll positions and
- * pictures stay. Returns the element that is now in the document. Children are paired by position;
- * `data-key` tells that two are not the same thing. Elements with a hyphen look after their inside,
- * and what is written in a text field stays written.
+ * pictures stay. Returns the element that is now in the document. Children with a `data-key` are
+ * found by it, others by their place and name. Elements with a hyphen look after their inside; what is
+ * written in a text field stays written, and what was unfolded stays unfolded.
  */
 export function morph(old, fresh) {
   if (old.nodeName !== fresh.nodeName || old.dataset?.key !== fresh.dataset?.key) {
@@ -58,16 +58,39 @@ export function morph(old, fresh) {
   return old;
 }
 
+const keyOf = (node) => node?.dataset?.key;
+
 /** Give an element these children, keeping those that are already as they should be. */
 export function morphChildren(old, children) {
-  const held = [...old.childNodes];
-  children.forEach((child, at) => (at < held.length ? morph(held[at], child) : old.append(child)));
-  for (const extra of held.slice(children.length)) extra.remove();
+  const wanted = new Set(children.map(keyOf));
+  const held = new Map();
+  for (const child of [...old.children]) {
+    if (wanted.has(keyOf(child))) held.set(keyOf(child), child);
+    else child.remove(); // first, so that what stays need not be moved: moving takes the focus
+  }
+  let at = old.firstChild;
+  for (const child of children) {
+    const key = keyOf(child);
+    const isLikeIt = at && keyOf(at) === undefined && at.nodeName === child.nodeName;
+    const known = key !== undefined ? held.get(key) : isLikeIt ? at : null;
+    if (known && known === at) at = at.nextSibling;
+    else if (known) old.insertBefore(known, at);
+    if (known) morph(known, child);
+    else old.insertBefore(child, at);
+  }
+  while (at) {
+    const next = at.nextSibling;
+    at.remove();
+    at = next;
+  }
 }
+
+// What the document, and not whoever draws, knows about an element.
+const OWN = ["data-broken", "open"];
 
 function morphAttributes(old, fresh) {
   for (const { name } of [...old.attributes]) {
-    if (!fresh.hasAttribute(name) && name !== "data-broken") old.removeAttribute(name);
+    if (!fresh.hasAttribute(name) && !OWN.includes(name)) old.removeAttribute(name);
   }
   for (const { name, value } of fresh.attributes) {
     const held = old.getAttribute(name);
@@ -96,7 +119,15 @@ export function toast(message, { isProblem = false, action = null } = {}) {
   const look = isProblem ? "div.toast.problem" : "div.toast";
   const element = h(look, {}, icon(isProblem ? "alert" : "check"), h("p", {}, message), action);
   $("toasts").append(element);
-  setTimeout(() => element.remove(), isProblem ? 12_000 : 6_000);
+  const leave = () => (element.matches(":hover, :focus-within") ? setTimeout(leave, 2_000) : element.remove());
+  setTimeout(leave, isProblem || action ? 12_000 : 6_000);
+}
+
+/** Put what is told to the reader into the dialog on top: outside of an open one nothing is seen. */
+export function moveNotices() {
+  const dialog = [...document.querySelectorAll("dialog[open]")].at(-1);
+  (dialog ? dialog.firstElementChild : document.querySelector(".bar")).after($("banner"));
+  (dialog ?? document.body).append($("toasts"));
 }
 
 // A picture whose link has died says so instead of showing nothing.

@@ -1,14 +1,15 @@
 // The figures above the list, and the states with their counts.
 
-import { address } from "./address.js";
+import { STATUSES, address } from "./address.js";
 import { get } from "./api.js";
 import { $, h, morphChildren } from "./dom.js";
 import { NOTHING, duration, money, number, percent } from "./format.js";
+import { showsAsOf } from "./shown.js";
 import { t } from "./texts.js";
 
 const OLD_AFTER_MS = 15_000;
 const SOON_MS = 300;
-const STATES = ["", "pending", "processing", "completed", "failed", "cancelled"];
+const STATES = ["", ...STATUSES];
 
 let sums = null;
 let dueAt = 0;
@@ -18,8 +19,10 @@ export const expectFigures = () => (dueAt = Math.min(dueAt, Date.now() + SOON_MS
 
 export async function readFigures({ ifDue = false } = {}) {
   if (ifDue && Date.now() < dueAt) return;
-  dueAt = Date.now() + OLD_AFTER_MS;
+  const begun = Date.now();
+  dueAt = begun + OLD_AFTER_MS; // now: what ends meanwhile brings it forward again
   sums = (await get("/api/jobs/stats")).stats;
+  showsAsOf("figures", begun);
   drawFigures();
 }
 

@@ -1,7 +1,7 @@
 // Which jobs are listed: search, filters, sorting, layout. All of it is in the address.
 
 import { actions, attempt, forms } from "./actions.js";
-import { FILTERS, NO_FILTERS, address } from "./address.js";
+import { FILTERS, NO_FILTERS, PUSH_STATUSES, address } from "./address.js";
 import { get } from "./api.js";
 import { $, h, icon } from "./dom.js";
 import { drawFigures } from "./figures.js";
@@ -10,7 +10,6 @@ import { list } from "./job-list.js";
 import { taste } from "./session.js";
 import { sayTitle, t } from "./texts.js";
 
-const PUSH_STATUSES = ["none", "queued", "staging", "processing", "pushed", "failed"];
 // Listed only when they are asked for by their type.
 const BULK_TYPES = ["bulk.retry", "bulk.push", "bulk.undo-push", "bulk.sync", "bulk.cancel", "bulk.delete", "bulk.expand"];
 const TYPING_MS = 350;
@@ -50,9 +49,10 @@ let isRead = false;
 
 // What has not ended yet is in no group of the statistics: remember what was listed.
 const listed = { toolId: new Set(), type: new Set(), projectId: new Set() };
-list.addEventListener("changed", () => {
+function noteListed() {
   for (const job of list.jobs) for (const name of Object.keys(listed)) if (job[name]) listed[name].add(job[name]);
-});
+}
+for (const event of ["read", "changed"]) list.addEventListener(event, noteListed);
 
 /** Read the values that there are to choose from. */
 async function readChoices() {
@@ -87,9 +87,9 @@ function drawFilters() {
   );
 }
 
-/** Change filters: the address first, then all that follows from it. */
-async function filterBy(changes) {
-  address.set(changes, { push: true });
+/** Change filters: the address first, then all that follows from it. isStep: Back undoes it. */
+async function filterBy(changes, { isStep = true } = {}) {
+  address.set(changes, { push: isStep });
   drawToolbar();
   if (!$("filters").hidden && !$("filters").contains(document.activeElement)) drawFilters();
   await list.reset();
@@ -119,7 +119,8 @@ actions.arrivals = () => {
   return list.showArrivals();
 };
 
-forms.search = () => filterBy({ q: $("q").value.trim() });
+// Typing on is no new step: Back leads to before the search, not to half a word.
+forms.search = () => filterBy({ q: $("q").value.trim() }, { isStep: !address.get("q") });
 forms.filters = (form) => {
   const fields = [...new FormData(form)].filter(([name]) => FILTERS.includes(name));
   return filterBy(Object.fromEntries(fields.map(([name, value]) => [name, value.trim()])));

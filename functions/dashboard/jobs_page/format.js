@@ -1,5 +1,6 @@
 // Numbers, money, spans and instants as people write them, in the reader's language and zone.
 
+import { now } from "./clock.js";
 import { h } from "./dom.js";
 import { CURRENCY, LANGUAGE, t } from "./texts.js";
 
@@ -7,6 +8,7 @@ const numbers = new Intl.NumberFormat(LANGUAGE);
 const percents = new Intl.NumberFormat(LANGUAGE, { style: "percent", maximumFractionDigits: 1 });
 const dates = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium" });
 const days = new Intl.DateTimeFormat(LANGUAGE, { day: "numeric", month: "short", timeZone: "UTC" });
+const months = new Intl.DateTimeFormat(LANGUAGE, { month: "long", year: "numeric", timeZone: "UTC" });
 const instants = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeStyle: "medium" });
 const appointments = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeStyle: "short" });
 const clocks = new Intl.DateTimeFormat(LANGUAGE, { timeStyle: "medium" });
@@ -32,15 +34,17 @@ export const appointment = (text) => appointments.format(new Date(text));
 export const date = (text) => dates.format(new Date(text.length === 10 ? `${text}T00:00` : text));
 /** Name a UTC day of the statistics. */
 export const day = (text) => days.format(new Date(`${text}T00:00:00Z`));
+/** Name a UTC month ("2026-11"). */
+export const month = (text) => months.format(new Date(`${text}-01T00:00:00Z`));
 
-/** Format millionths of the currency, exactly, at any size. */
+/** Format millionths of the currency: all of them below one, else hundredths, of any size. */
 export function money(micros) {
-  const isSmall = Math.abs(Number(micros)) < 10_000_000;
+  const isSmall = Math.abs(Number(micros)) < 1_000_000;
   const format = new Intl.NumberFormat(LANGUAGE, {
     style: "currency",
     currency: CURRENCY,
     minimumFractionDigits: 2,
-    maximumFractionDigits: isSmall ? 3 : 2,
+    maximumFractionDigits: isSmall ? 6 : 2,
   });
   return format.format(`${micros}e-6`);
 }
@@ -72,7 +76,7 @@ const STEPS = [["day", 86_400], ["hour", 3_600], ["minute", 60]];
 const RELATIVE_FOR_DAYS = 7;
 
 function relative(text) {
-  const seconds = (new Date(text) - Date.now()) / 1000;
+  const seconds = (new Date(text) - now()) / 1000;
   const step = STEPS.find(([, size]) => Math.abs(seconds) >= size);
   if (!step) return t(seconds > 5 ? "time.soon" : "time.now");
   const [unit, size] = step;

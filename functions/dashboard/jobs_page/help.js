@@ -4,10 +4,9 @@ import { openDialog } from "./dialog.js";
 import { h } from "./dom.js";
 import { t } from "./texts.js";
 
-const KEYS = ["/", "j", "k", "o", "x", "r", "p", "n", "?", "Esc"];
-const NAMES = { "/": "search", j: "next", k: "previous", o: "open", x: "select", r: "retry", p: "push", n: "new", "?": "help", Esc: "escape" };
+const KEYS = { "/": "search", j: "next", k: "previous", o: "open", x: "select", r: "retry", p: "push", n: "new", "?": "help", Esc: "escape" };
 
 export function open() {
-  const rows = KEYS.map((key) => h("div", {}, h("dt", {}, h("kbd", {}, key)), h("dd", {}, t(`help.keys.${NAMES[key]}`))));
+  const rows = Object.entries(KEYS).map(([key, name]) => h("div", {}, h("dt", {}, h("kbd", {}, key)), h("dd", {}, t(`help.keys.${name}`))));
   openDialog(t("help.title"), [h("dl.keys", {}, rows), h("p.note", {}, t("help.live"))]);
 }

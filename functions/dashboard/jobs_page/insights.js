@@ -4,6 +4,7 @@ import { actions } from "./actions.js";
 import { get } from "./api.js";
 import { h, morphChildren, s } from "./dom.js";
 import { cost, day, duration, number, percent } from "./format.js";
+import { showsAsOf } from "./shown.js";
 import { sayTitle, t } from "./texts.js";
 
 const SPANS = [7, 30, 90];
@@ -28,12 +29,14 @@ export async function beat() {
 }
 
 async function read() {
+  const begun = Date.now();
   const { days, groups, stats } = await get("/api/jobs/stats", { days: span, groupBy });
   morphChildren(frame, [
     h("section.panel", {}, h("h2", {}, t("insights.daily")), h("p.note", {}, t("insights.utc")), h("day-chart", { days: JSON.stringify(days.map(({ date, completed, failed, cancelled }) => ({ date, completed, failed, cancelled }))) })),
     h("section.panel", {}, h("div.line", {}, h("h2", {}, t("insights.by")), switches("group", Object.keys(GROUPS), groupBy, (name) => t(`insights.groups.${name}`))), groupTable(groups)),
-    h("section.panel", {}, h("h2", {}, t("insights.saved")), h("p.lead", {}, t("insights.savedWhy", { hours: Math.round(((stats.timeSavedHours ?? stats.completed / 12)) * 10) / 10 }))),
+    h("section.panel", {}, h("h2", {}, t("insights.saved")), h("p.lead", {}, t("insights.savedWhy", { hours: Math.round(stats.timeSavedHours * 10) / 10 }))),
   ]);
+  showsAsOf("view", begun);
 }
 
 function switches(name, values, current, label) {
@@ -68,7 +71,8 @@ function groupTable(groups) {
 
 // ---- the chart
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [960, 260, 44, 26, 12];
+const [HEIGHT, LEFT, BOTTOM, TOP] = [260, 44, 26, 12];
+const [NARROWEST, PX_PER_LABEL] = [260, 80];
 
 /**
  * <day-chart days>: a stacked bar for each day. The arrow keys walk through the days; what a day
@@ -76,24 +80,32 @@ const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [960, 260, 44, 26, 12];
  */
 class DayChart extends HTMLElement {
   static observedAttributes = ["days"];
+  #width = 0;
+
+  connectedCallback() {
+    // One unit is one pixel, so that its letters are as large as all others.
+    new ResizeObserver(() => this.clientWidth !== this.#width && this.attributeChangedCallback()).observe(this);
+  }
 
   attributeChangedCallback() {
     const days = JSON.parse(this.getAttribute("days"));
+    this.#width = this.clientWidth;
     const at = this.querySelector("[data-at]")?.dataset.at;
     this.replaceChildren(this.#draw(days), h("p.readout", { "aria-live": "polite" }), this.#legend(), table(days));
     this.#show(days, at === undefined ? days.length - 1 : Number(at));
   }
 
   #draw(days) {
+    const width = Math.max(NARROWEST, this.#width);
     const most = Math.max(...days.map(sum), 1);
     const top = nice(most);
-    const step = (WIDTH - LEFT) / days.length;
+    const step = (width - LEFT) / days.length;
     const y = (value) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / top);
     const lines = [0, top / 2, top].filter(Number.isInteger).map((value) => [
-      s("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y(value), y2: y(value) }),
+      s("line", { class: "grid", x1: LEFT, x2: width, y1: y(value), y2: y(value) }),
       s("text", { x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, number(value)),
     ]);
-    const every = Math.ceil(days.length / 8);
+    const every = Math.ceil((days.length * PX_PER_LABEL) / (width - LEFT));
     const bars = days.map((one, index) => {
       let below = 0;
       const x = LEFT + index * step;
@@ -106,10 +118,10 @@ class DayChart extends HTMLElement {
       const isNamed = (days.length - 1 - index) % every === 0;
       return s("g", { "data-index": index },
         s("rect", { class: "hit", x, width: step, y: 0, height: HEIGHT - BOTTOM }), parts,
-        isNamed ? s("text", { x: isLast ? WIDTH : x + step / 2, y: HEIGHT - 6, "text-anchor": isLast ? "end" : "middle" }, day(one.date)) : null);
+        isNamed ? s("text", { x: isLast ? width : x + step / 2, y: HEIGHT - 6, "text-anchor": isLast ? "end" : "middle" }, day(one.date)) : null);
     });
     const total = days.reduce((all, one) => all + sum(one), 0);
-    const chart = s("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", tabindex: 0, "aria-label": t("insights.chart", { n: total, days: days.length }) }, lines, bars);
+    const chart = s("svg", { class: "chart", viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", tabindex: 0, "aria-label": t("insights.chart", { n: total, days: days.length }) }, lines, bars);
     chart.addEventListener("pointermove", ({ target }) => target.closest("g") && this.#show(days, Number(target.closest("g").dataset.index)));
     chart.addEventListener("keydown", (event) => {
       const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];

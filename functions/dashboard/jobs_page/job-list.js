@@ -2,10 +2,11 @@
 
 import { address, conditions } from "./address.js";
 import { attempt } from "./actions.js";
-import { get } from "./api.js";
+import { ApiError, get } from "./api.js";
 import { COLUMNS, UNTITLED, card, row } from "./card.js";
 import { $, h, icon, morph } from "./dom.js";
 import { taste } from "./session.js";
+import { showsAsOf } from "./shown.js";
 import { t } from "./texts.js";
 import { isMoving } from "./words.js";
 
@@ -15,6 +16,7 @@ const FIRST_FETCH = 2 * BLOCK;
 const NEXT_FETCH = 4 * BLOCK;
 const MOST_IDS = 100; // that the API takes
 const STALE_MS = 25_000;
+const FRESH_MS = 3_000;
 // A search in texts has no index: the API reads up to a thousand jobs for it.
 const DEAR_EVERY = 6;
 const STICKY_BAR_PX = 120;
@@ -23,8 +25,8 @@ const STICKY_BAR_PX = 120;
  * Jobs lie in blocks of 24. Only blocks near the window are in the document; the others are room
  * of the right height, so that ten thousand jobs are as light as a hundred.
  *
- * Emits `changed` when jobs came, went or changed their status, `moved` when the window shows
- * others, and `picked` when the selection changed.
+ * Emits `read` when it was read anew, `changed` when jobs came, went or changed their status, `moved`
+ * when the window shows others, and `picked` when the selection changed.
  */
 class JobList extends HTMLElement {
   jobs = [];
@@ -36,8 +38,11 @@ class JobList extends HTMLElement {
   layout = address.get("layout") || taste.get("layout") || "cards";
 
   #byId = new Map();
+  #askedAt = new Map(); // id → when what we know of it was asked for
   #next; // undefined: nothing asked yet; null: that was all
   #arrivals = [];
+  #arrivedAt = 0;
+  #problem = null; // why the list cannot be shown
   #isGap = false; // more came than one look shows
   #round = 0; // answers of an earlier one are thrown away
   #loading = null; // the promise of the page that is on its way
@@ -78,25 +83,47 @@ class JobList extends HTMLElement {
   async reset() {
     this.#round += 1;
     const round = this.#round;
+    const begun = Date.now();
     this.setAttribute("aria-busy", "true");
     if (!this.firstChild) this.#showGhosts();
     try {
-      const page = await this.#ask({ limit: FIRST_FETCH });
+      const page = await this.#firstPage();
       if (round !== this.#round) return;
       this.#arrivals = [];
       this.#isGap = false;
+      this.#problem = page.problem ?? null;
       this.#next = page.nextCursor;
       this.#byId = new Map(page.jobs.map((job) => [job.id, job]));
+      this.#askedAt = new Map();
       this.jobs = page.jobs;
       this.total = page.total;
+      this.#noteAsked(page.jobs, begun);
       this.#rebuild();
+      this.#sayCount();
       if (this.getBoundingClientRect().top < 0) this.scrollIntoView({ behavior: "instant" });
       this.pickNone();
-      this.#tell("changed");
+      this.#tell("read");
     } finally {
       if (round === this.#round) this.removeAttribute("aria-busy");
     }
     await this.#fillUp();
+  }
+
+  // An API that refuses the question is told in the list's place: other filters may be taken.
+  async #firstPage() {
+    try {
+      return await this.#ask({ limit: FIRST_FETCH });
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      return { jobs: [], nextCursor: null, total: null, problem: error.message };
+    }
+  }
+
+  /** Tell who does not see it what was found. */
+  #sayCount() {
+    const isAll = this.#next === null;
+    const n = isAll ? this.jobs.length : this.total;
+    $("found").textContent = n === null ? t("list.foundMany") : t("list.found", { n });
   }
 
   /** Read on, as far as there is more; what is on its way already is waited for. */
@@ -107,10 +134,11 @@ class JobList extends HTMLElement {
 
   async #readOn() {
     const round = this.#round;
+    const begun = Date.now();
     const page = await this.#ask({ limit: NEXT_FETCH, cursor: this.#next });
     if (round !== this.#round) return;
     this.#next = page.nextCursor;
-    this.#add(page.jobs, "push");
+    this.#add(page.jobs, begun);
     this.#render();
   }
 
@@ -123,22 +151,29 @@ class JobList extends HTMLElement {
     return get("/api/jobs", { ...conditions(), sort: this.isNewestFirst ? null : "createdAt", ...more });
   }
 
-  #add(jobs, method) {
+  /** Put jobs where they belong: ids are ordered by time. */
+  #add(jobs, begun) {
     const fresh = jobs.filter((job) => !this.#byId.has(job.id));
     for (const job of fresh) this.#byId.set(job.id, job);
-    this.jobs[method](...fresh);
-    return fresh.length;
+    this.#noteAsked(fresh, begun);
+    const order = this.isNewestFirst ? -1 : 1;
+    this.jobs = [...this.jobs, ...fresh].sort((one, other) => (one.id < other.id ? -order : order));
   }
 
   // ---- staying up to date
 
-  /** One beat: look at the head of the list, at what moves, and at what has been shown for long. */
+  /**
+   * One beat: look at the head of the list, and in sight at what moves and at what has not been
+   * asked about for long. What is out of sight is asked about when it comes near.
+   */
   async beat() {
     if (this.#next === undefined) {
       await this.reset();
       return;
     }
+    if (this.#problem) return;
     const round = this.#round;
+    const begun = Date.now();
     const seen = new Set();
     const ids = new Set();
     let hasChanged = false;
@@ -147,28 +182,50 @@ class JobList extends HTMLElement {
     if (this.isNewestFirst && (!isDear || this.#beats % DEAR_EVERY === 0)) {
       const head = await this.#ask({ limit: BLOCK });
       if (round !== this.#round) return;
-      hasChanged = this.#takeHead(head, seen, ids);
+      hasChanged = this.#takeHead(head, seen, ids, begun);
     }
-    for (const job of [...this.jobs.filter(isMoving), ...this.#staleJobs()]) {
-      if (!seen.has(job.id)) ids.add(job.id);
+    for (const job of this.#jobsNear()) {
+      if (this.#isOld(job, 0) && !seen.has(job.id)) ids.add(job.id);
     }
-    if (ids.size) {
-      const asked = [...ids].slice(0, MOST_IDS);
+    for (const asked of chunksOf([...ids], MOST_IDS)) {
       const { jobs } = await get("/api/jobs", { ids: asked.join(","), type: conditions().type });
       if (round !== this.#round) return;
       const found = new Set(jobs.map((job) => job.id));
       const gone = asked.filter((id) => !found.has(id));
       hasChanged = this.#update(jobs) || hasChanged;
+      this.#noteAsked(jobs, begun);
       if (gone.length) this.remove(gone);
     }
+    this.#sayAge();
     if (hasChanged) this.#tell("changed");
   }
 
-  #takeHead(head, seen, ids) {
+  /** Return the jobs in sight, and a little around. */
+  #jobsNear() {
+    return this.#blocks.filter((block) => block.isNear).flatMap((block) => this.#of(block));
+  }
+
+  /** Tell whether a job should be asked about: those that move, unless that was just now. */
+  #isOld(job, freshFor) {
+    return Date.now() - this.#askedAt.get(job.id) > (isMoving(job) ? freshFor : STALE_MS);
+  }
+
+  #noteAsked(jobs, at) {
+    for (const job of jobs) if (this.#byId.has(job.id)) this.#askedAt.set(job.id, at);
+  }
+
+  #sayAge() {
+    showsAsOf("list", Math.min(Date.now(), ...this.#jobsNear().map((job) => this.#askedAt.get(job.id))));
+  }
+
+  #takeHead(head, seen, ids, begun) {
     for (const job of head.jobs) seen.add(job.id);
-    const isNew = (job) => !this.#byId.has(job.id) && (!this.jobs.length || job.id > this.jobs[0].id);
+    // What is older than all that is loaded comes when it is read on.
+    const oldest = this.#next === null ? "" : this.jobs.at(-1)?.id;
+    const isNew = (job) => !this.#byId.has(job.id) && job.id > oldest;
     const fresh = head.jobs.filter(isNew);
     const hasChanged = this.#update(head.jobs);
+    this.#noteAsked(head.jobs, begun);
     // Ours within the head's reach that are not in it have changed, or are gone.
     const reach = head.nextCursor ? head.jobs.at(-1)?.id : "";
     for (const job of this.jobs) {
@@ -177,17 +234,10 @@ class JobList extends HTMLElement {
     }
     if (head.total !== null) this.total = head.total;
     this.#arrivals = fresh;
+    this.#arrivedAt = begun;
     this.#isGap = fresh.length === BLOCK && this.jobs.length > 0;
     if (fresh.length) this.#welcome();
     return hasChanged || fresh.length > 0;
-  }
-
-  /** Return the jobs in sight that nobody has asked about for a while. */
-  #staleJobs() {
-    const now = Date.now();
-    const stale = this.#blocks.filter((block) => block.isNear && now - block.askedAt > STALE_MS);
-    for (const block of stale) block.askedAt = now;
-    return stale.flatMap((block) => this.#of(block));
   }
 
   /** Show newer data of jobs that we have; tells whether a status is another. */
@@ -215,13 +265,17 @@ class JobList extends HTMLElement {
   remove(ids) {
     const before = this.jobs.length;
     const gone = new Set(ids);
+    const focused = document.activeElement?.closest(".job")?.dataset.id;
+    const at = this.jobs.findIndex((job) => job.id === focused);
     this.jobs = this.jobs.filter((job) => !gone.has(job.id));
     for (const id of ids) {
       this.#byId.delete(id);
+      this.#askedAt.delete(id);
       this.selected.delete(id);
     }
     if (this.total !== null) this.total -= before - this.jobs.length;
     this.#render();
+    if (gone.has(focused)) this.#focusAt(at); // on what has taken its place
     this.#tell("changed");
   }
 
@@ -234,7 +288,7 @@ class JobList extends HTMLElement {
 
   showArrivals() {
     if (this.#isGap) return this.reset();
-    this.#add(this.#arrivals, "unshift");
+    this.#add(this.#arrivals, this.#arrivedAt);
     this.#arrivals = [];
     this.#renderPill();
     this.#render();
@@ -267,7 +321,7 @@ class JobList extends HTMLElement {
     this.dataset.layout = this.layout;
     const pill = h("button.pill", { type: "button", data: { do: "arrivals" }, hidden: true });
     const end = h("div.end", { hidden: true }, h("span.spinner", { role: "img", "aria-label": t("list.loading") }));
-    this.replaceChildren(pill, this.#isEmpty ? emptyState() : this.layout === "table" ? tableFrame() : h("div.frame"), end);
+    this.replaceChildren(pill, this.#isEmpty ? emptyState(this.#problem) : this.layout === "table" ? tableFrame() : h("div.frame"), end);
     this.#render();
   }
 
@@ -284,7 +338,7 @@ class JobList extends HTMLElement {
     const count = Math.ceil(this.jobs.length / BLOCK);
     while (this.#blocks.length < count) {
       const block = this.layout === "table" ? h("tbody.block") : h("ul.block", { role: "list" });
-      Object.assign(block, { index: this.#blocks.length, isNear: true, askedAt: Date.now() });
+      Object.assign(block, { index: this.#blocks.length, isNear: true });
       this.#blocks.push(block);
       frame.append(block);
       this.#near.observe(block);
@@ -299,6 +353,7 @@ class JobList extends HTMLElement {
     // Watched anew, it tells whether it is still in reach.
     this.#end.disconnect();
     if (this.#next) this.#end.observe(end);
+    this.#sayAge();
     this.#tell("moved");
   }
 
@@ -351,12 +406,16 @@ class JobList extends HTMLElement {
 
   #onNear(entries) {
     this.#measure();
+    let hasOld = false;
     for (const { target, isIntersecting } of entries) {
       // What the keyboard is in stays, however far away.
       if (target.isNear === isIntersecting || (!isIntersecting && target.contains(document.activeElement))) continue;
       target.isNear = isIntersecting;
       this.#fill(target);
+      hasOld ||= isIntersecting && this.#of(target).some((job) => this.#isOld(job, FRESH_MS));
     }
+    this.#sayAge();
+    if (hasOld) dispatchEvent(new CustomEvent("look-now"));
   }
 
   #onResize() {
@@ -412,7 +471,10 @@ class JobList extends HTMLElement {
   /** Give the next (1) or previous (-1) job the keyboard. */
   step(by) {
     const current = document.activeElement?.closest(".job");
-    const at = current ? this.jobs.findIndex((job) => job.id === current.dataset.id) + by : 0;
+    this.#focusAt(current ? this.jobs.findIndex((job) => job.id === current.dataset.id) + by : 0);
+  }
+
+  #focusAt(at) {
     const index = Math.min(Math.max(at, 0), this.jobs.length - 1);
     const block = this.#blocks[Math.floor(index / BLOCK)];
     if (!block) return;
@@ -471,16 +533,20 @@ function tableFrame() {
   return h("div.scroller", {}, h("table.frame", { "aria-label": t("jobs.title") }, h("thead", {}, h("tr", {}, COLUMNS.map(title)))));
 }
 
-function emptyState() {
-  const isFiltered = Object.keys(address.filters()).length > 0;
+function* chunksOf(ids, size) {
+  for (let at = 0; at < ids.length; at += size) yield ids.slice(at, at + size);
+}
+
+function emptyState(problem) {
+  const isFiltered = Object.keys(address.filters()).length > 0 || problem !== null;
   const button = isFiltered
     ? h("button", { type: "button", data: { do: "clearFilters" } }, t("filters.clear"))
     : h("button.primary", { type: "button", data: { do: "wizard" } }, icon("plus"), t("jobs.new"));
-  const kind = isFiltered ? "filtered" : "first";
+  const kind = problem ? "refused" : isFiltered ? "filtered" : "first";
   return h("div.empty", {},
     h("div.art", { "aria-hidden": "true" }, icon(isFiltered ? "search" : "picture")),
     h("h2", {}, t(`empty.${kind}.title`)),
-    h("p", {}, t(`empty.${kind}.why`)),
+    h("p", {}, problem ?? t(`empty.${kind}.why`)),
     button);
 }
 

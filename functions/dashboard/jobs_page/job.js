@@ -3,39 +3,36 @@
 import { actions, attempt } from "./actions.js";
 import { address } from "./address.js";
 import { ApiError, call, get, post } from "./api.js";
-import { actButton, badge, picture, progressBar } from "./card.js";
+import { actButton, badge, picture, progress } from "./card.js";
 import { copy, curl, curlToCreate } from "./curl.js";
 import { field, openDialog } from "./dialog.js";
 import { h, icon, morphChildren, toast } from "./dom.js";
 import { cost, duration, instant, number } from "./format.js";
 import { list } from "./job-list.js";
+import { parseExactly } from "./json.js";
 import { session } from "./session.js";
+import { showsAsOf } from "./shown.js";
 import { say, t } from "./texts.js";
 import { attemptsOf, attemptsTable, entryList } from "./timeline.js";
 import { beats } from "./views.js";
-import { isActive, possible, progressOf, storeState, titleOf, toolOf, troubles, workState } from "./words.js";
+import { isActive, isMoving, possible, storeState, titleOf, toolOf, troubles, workState } from "./words.js";
 
 const ENTRIES = 50;
+const IDLE_MS = 10_000; // nothing moves: look less often
 
 /** What is open: one at a time. */
 let open_ = null;
 
-/** Show a job over the page. */
-export async function open(id) {
+/** Show a job over the page. isStep: Back closes it, so closing it goes back. */
+export async function open(id, { isStep }) {
   if (open_?.id === id) return;
   open_?.dialog.close();
   const content = h("div.sections", {}, h("p.waiting", {}, h("span.spinner"), t("list.loading")));
   const dialog = openDialog(titleFor(list.job(id)), content, { look: "drawer", onclose: () => close(one) });
-  const one = { id, dialog, content, job: null, etag: null, entries: [], cursor: null, dropped: 0, isOnlyEffects: false };
+  const one = { id, isStep, dialog, content, job: null, etag: null, entries: [], cursor: null, dropped: 0, isOnlyEffects: false, askedAt: 0 };
   open_ = one;
   beats.add(beat);
-  try {
-    await beat();
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    content.replaceChildren(h("div.empty", {}, h("h2", {}, t("job.gone")), h("p", {}, error.message)));
-    beats.delete(beat);
-  }
+  await beat();
 }
 
 const titleFor = (job) => (job ? titleOf(job) : t("job.title"));
@@ -43,14 +40,31 @@ const titleFor = (job) => (job ? titleOf(job) : t("job.title"));
 function close(one) {
   if (one !== open_) return; // another one was opened in its place
   beats.delete(beat);
+  showsAsOf("job", null);
   open_ = null;
-  address.set({ job: "" });
+  if (address.get("job") !== one.id) return; // the reader has gone elsewhere already
+  if (one.isStep) globalThis.history.back();
+  else address.set({ job: "" });
+}
+
+/** Look again, where it is time to. */
+async function beat() {
+  const one = open_;
+  if (!one || (one.job && !isMoving(one.job) && Date.now() - one.askedAt < IDLE_MS)) return;
+  try {
+    await read(one);
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    if (one !== open_) return;
+    one.content.replaceChildren(h("div.empty", {}, h("h2", {}, t("job.gone")), h("p", {}, error.message)));
+    beats.delete(beat);
+    showsAsOf("job", null);
+  }
 }
 
 /** Read what has changed since the last look. */
-async function beat() {
-  const one = open_;
-  if (!one) return;
+async function read(one) {
+  const begun = Date.now();
   const path = `/api/jobs/${one.id}`;
   const [answer, logs] = await Promise.all([
     call("GET", path, { etag: one.etag }),
@@ -68,7 +82,15 @@ async function beat() {
   if (!older.length) one.cursor = logs.nextCursor;
   one.entries = [...logs.logs, ...older];
   one.dropped = logs.dropped;
+  one.askedAt = begun;
+  showsAsOf("job", begun);
   draw();
+}
+
+/** Look now: something was done to it. */
+function lookAgain() {
+  if (open_) open_.askedAt = 0;
+  return attempt(beat);
 }
 
 function draw() {
@@ -84,9 +106,9 @@ function overview(job) {
   return h("section.overview", {},
     h("div.picture.whole", {}, picture(job)),
     h("p.badges", {}, states.map(badge)),
-    job.status === "processing" && h("div.progress", {}, progressBar(job.progress, t("progress.label", { name: titleOf(job) })), h("p", {}, progressOf(job), job.message && ` · ${job.message}`)),
+    job.status === "processing" && progress(job),
     troubles(job).map(({ problem, advice }) => h("p.trouble", {}, problem, " ", h("span", {}, advice))),
-    h("div.quick", {}, possible(job).map((name) => actButton(name, job))),
+    h("div.quick", { data: { key: "quick" } }, possible(job).map((name) => actButton(name, job))),
     job.outputs.length > 1 && h("ul.outputs", {}, job.outputs.map((output) => outputTile(job, output))));
 }
 
@@ -188,12 +210,22 @@ actions.adminAct = async ({ dataset: { act } }) => {
   async function send(event) {
     event.preventDefault();
     const values = Object.fromEntries(new FormData(event.target));
-    const body = act === "complete" ? { result: JSON.parse(values.result) } : values;
+    const body = act === "complete" ? { result: resultIn(values.result) } : values;
+    if (body.result === null) return toast(t("errors.notJson"), { isProblem: true });
     changed(await post(`/api/admin/jobs/${id}/${act}`, body));
     dialog.close();
+    return undefined;
   }
   return undefined;
 };
+
+function resultIn(text) {
+  try {
+    return parseExactly(text);
+  } catch {
+    return null;
+  }
+}
 
 const completeForm = () => field(t("admin.result"), h("textarea.code", { name: "result", rows: 6, required: true, value: "{}" }), t("admin.resultHint"));
 
@@ -206,8 +238,8 @@ async function reassignForm() {
 function changed({ job }) {
   toast(t("done.changed"));
   list.put(job);
-  return attempt(beat);
+  return lookAgain();
 }
 
-addEventListener("job-changed", ({ detail }) => open_?.id === detail.id && attempt(beat));
+addEventListener("job-changed", ({ detail }) => open_?.id === detail.id && lookAgain());
 addEventListener("job-gone", ({ detail }) => open_?.id === detail && open_.dialog.close());

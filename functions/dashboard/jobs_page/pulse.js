@@ -1,16 +1,17 @@
 // The pulse: looks again and again while somebody looks at the page.
 
-import { AwayError } from "./api.js";
+import { SignedOutError } from "./api.js";
 
 const BEAT_MS = 2_500;
 const SLOWEST_MS = 30_000;
 const FIRST_WAIT_MS = 2_000;
+const SLOW_AFTER_MS = 6_000;
 
 /**
- * look: one round; it may raise AwayError, and the next round then comes later, each time later.
- * tell: hears how things stand, { state: "live" | "hidden" | "away", since, nextAt, message }, where
- * `since` is when what is shown was true. While the page is hidden it rests. Any other error of
- * `look` ends it and goes to `fail`.
+ * look: one round. Whatever it raises, the next round comes, each time later: only the end of the
+ * session ends it, and goes to `fail`.
+ * tell: hears how things stand, { state: "live" | "slow" | "hidden" | "away", nextAt, error }. While
+ * the page is hidden it rests.
  */
 export class Pulse {
   #look;
@@ -20,7 +21,6 @@ export class Pulse {
   #failures = 0;
   #isLooking = false;
   #isOn = false;
-  #since = null;
 
   constructor(look, { tell, fail }) {
     this.#look = look;
@@ -37,6 +37,12 @@ export class Pulse {
     this.#wentWell();
   }
 
+  /** Go on after a stop: what is shown is old. */
+  resume() {
+    this.#isOn = true;
+    return this.now();
+  }
+
   stop() {
     this.#isOn = false;
     clearTimeout(this.#timer);
@@ -46,40 +52,41 @@ export class Pulse {
   async now() {
     clearTimeout(this.#timer);
     if (document.hidden) {
-      this.#tell({ state: "hidden", since: this.#since });
+      this.#tell({ state: "hidden" });
       return;
     }
     if (this.#isLooking) return;
     this.#isLooking = true;
+    const isSlow = setTimeout(() => this.#failures || this.#tell({ state: "slow" }), SLOW_AFTER_MS);
     try {
       await this.#look();
       if (this.#isOn) this.#wentWell();
     } catch (error) {
-      if (error instanceof AwayError) {
-        this.wentAway(error);
-      } else {
+      if (error instanceof SignedOutError) {
         this.stop();
         this.#fail(error);
+      } else {
+        this.wentAway(error);
       }
     } finally {
+      clearTimeout(isSlow);
       this.#isLooking = false;
     }
   }
 
   #wentWell() {
     this.#failures = 0;
-    this.#since = Date.now();
-    this.#tell({ state: "live", since: this.#since });
+    this.#tell({ state: "live" });
     this.#plan(BEAT_MS);
   }
 
-  /** The API did not answer: try again after a while. */
+  /** There was no good answer: try again after a while. */
   wentAway(error) {
     this.#isOn = true;
     this.#failures += 1;
     const backOff = Math.min(SLOWEST_MS, FIRST_WAIT_MS * 2 ** (this.#failures - 1));
-    const wait = Math.max(error.retryAfterS * 1000, backOff) * (0.75 + Math.random() / 2);
-    this.#tell({ state: "away", since: this.#since, nextAt: Date.now() + wait, message: error.message });
+    const wait = Math.max((error.retryAfterS ?? 0) * 1000, backOff * (0.75 + Math.random() / 2));
+    this.#tell({ state: "away", nextAt: Date.now() + wait, error });
     this.#plan(wait);
   }
 

@@ -50,6 +50,7 @@ export const session = {
   },
   end() {
     this.begin(null);
+    memory.set("followed", null); // whoever comes next may be of another shop
     this.shop = null;
   },
 

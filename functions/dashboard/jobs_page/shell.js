@@ -2,54 +2,70 @@
 
 import { actions, attempt, load, tell } from "./actions.js";
 import { address } from "./address.js";
-import { AwayError, get } from "./api.js";
+import { ApiError, AwayError, SignedOutError, get } from "./api.js";
 import { $, h, icon, morphChildren, toast } from "./dom.js";
 import { drawFigures } from "./figures.js";
 import { clock } from "./format.js";
 import { list } from "./job-list.js";
 import { Pulse } from "./pulse.js";
-import { session, taste } from "./session.js";
+import { memory, session, taste } from "./session.js";
+import { asOf } from "./shown.js";
 import { showExpired, showSignIn } from "./signing.js";
 import { t } from "./texts.js";
-import { drawShop, drawView, look, openJob, viewNow } from "./views.js";
+import { drawShop, drawView, look, openJob, readAnew, viewNow } from "./views.js";
 
 // ---- up to date
 
+const OLD_MS = 60_000; // what is older is not called live: a view that is read once, and left open
+
 const pulse = new Pulse(look, { tell: showPulse, fail: tell });
-let awaySince = null;
+let wasAway = false;
 let countdown = 0;
 
-function showPulse({ state, since, nextAt, message }) {
+function showPulse({ state, nextAt, error }) {
   const live = document.querySelector(".live");
+  const isOld = state === "live" && asOf() !== null && Date.now() - asOf() > OLD_MS;
   live.hidden = false;
-  live.dataset.state = state;
-  live.title = t("live.since", { time: since ? clock(since) : t("live.never") });
-  live.querySelector("span").textContent = t(`live.${state}`);
+  live.dataset.state = isOld ? "old" : state;
+  live.title = t("live.since", { time: timeShown() });
+  live.querySelector("span").textContent = t(`live.${live.dataset.state}`, { time: timeShown() });
   clearInterval(countdown);
   if (state === "away") {
-    awaySince ??= since ?? Date.now();
-    showAway(nextAt, message);
+    wasAway = true;
+    showAway(nextAt, error);
   } else {
-    if (awaySince !== null && state === "live") toast(t("away.back"));
-    if (state === "live") awaySince = null;
+    if (wasAway && state === "live") toast(t("away.back"));
+    if (state === "live") wasAway = false;
     $("banner").replaceChildren();
   }
 }
 
-function showAway(nextAt, message) {
+const timeShown = () => (asOf() === null ? t("live.never") : clock(asOf()));
+
+function reasonOf(error) {
+  if (!navigator.onLine) return t("away.offline");
+  if (error instanceof ApiError || error instanceof AwayError) return error.message;
+  console.error(error);
+  return t("errors.unknown");
+}
+
+function showAway(nextAt, error) {
   const left = h("span", { "aria-hidden": "true" });
   const tick = () => (left.textContent = t("away.next", { n: Math.max(0, Math.ceil((nextAt - Date.now()) / 1000)) }));
   tick();
   countdown = setInterval(tick, 1000);
   const banner = h("div.banner", {}, icon("alert"),
-    h("p", {}, h("strong", {}, navigator.onLine ? message : t("away.offline")), " ", t("away.asOf", { time: clock(awaySince) }), " ", left),
+    h("p", {}, h("strong", {}, reasonOf(error)), " ", asOf() !== null && [t("away.asOf", { time: timeShown() }), " "], left),
     h("button", { type: "button", data: { do: "lookNow" } }, t("away.now")));
   // Changed in place: read out once, and not at each try.
   morphChildren($("banner"), [banner]);
   $("banner").querySelector("p > span")?.replaceWith(left);
 }
 
-actions.lookNow = () => pulse.now();
+actions.lookNow = async () => {
+  await readAnew();
+  await pulse.now();
+};
 addEventListener("look-now", () => pulse.now());
 
 // ---- coming and going
@@ -65,9 +81,10 @@ async function enter() {
     await Promise.all([drawView(), hasShop && readShop()]);
     pulse.start();
   } catch (error) {
-    if (!(error instanceof AwayError)) throw error;
+    if (error instanceof SignedOutError) throw error;
     pulse.wentAway(error);
   }
+  if (memory.get("followed")) await load("tray");
 }
 
 async function readShop() {
@@ -75,7 +92,8 @@ async function readShop() {
   drawShop();
 }
 
-addEventListener("signed-in", () => attempt(enter));
+// After a session that ended, what is shown stays where it is.
+addEventListener("signed-in", () => attempt(() => ($("sign-in").hidden ? pulse.resume() : enter())));
 addEventListener("signed-out", () => {
   pulse.stop();
   const hasNothingToShow = $("jobs").hidden && $("view").hidden;
@@ -83,6 +101,7 @@ addEventListener("signed-out", () => {
     session.end();
     showSignIn();
   } else {
+    showPulse({ state: "hidden" });
     attempt(showExpired);
   }
 });
@@ -103,6 +122,7 @@ const LIST_KEYS = {
 const KEYS = { n: () => actions.wizard(), "?": () => actions.help() };
 
 document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && event.target === $("q") && !$("q").value) $("q").blur();
   const isTyping = event.target.closest("input:not([type=checkbox], [type=range]), textarea, select, dialog, [popover]");
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey || !session.isKnown) return;
   const key = KEYS[event.key] ?? (viewNow() === "jobs" ? LIST_KEYS[event.key] : undefined);
@@ -130,6 +150,8 @@ actions.theme = () => {
 
 // ---- begin
 
+// A page that Back brings out of the browser's memory shows what was seen before signing out.
+addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 paint(theme());
 drawFigures();
 // What Shopify's admin says once has done its work; it must not lie in the history.

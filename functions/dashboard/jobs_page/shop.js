@@ -5,7 +5,7 @@ import { call, get, getIfThere, post } from "./api.js";
 import { copy } from "./curl.js";
 import { confirmed, field, openDialog } from "./dialog.js";
 import { h, icon, morphChildren, toast } from "./dom.js";
-import { ago, money, number } from "./format.js";
+import { ago, money, month, number } from "./format.js";
 import { session } from "./session.js";
 import { say, t } from "./texts.js";
 
@@ -42,7 +42,7 @@ function budget(shop) {
   const meter = (label, spent, limit, format) =>
     h("div.meter", {}, h("span", {}, label), h("b", {}, limit === null ? format(spent) : t("shop.spentOf", { spent: format(spent), limit: format(limit) })),
       limit === null ? null : h("meter", { min: 0, max: Number(limit) || 1, value: Number(spent), high: Number(limit) * 0.9, "aria-label": label }));
-  return h("section.panel", {}, h("h2", {}, t("shop.budget")), h("p.note", {}, t("shop.budgetNote", { month: shop.spent.month })),
+  return h("section.panel", {}, h("h2", {}, t("shop.budget")), h("p.note", {}, t("shop.budgetNote", { month: month(shop.spent.month) })),
     meter(t("shop.credits"), shop.spent.credits, credits, number), meter(t("shop.money"), shop.spent.costMicros, costMicros, money),
     h("form.columns", { data: { form: "shopBudget" } },
       field(t("shop.creditLimit"), h("input", { type: "number", name: "credits", min: 0, step: 1, value: credits ?? "" }), t("shop.noLimit")),
@@ -109,7 +109,7 @@ function keyList(keys) {
 
 /** Show a secret that will never be shown again. */
 function showOnce(title, secret) {
-  openDialog(title, [h("p", {}, t("shop.once")), h("input.code", { value: secret, readonly: true, "aria-label": title }), h("div.foot", {}, h("button.primary", { type: "button", onclick: () => copy(secret) }, t("copy.action")))]);
+  openDialog(title, [h("p", {}, t("shop.once")), h("input.code", { value: secret, readonly: true, "aria-label": title }), h("div.foot", {}, h("button.primary", { type: "button", onclick: () => copy(secret) }, t("copy.action")))], { isKept: true });
 }
 
 forms.newKey = async (form) => {

@@ -3,7 +3,7 @@
 import { actions, attempt, forms, styled } from "./actions.js";
 import { address } from "./address.js";
 import { ApiError, AwayError, get } from "./api.js";
-import { $, h } from "./dom.js";
+import { $, h, moveNotices } from "./dom.js";
 import { session } from "./session.js";
 import { t } from "./texts.js";
 
@@ -84,6 +84,8 @@ export async function showExpired() {
   async function goOn(event) {
     event.preventDefault();
     if (!(await tryKey(form))) return;
+    dialog.close();
+    moveNotices();
     dialog.remove();
     const isSame = session.isAdmin ? wasAdmin && address.get("store") : session.shop?.shop === shop;
     // Another shop's key shows another shop: nothing of this one may stay.
@@ -94,4 +96,5 @@ export async function showExpired() {
   document.body.append(dialog);
   await styled();
   dialog.showModal();
+  moveNotices();
 }

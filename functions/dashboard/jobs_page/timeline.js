@@ -18,7 +18,7 @@ export function entryList(job, entries, { isOnlyEffects }) {
     lastDay = day;
     rows.push(entryRow(job, entry, entries[at + 1]));
   });
-  return h("ol.timeline", { "aria-label": t("timeline.title") }, rows);
+  return h("ol.timeline", { "aria-label": t("timeline.title"), data: { key: "timeline" } }, rows);
 }
 
 function entryRow(job, entry, before) {
@@ -115,7 +115,7 @@ export function attemptsTable(attempts) {
     idle: (one) => number(one.idle),
     problem: (one) => one.problem || "–",
   };
-  return h("div.scroller.attempts", { tabindex: 0, role: "region", "aria-label": t("attempts.title") }, h("table", {},
+  return h("div.scroller.attempts", { data: { key: "attempts" }, tabindex: 0, role: "region", "aria-label": t("attempts.title") }, h("table", {},
     h("thead", {}, h("tr", {}, h("td"), attempts.map((one) => h("th", { scope: "col" }, t("timeline.attempt", { n: one.number }))))),
     h("tbody", {}, Object.entries(rows).map(([name, show]) => h("tr", {}, h("th", { scope: "row" }, t(`attempts.${name}`)), attempts.map((one) => h("td", {}, show(one))))))));
 }

@@ -75,10 +75,18 @@ function announce(each) {
   each.isTold = true;
   const text = each.kind === "job" ? workState(each.now).text : summary(each);
   const isUnseen = document.hidden || !document.hasFocus();
-  if (isUnseen && globalThis.Notification?.permission === "granted") {
-    new Notification(each.title, { body: text, tag: each.id });
-  } else if (each.kind !== "job") {
-    toast(`${each.title}: ${text}`);
+  if (isUnseen && notify(each, text)) return;
+  if (each.kind !== "job") toast(`${each.title}: ${text}`);
+}
+
+/** Show a notification of the browser's; tells whether it could be. */
+function notify({ title, id }, body) {
+  if (globalThis.Notification?.permission !== "granted") return false;
+  try {
+    new Notification(title, { body, tag: id }).onclick = () => globalThis.focus();
+    return true;
+  } catch {
+    return false; // phones take notifications from service workers only
   }
 }
 
@@ -96,6 +104,9 @@ function draw() {
   morphChildren($("tray"), shown.map(workCard));
 }
 
+/** Name what a bulk job does as the page does: "bulk.undo-push" is "undo". */
+const actOf = ({ type }) => type?.replace(/^bulk\.|-push$/g, "") ?? "";
+
 function workCard(each) {
   const { now } = each;
   const over = isOver(each);
@@ -106,7 +117,7 @@ function workCard(each) {
       h("button.icon", { type: "button", data: { do: "putAway", id: each.id }, "aria-label": t("tray.putAway") }, icon("close"))),
     over ? null : progressBar(now?.progress ?? 0, each.title),
     now?.status === "failed" && now.errorMessage ? h("p.trouble", {}, now.errorMessage) : null,
-    refused.length ? h("p.why", {}, refused.map(({ code, count }) => `${number(count)} ${refusal(code)}`).join(" · ")) : null,
+    refused.length ? h("p.why", {}, refused.map(({ code, count }) => `${number(count)} ${refusal(code, actOf(now))}`).join(" · ")) : null,
     h("div.line", {},
       over ? null : h("button.plain", { type: "button", data: { do: "stopWork", id: each.id } }, t("tray.stop")),
       over ? null : tellMe("button.plain"),
@@ -131,6 +142,8 @@ actions.askToNotify = async () => {
 
 beats.add(look);
 draw();
+// With the session what it had begun was forgotten. Here it goes on: the same shop has signed in.
+addEventListener("signed-in", keep);
 
 // While nobody sees the page the pulse rests; who asked to be told is told all the same.
 setInterval(async () => {

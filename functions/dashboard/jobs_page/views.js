@@ -8,6 +8,7 @@ import { readFigures } from "./figures.js";
 import { drawToolbar } from "./filters.js";
 import { list } from "./job-list.js";
 import { session } from "./session.js";
+import { showsAsOf } from "./shown.js";
 import { t } from "./texts.js";
 
 const VIEWS = ["jobs", "batches", "insights", "shop", "admin"];
@@ -21,6 +22,7 @@ export const viewNow = () => (VIEWS.includes(address.get("view")) ? address.get(
 /** Go to a view. */
 export function showView(name, changes = {}) {
   const view = name === "jobs" ? "" : name;
+  closeDialogs();
   address.set({ ...NO_FILTERS, sort: "", job: "", view, ...changes }, { push: true });
   return drawView();
 }
@@ -35,6 +37,7 @@ export async function drawView() {
   $("view").hidden = isList;
   document.title = isList ? t("title") : `${t(`nav.${name}`)} – ${t("title")}`;
   beatOfView = null;
+  for (const part of ["list", "figures", "view"]) showsAsOf(part, null);
   drawLinks();
   list.pickNone();
   drawDock();
@@ -53,8 +56,11 @@ async function openView(name) {
   $("view").replaceChildren(h("p.hush", {}, t("list.loading")), ghosts);
   const module = await load(name);
   const open = async () => {
+    const begun = Date.now();
     await module.open($("view"));
-    if (viewNow() === name) beatOfView = module.beat;
+    if (viewNow() !== name) return;
+    showsAsOf("view", begun);
+    beatOfView = module.beat;
   };
   beatOfView = open; // until it has worked
   await open();
@@ -63,10 +69,18 @@ async function openView(name) {
 /** One round of the pulse. */
 export const look = () => Promise.all([beatOfView?.(), ...[...beats].map((other) => other())]);
 
+/** Read a view anew that does not do so by itself. */
+export const readAnew = () => (beatOfView ? undefined : drawView());
+
 /** Show a job's details over the view. isStep: Back closes them. */
 export async function openJob(id, { isStep = true } = {}) {
   address.set({ job: id }, { push: isStep });
-  await (await load("job")).open(id);
+  await (await load("job")).open(id, { isStep });
+}
+
+// All but the one that asks for the key: nobody gets round that.
+function closeDialogs() {
+  for (const dialog of document.querySelectorAll("dialog[open]:not(#expired)")) dialog.close();
 }
 
 function drawLinks() {
@@ -111,6 +125,9 @@ document.querySelector(".tabs").addEventListener("click", (event) => {
 });
 
 addEventListener("popstate", () => {
-  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
-  attempt(drawView);
+  closeDialogs();
+  const job = address.get("job");
+  // The list under a job stays as it was: how far it was read, and what was selected.
+  if (address.hasMoved()) attempt(drawView);
+  else if (job) attempt(() => openJob(job, { isStep: false }));
 });

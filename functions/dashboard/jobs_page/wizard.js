@@ -2,10 +2,11 @@
 // ordered. One image becomes a job, several become a batch.
 
 import { actions, attempt } from "./actions.js";
-import { ApiError, get, getIfThere, post } from "./api.js";
+import { ApiError, AwayError, get, getIfThere, post } from "./api.js";
 import { field, openDialog } from "./dialog.js";
 import { h, morphChildren, toast } from "./dom.js";
 import { appointment, number } from "./format.js";
+import { parseExactly } from "./json.js";
 import { session } from "./session.js";
 import { say, sayTitle, t } from "./texts.js";
 import { follow, tellMe } from "./tray.js";
@@ -24,6 +25,7 @@ export async function open() {
     step: 0,
     source: "catalogue",
     images: new Map(), // address → { inputImageUrl, productId, productTitle, imageId }
+    left: 0, // lines that are no addresses, or too many
     products: null,
     catalogueProblem: "",
     cursor: null,
@@ -34,10 +36,16 @@ export async function open() {
     options: { priority: "normal", autoPush: session.shop?.autoPush ?? false, name: "", when: "", parameters: "" },
     once: crypto.randomUUID(),
   };
-  dialog = openDialog(t("wizard.title"), h("div.wizard", {}, h("p.waiting", {}, h("span.spinner"), t("list.loading"))), { look: "large" });
-  const [tools, templates] = await Promise.all([readTools(), getIfThere("/api/templates"), readProducts()]);
-  wish.tools = tools;
-  wish.templates = templates?.templates ?? [];
+  const waiting = h("p.waiting", {}, h("span.spinner"), t("list.loading"));
+  dialog = openDialog(t("wizard.title"), h("div.wizard", {}, waiting), { look: "large", isKept: true });
+  try {
+    const [tools, templates] = await Promise.all([readTools(), getIfThere("/api/templates"), readProducts()]);
+    wish.tools = tools;
+    wish.templates = templates?.templates ?? [];
+  } catch (error) {
+    dialog.close();
+    throw error;
+  }
   draw();
 }
 
@@ -50,13 +58,15 @@ async function readTools() {
 }
 
 async function readProducts({ more = false } = {}) {
+  const { search } = wish;
   try {
-    const answer = await get("/api/products", { q: wish.search, cursor: more ? wish.cursor : null });
+    const answer = await get("/api/products", { q: search, cursor: more ? wish.cursor : null });
+    if (search !== wish.search) return; // overtaken by what was typed meanwhile
     wish.products = more ? [...wish.products, ...answer.products] : answer.products;
     wish.cursor = answer.nextCursor;
   } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    // Not installed, or no longer let in: images by their address still work.
+    if (!(error instanceof ApiError || error instanceof AwayError)) throw error;
+    // Not installed, no longer let in, Shopify away: images by their address still work.
     wish.catalogueProblem = error.message;
     wish.source = "addresses";
   }
@@ -70,7 +80,8 @@ function draw() {
     h("ol.steps", {}, marks),
     h("div.step", { data: { key: name + wish.source } }, body),
     h("div.foot", {},
-      h("p", { role: "status" }, wish.images.size ? t("wizard.chosen", { n: wish.images.size }) : t("wizard.chooseSome")),
+      h("p", { role: "status" }, wish.images.size ? t("wizard.chosen", { n: wish.images.size }) : t("wizard.chooseSome"),
+        wish.left ? ` ${t("wizard.leftOut", { n: wish.left })}` : ""),
       wish.step > 0 ? h("button", { type: "button", data: { do: "wizardStep", by: -1, key: "back" } }, t("wizard.back")) : null,
       name === "review"
         ? h("button.primary", { type: "button", data: { do: "order", key: "order" } }, t("wizard.order", { n: wish.images.size }))
@@ -120,7 +131,9 @@ function addresses() {
 }
 
 function takeAddresses(text) {
-  const urls = text.split(/\s+/).filter((line) => /^https?:\/\/\S+$/.test(line)).slice(0, MOST_IMAGES);
+  const lines = [...new Set(text.split(/\s+/).filter(Boolean))];
+  const urls = lines.filter((line) => /^https?:\/\/\S+$/.test(line)).slice(0, MOST_IMAGES);
+  wish.left = lines.length - urls.length;
   wish.images = new Map(urls.map((url) => [url, wish.images.get(url) ?? { inputImageUrl: url }]));
 }
 
@@ -191,7 +204,7 @@ function reviewStep() {
 
 function body() {
   const { options, images, choice } = wish;
-  const parameters = options.parameters.trim() ? JSON.parse(options.parameters) : undefined;
+  const parameters = options.parameters.trim() ? parseExactly(options.parameters) : undefined;
   const common = {
     [choice.kind === "template" ? "templateId" : "toolId"]: choice.id,
     priority: options.priority,
@@ -216,7 +229,10 @@ actions.order = async (button) => {
     dispatchEvent(new CustomEvent("look-now"));
   } catch (error) {
     button.disabled = false;
-    if (error instanceof SyntaxError) return toast(t("wizard.badParameters"), { isProblem: true });
+    // Refused: what is ordered next is another wish. Without an answer it may be the same one.
+    if (error instanceof ApiError) wish.once = crypto.randomUUID();
+    if (error.code === "idempotency_key_reused") return toast(t("wizard.perhapsOrdered"), { isProblem: true });
+    if (error instanceof SyntaxError) return toast(t("errors.notJson"), { isProblem: true });
     throw error;
   }
   return undefined;
@@ -232,6 +248,7 @@ actions.wizardStep = (button) => {
 };
 actions.wizardSource = (button) => {
   wish.source = button.dataset.source;
+  wish.left = 0;
   draw();
 };
 actions.moreProducts = async () => {

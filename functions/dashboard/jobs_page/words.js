@@ -1,5 +1,6 @@
 // A job in a merchant's words: what state it is in, what went wrong, what can be done.
 
+import { now } from "./clock.js";
 import { appointment, duration, number, percent } from "./format.js";
 import { knows, say, sayTitle, t } from "./texts.js";
 
@@ -18,7 +19,7 @@ const isSaving = (job) =>
   job.status === "completed" && job.outputs.some((output) => !output.kept && output.errorCode === null && output.url);
 
 export const toolOf = (job) => job.toolName || (job.toolId ? sayTitle("tools", job.toolId) : sayTitle("types", job.type));
-export const titleOf = (job) => job.productTitle || job.name || toolOf(job);
+export const titleOf = (job) => job.productTitle || job.name || fileOf(job.inputImageUrl) || toolOf(job);
 export const resultOf = (job) => job.outputs.find((output) => output.url)?.url ?? null;
 
 const WORK_TONES = { pending: "wait", processing: "work", completed: "good", failed: "bad", cancelled: "quiet" };
@@ -27,7 +28,7 @@ const STORE_TONES = { none: "quiet", queued: "wait", staging: "work", processing
 /** What the AI (or a program) makes of it: { tone, text }. */
 export function workState(job) {
   if (isActive(job) && job.cancelRequested) return { tone: "quiet", text: t("state.cancelling") };
-  if (job.status === "pending" && job.scheduledAt && new Date(job.scheduledAt) > new Date()) {
+  if (job.status === "pending" && job.scheduledAt && new Date(job.scheduledAt) > now()) {
     return { tone: "quiet", text: t("state.scheduled", { when: appointment(job.scheduledAt) }) };
   }
   if (isSaving(job)) return { tone: "work", text: t("state.saving") };
@@ -89,5 +90,15 @@ export function progressOf(job) {
   return parts.filter(Boolean).join(" · ");
 }
 
-/** Say why a job was left out of a bulk action. */
-export const refusal = (code) => say("refused", code);
+/** Say why a job was left out of a bulk action ("retry", "push" …). */
+export const refusal = (code, act) => (code === "wrong_status" && knows(`refused.not.${act}`) ? t(`refused.not.${act}`) : say("refused", code));
+
+/** Return the name of the file at an address, where it has one. */
+function fileOf(address) {
+  const name = address?.match(/^https?:\/\/[^?#]*\/([^/?#]+\.\w{3,4})(?:[?#]|$)/)?.[1] ?? "";
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name; // not encoded as addresses are
+  }
+}
