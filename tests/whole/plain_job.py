@@ -43,7 +43,7 @@ class Life:
 
 
 def live_a_plain_job(**ordered: Any) -> Life:
-    """Live it in a world of its own; `ordered` is what the order says besides."""
+    """Live it in a world of its own; `ordered` is what the order says besides (or instead)."""
     times = {"processing_min_s": PROCESSING_S, "processing_max_s": PROCESSING_S}
     with a_world("embedded", **times) as world:
         for _ in range(ENOUGH):
@@ -53,12 +53,14 @@ def live_a_plain_job(**ordered: Any) -> Life:
             find=lambda pk, sk: embedded_item(TABLE, pk, sk), running=lambda: world.probe.running
         )
         detach = meter.attach(world.dynamo)
-        job_id = _order(world, **ordered)
-        world.run_for(0.5)
-        _tell_queued(world, job_id)
-        world.settle()
-        _tell_others(world, meter)
-        detach()
+        try:
+            job_id = _order(world, **ordered)
+            world.run_for(0.5)
+            _tell_queued(world, job_id)
+            world.settle()
+            _tell_others(world, meter)
+        finally:
+            detach()
         timeline = world.ask("GET", f"/api/jobs/{job_id}/logs").body["logs"]
         assert not world.bugs, world.bugs
         stored = tuple(item for item in world.items() if job_id in json.dumps(item, default=str))
