@@ -53,12 +53,14 @@ class Run:
     """One process, from its start to its last answer.
 
     init_s: until it asked for its first event. first_s: from that event to its answer.
-    warm_cpu_s: processor time of each further event, without the first `settling` ones.
+    cold_cpu_s: processor time until then. warm_cpu_s: the same of each further event, without the
+    first `settling` ones.
     invoked_at: when the first event was handed over, on the clock that never stops.
     """
 
     init_s: float
     first_s: float
+    cold_cpu_s: float
     warm_cpu_s: float | None
     invoked_at: float
     answers: tuple[Any, ...]
@@ -187,6 +189,7 @@ class _RuntimeApi(ThreadingHTTPServer):
         self.answers: list[Any] = []
         self.failure = ""
         self.done = threading.Event()
+        self._cold_cpu_s = 0.0
         self._warm_from_s = 0.0
         self._warm_cpu_s: float | None = None
 
@@ -215,6 +218,8 @@ class _RuntimeApi(ThreadingHTTPServer):
 
     def take_answer(self, body: bytes) -> None:
         self.answered_at.append(time.perf_counter())
+        if len(self.answered_at) == 1:
+            self._cold_cpu_s = cpu_s(self.pid)
         self.answers.append(json.loads(body))
 
     def run(self, errors: str) -> Run:
@@ -223,6 +228,7 @@ class _RuntimeApi(ThreadingHTTPServer):
         return Run(
             init_s=self.ready_at - self.started_at,
             first_s=first_s,
+            cold_cpu_s=self._cold_cpu_s,
             warm_cpu_s=self._warm_cpu_s,
             invoked_at=self.invoked_at,
             answers=tuple(self.answers),

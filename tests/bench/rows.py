@@ -29,6 +29,13 @@ def cold_rows(timings: Mapping[str, Timing]) -> list[Row]:
     rows = [
         _times("webhook, cold: time ÷ bare boto3", ours.cold_s, bare.cold_s, 0.8),
         _times("webhook, cold: time ÷ FastAPI + Mangum", ours.cold_s, fastapi.cold_s, 0.45),
+        _times("webhook, cold: processor time ÷ bare boto3", ours.cold_cpu_s, bare.cold_cpu_s, 0.8),
+        _times(
+            "webhook, cold: processor time ÷ FastAPI + Mangum",
+            ours.cold_cpu_s,
+            fastapi.cold_cpu_s,
+            0.45,
+        ),
         _times("webhook, first invocation: time ÷ bare boto3", ours.first_s, bare.first_s, 1.5),
         _times(
             "webhook, warm event: processor time ÷ bare boto3",
@@ -74,6 +81,7 @@ def peer_rows(timings: Mapping[str, Timing]) -> list[Row]:
         figures = {
             "cold, ms": round(timing.cold_s * 1000),
             "median": round(timing.middle_cold_s * 1000),
+            "cold, CPU ms": round(timing.cold_cpu_s * 1000),
             "of it init": round(timing.init_s * 1000),
             "of it first event": round(timing.first_s * 1000),
             "warm event, CPU ms": round(timing.warm_cpu_s * 1000, 2),

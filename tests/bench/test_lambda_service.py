@@ -104,12 +104,13 @@ def test_a_function_that_fails_is_told_with_its_words(
 def test_the_processor_time_of_further_events_leaves_the_first_ones_out(
     tmp_path: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is read twice: when the first event and the settling ones are done, and at the end."""
-    told = iter([10.0, 12.0])
+    """It is read at the first answer, when the settling ones are done too, and at the end."""
+    told = iter([7.0, 10.0, 12.0])
     monkeypatch.setattr(lambda_service, "cpu_s", lambda _: next(told))
     echo = function(tmp_path, runtime, ECHO, COLOUR="blue")
     run = run_function(echo, [{}] * 6, settling=1)
     assert run.warm_cpu_s == 2.0 / 4
+    assert run.cold_cpu_s == 7.0
 
 
 def test_a_process_can_be_asked_for_its_processor_time() -> None:

@@ -18,7 +18,9 @@ BARE = Function(name="bare", handler="a.handler", path=())
 
 
 def a_run(*answers: Any) -> Run:
-    return Run(init_s=1, first_s=1, warm_cpu_s=None, invoked_at=0, answers=answers, errors="")
+    return Run(
+        init_s=1, first_s=1, cold_cpu_s=1, warm_cpu_s=None, invoked_at=0, answers=answers, errors=""
+    )
 
 
 def an_answer(status: int = 200, **body: Any) -> dict[str, Any]:

@@ -60,10 +60,12 @@ class Instructions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """What one function takes. first_s, init_s, cold_s: the least of all rounds; warm_cpu_s: of
-    an event. middle_cold_s: the median. instructions: None where none can be counted."""
+    """What one function takes. first_s, init_s, cold_s, cold_cpu_s: the least of all rounds;
+    warm_cpu_s: of an event. middle_cold_s: the median. instructions: None where none can be
+    counted."""
 
     cold_s: float
+    cold_cpu_s: float
     middle_cold_s: float
     init_s: float
     first_s: float
@@ -101,6 +103,7 @@ def _timing(
 ) -> Timing:
     return Timing(
         cold_s=min(run.cold_s for run in colds),
+        cold_cpu_s=min(run.cold_cpu_s for run in colds),
         middle_cold_s=statistics.median(run.cold_s for run in colds),
         init_s=min(run.init_s for run in colds),
         first_s=min(run.first_s for run in colds),
