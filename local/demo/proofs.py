@@ -51,7 +51,7 @@ def prove(evidence: Evidence) -> tuple[Proof, ...]:
         ),
         (
             Kind.FORGED,
-            "every forged webhook got 401 and left no trace",
+            "every forged webhook got 401 and touched no job",
             lambda job: _forged(job, provider),
         ),
     )

@@ -60,7 +60,7 @@ def test_a_webhook_too_few_is_seen_at_each_provider() -> None:
     fallen = [p for p in prove(replace(told_by_fal, provider=replicate)) if not p.holds]
     assert {proof.sentence for proof in fallen} == {
         "the duplicates are on the timeline, without effect",
-        "every forged webhook got 401 and left no trace",
+        "every forged webhook got 401 and touched no job",
     }
 
 
