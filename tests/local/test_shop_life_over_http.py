@@ -92,6 +92,7 @@ class Merchant:
             TableName=self.stack.info.table_name,
             Key={"pk": {"S": f"SHOP#{self.name}"}, "sk": {"S": f"JOB#{job_id}"}},
             UpdateExpression="SET scheduled_at = :past, due_at = :past",
+            ConditionExpression="attribute_exists(pk)",
             ExpressionAttributeValues={":past": {"N": "1"}},
         )
 
