@@ -21,6 +21,10 @@ WIDTHS = (320, 390, 768, 1280, 2560, 3840)
 AXE = Axe()
 
 DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+# A word of a badge that stands letter by letter makes it as tall as several lines.
+BROKEN_WORDS = (
+    "[...document.querySelectorAll('td .badge')].filter(it => it.offsetHeight > 60).length"
+)
 TOO_WIDE = "document.documentElement.scrollWidth - innerWidth"
 # Buttons and links that lie outside of the window, but for those in rows that scroll sideways.
 OUT_OF_SIGHT = """
@@ -218,6 +222,7 @@ def test_axe_finds_nothing_for_administrators(
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 2160 if width > 2000 else 800})
         assert page.evaluate(TOO_WIDE) <= 0, f"wider than {width} pixels"
+        assert page.evaluate(BROKEN_WORDS) == 0, f"words are broken at {width} pixels"
 
 
 def test_axe_finds_nothing_in_trouble(new_reader: Callable[..., Reader], furnished: Store) -> None:
