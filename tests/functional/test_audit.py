@@ -149,7 +149,7 @@ def hide_from_status_index(world: World) -> None:
 
 
 def spoil(world: World) -> None:
-    update(world, key_of(pushed(world)), "SET attempts = :v", v={"S": "[{}]"})
+    update(world, key_of(pushed(world)), "SET attempts = :v", v={"S": "[{"})
 
 
 def undo_the_end(world: World) -> None:

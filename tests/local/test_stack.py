@@ -293,14 +293,6 @@ def test_items_expire_and_every_index_is_there(stack: Stack) -> None:
     assert len(indexes) == 10
 
 
-def test_the_sweep_has_a_schedule(stack: Stack) -> None:
-    events = stack.client("events")
-    (rule,) = events.list_rules()["Rules"]
-    assert (rule["State"], rule["ScheduleExpression"]) == ("DISABLED", "rate(1 minute)")
-    (target,) = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
-    assert target["Arn"].endswith(f":{stack.info.functions['sweep']}")
-
-
 def test_secrets_hold_what_was_given_and_random_values_for_the_rest(stack: Stack) -> None:
     secrets = stack.info.secrets
     assert secrets["PIKCEL_API_KEY"] == "sk_test_given"
