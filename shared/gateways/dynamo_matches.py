@@ -20,7 +20,6 @@ from shared.gateways.dynamo_table import (
     Terms,
     key,
     number,
-    text,
     update_expression,
 )
 
@@ -56,14 +55,8 @@ class DynamoSecretMatches:
 
     def hours(self, name: str, now: datetime) -> list[HourOfMatches]:
         """Read the hours of the last week, the earliest first. One Query."""
-        terms = Terms()
-        since = terms.value(text(hour_of(now - COUNTED_FOR)))
-        request: Request = {
-            "KeyConditionExpression": f"{terms.equals('pk', text(_pk(name)))} AND "
-            f"{terms.name('sk')} >= {since}",
-            "ConsistentRead": True,
-        }
-        return [_read(item) for item in self._table.query(terms.attach(request))]
+        since = hour_of(now - COUNTED_FOR)
+        return [_read(item) for item in self._table.query_from(_pk(name), since)]
 
 
 def _pk(name: str) -> str:

@@ -120,14 +120,7 @@ class DynamoQuarantine:
 
     def taken(self, provider: str, now: datetime) -> Mapping[str, int]:
         """Return how many places were taken by the hour (see Quarantine). One Query."""
-        terms = Terms()
-        since = terms.value(text(hour_of(now - HELD_FOR)))
-        request: Request = {
-            "KeyConditionExpression": f"{terms.equals('pk', text(_hours_pk(provider)))} AND "
-            f"{terms.name('sk')} >= {since}",
-            "ConsistentRead": True,
-        }
-        found = self._table.query(terms.attach(request))
+        found = self._table.query_from(_hours_pk(provider), hour_of(now - HELD_FOR))
         return {item["sk"]["S"]: int(item["kept"]["N"]) for item in found}
 
 

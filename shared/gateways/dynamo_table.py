@@ -249,6 +249,16 @@ class Table:
                 return
             start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
+    def query_from(self, pk: str, first: str) -> Iterator[Item]:
+        """Read a partition consistently, from a sort key on."""
+        terms = Terms()
+        condition = (
+            f"{terms.equals('pk', text(pk))} AND {terms.name('sk')} >= {terms.value(text(first))}"
+        )
+        return self.query(
+            terms.attach({"KeyConditionExpression": condition, "ConsistentRead": True})
+        )
+
     def count(self, request: Request) -> int:
         """Count what a Query finds, without reading it."""
         start: Request = {}
