@@ -19,7 +19,7 @@ from shared.gateways.dynamo_counters import SHARDS, CounterChange, counter_chang
 from shared.gateways.dynamo_items import job_item
 from shared.gateways.dynamo_table import item_bytes
 from tests.builders import a_job, a_kept_output, a_worker_job
-from tests.whole.units import ENTRY_BYTES, read_units
+from tests.whole.units import ENTRY_BYTES, attend, read_units
 from tests.whole.world import SHOP, START, TABLE, World
 
 SPREAD = timedelta(days=28)
@@ -157,15 +157,7 @@ class Meter:
 
     def attach(self, client: Any) -> Callable[[], None]:
         """Count from now on; returns what ends it."""
-        events = client.meta.events
-        events.register("provide-client-params.dynamodb", self._ask)
-        events.register("after-call.dynamodb", self._hear)
-
-        def detach() -> None:
-            events.unregister("provide-client-params.dynamodb", self._ask)
-            events.unregister("after-call.dynamodb", self._hear)
-
-        return detach
+        return attend(client, self._ask, self._hear)
 
     def cost(self) -> Cost:
         """Return what came together, and begin anew."""

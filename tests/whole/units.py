@@ -171,6 +171,20 @@ def _shown(row: Written) -> str:
     return f"{row.kind}, {old} → {new} bytes{indexes}{names}"
 
 
+def attend(client: Any, ask: Callable[..., None], hear: Callable[..., None]) -> Callable[[], None]:
+    """Call `ask` before and `hear` after each call of DynamoDB; returns what ends it."""
+    events = client.meta.events
+    handlers = {"provide-client-params.dynamodb": ask, "after-call.dynamodb": hear}
+    for name, handler in handlers.items():
+        events.register(name, handler)
+
+    def detach() -> None:
+        for name, handler in handlers.items():
+            events.unregister(name, handler)
+
+    return detach
+
+
 @dataclass(slots=True)
 class Meter:
     """Watches a client of DynamoDB, and bills what it is asked.
@@ -190,15 +204,7 @@ class Meter:
 
     def attach(self, client: Any) -> Callable[[], None]:
         """Bill from now on; returns what ends it."""
-        events = client.meta.events
-        events.register("provide-client-params.dynamodb", self._ask)
-        events.register("after-call.dynamodb", self._hear)
-
-        def detach() -> None:
-            events.unregister("provide-client-params.dynamodb", self._ask)
-            events.unregister("after-call.dynamodb", self._hear)
-
-        return detach
+        return attend(client, self._ask, self._hear)
 
     def _look(self, item_key: Item) -> Item | None:
         return deepcopy(self.find(item_key["pk"]["S"], item_key["sk"]["S"]))
