@@ -326,6 +326,18 @@ def test_a_job_begun_anew_since_the_look_is_not_deleted(
     assert is_there(world, old)
 
 
+def die_before_deleting(world: ShopWorld, monkeypatch: pytest.MonkeyPatch, ref: JobRef) -> None:
+    """Run a duty until its process dies: its haul is written down, and nothing of it done."""
+
+    def die(_job: JobRef) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "delete", die)
+        with pytest.raises(KeyboardInterrupt):
+            world.run(ref)
+
+
 def test_a_job_that_was_done_anew_before_a_message_came_again_is_not_deleted(
     world: ShopWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,13 +347,7 @@ def test_a_job_that_was_done_anew_before_a_message_came_again_is_not_deleted(
     ref = world.duty("retain").ref
     world.clock.advance(90_000)
 
-    def die(_job: JobRef) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(world.store, "delete", die)
-        with pytest.raises(KeyboardInterrupt):
-            world.run(ref)
+    die_before_deleting(world, monkeypatch, ref)
     at = world.clock.now()
     world.change(old, lambda job: replace(job, status=JobStatus.COMPLETED, completed_at=at))
     world.clock.advance(720)
@@ -357,13 +363,7 @@ def test_a_longer_retention_holds_for_what_was_to_be_deleted_too(
     ref = world.duty("retain").ref
     world.clock.advance(90_000)
 
-    def die(_job: JobRef) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(world.store, "delete", die)
-        with pytest.raises(KeyboardInterrupt):
-            world.run(ref)
+    die_before_deleting(world, monkeypatch, ref)
     keep_for(world, 365)
     world.run(ref)
     assert is_there(world, old)
