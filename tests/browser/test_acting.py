@@ -137,7 +137,7 @@ def test_without_the_catalogue_images_are_ordered_by_their_address(
     expect(dialog).to_contain_text("Shopify does not answer.")
     expect(dialog.get_by_label("Addresses of images")).to_be_visible()
     reader.page.keyboard.press("Escape")
-    expect(dialog).to_be_hidden()  # until then the letter is the dialog's
+    expect(dialog).to_be_hidden()
     reader.page.route("**/api/jobs/stats**", lambda route: route.fulfill(status=503, json=away))
     reader.page.keyboard.press("n")
     expect(reader.page.locator("#toasts")).to_contain_text("does not answer")

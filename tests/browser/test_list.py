@@ -289,6 +289,23 @@ def test_what_was_found_is_said_to_who_does_not_see_it(reader: Reader, store: St
     assert reader.page.evaluate("document.activeElement.matches('.job')")
 
 
+def test_a_key_right_after_a_dialog_is_the_pages_again(
+    new_reader: Callable[..., Reader], store: Store
+) -> None:
+    reader = new_reader(expects=("409",)).sign_in(store)  # no shop of Shopify
+    reader.page.keyboard.press("?")
+    expect(reader.page.get_by_role("dialog")).to_be_visible()
+    # Until the next frame the closed dialog still holds the focus.
+    reader.page.evaluate(
+        """() => {
+          document.querySelector("dialog").close();
+          const key = new KeyboardEvent("keydown", { key: "n", bubbles: true });
+          document.activeElement.dispatchEvent(key);
+        }"""
+    )
+    expect(reader.page.get_by_role("dialog", name="New job")).to_be_visible()
+
+
 def test_back_from_a_job_leads_to_where_the_reader_was(reader: Reader, store: Store) -> None:
     store.fill(130)
     reader.sign_in(store)

@@ -123,7 +123,8 @@ const KEYS = { n: () => actions.wizard(), "?": () => actions.help() };
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && event.target === $("q") && !$("q").value) $("q").blur();
-  const isTyping = event.target.closest("input:not([type=checkbox], [type=range]), textarea, select, dialog, [popover]");
+  // A dialog that has just been closed holds the focus until the next frame: it types nothing more.
+  const isTyping = event.target.closest("input:not([type=checkbox], [type=range]), textarea, select, dialog[open], [popover]");
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey || !session.isKnown) return;
   const key = KEYS[event.key] ?? (viewNow() === "jobs" ? LIST_KEYS[event.key] : undefined);
   if (!key) return;
