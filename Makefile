@@ -60,8 +60,9 @@ fast-tests: .venv/.installed
 slow-tests: .venv/.installed
 	$(PYTEST) -n 3 --no-loadscope-reorder --ignore=tests/browser -m slow
 
+# Apart: the browser's driver keeps an event loop running.
 browser-tests: .venv/.installed
-	$(PYTEST) -n 2 tests/browser # apart: the browser's driver keeps an event loop running
+	$(PYTHON) -m pytest --dist worksteal -n 2 tests/browser
 
 lint-template: .tools/sam/.installed
 	$(SAM) validate --lint --region $(LINT_REGION)

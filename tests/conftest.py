@@ -39,6 +39,8 @@ LONGEST: Final = (
     "test_image_jobs_over_http.py",
     "test_stack.py",
     "test_sam_build.py",
+    "test_scale.py",
+    "test_away.py",
 )
 
 # Of the caller's settings, those that would send a test to a real account or emulator.
