@@ -14,7 +14,7 @@ SAM := SAM_CLI_TELEMETRY=0 .tools/sam/bin/sam
 # The linter wants some region; a deployment uses your own AWS settings.
 LINT_REGION := $(or $(AWS_REGION),$(AWS_DEFAULT_REGION),us-east-1)
 BUILD_DIR ?= .aws-sam/build
-PYTEST := $(PYTHON) -m pytest --dist loadfile
+PYTEST := $(PYTHON) -m pytest
 
 # On CI a Python that is not there is an error, not a download that hangs.
 ifdef CI
@@ -54,15 +54,15 @@ lint: .venv/.installed
 	$(PYTHON) -m mypy functions shared local tests deploy
 
 fast-tests: .venv/.installed
-	$(PYTEST) -n 2 --ignore=tests/browser -m "not slow"
+	$(PYTEST) -n 2 --dist loadfile --ignore=tests/browser -m "not slow"
 
 # In the order of tests/conftest.py, the longest first. They wait more than they compute.
 slow-tests: .venv/.installed
-	$(PYTEST) -n 3 --no-loadscope-reorder --ignore=tests/browser -m slow
+	$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder --ignore=tests/browser -m slow
 
 # Apart: the browser's driver keeps an event loop running.
 browser-tests: .venv/.installed
-	$(PYTHON) -m pytest --dist worksteal -n 2 tests/browser
+	$(PYTEST) -n 2 --dist worksteal tests/browser
 
 lint-template: .tools/sam/.installed
 	$(SAM) validate --lint --region $(LINT_REGION)
