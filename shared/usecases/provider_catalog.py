@@ -21,7 +21,7 @@ from shared.domain.tools import (
     read_tools_value,
 )
 from shared.usecases.ports import Clock, FactStore, Outbox, RefreshRequest
-from shared.usecases.waiting import PATIENCE_S, STEP_S
+from shared.usecases.waiting import look_again
 
 # Whoever asks within this time waits for the same answer.
 ASKED_FOR_S = 10
@@ -138,12 +138,12 @@ class Catalog:
         old = [k for k, age in wanted.items() if not is_fresh(facts.get(k), now, age)]
         before = {kind: facts.get(kind, Fact()) for kind in old}
         awaited = {k: fact for k, fact in before.items() if self._ask(provider, k, fact, now)}
-        waited = 0.0
-        while awaited and waited < PATIENCE_S:
-            self.clock.sleep(STEP_S)
-            waited += STEP_S
-            facts = self.store.facts(provider)
-            awaited = {k: fact for k, fact in awaited.items() if not _is_answered(fact, facts, k)}
+        facts = look_again(
+            self.clock,
+            facts,
+            lambda: self.store.facts(provider),
+            until=lambda seen: all(_is_answered(fact, seen, k) for k, fact in awaited.items()),
+        )
         self._remember(provider, facts)
         return facts
 

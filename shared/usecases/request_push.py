@@ -1,6 +1,7 @@
 """Have a kept result put on its product."""
 
 from datetime import datetime
+from functools import partial
 
 from shared.domain import lifecycle
 from shared.domain.ids import JobRef
@@ -10,7 +11,7 @@ from shared.usecases.do_once import done_by, was_done
 from shared.usecases.identify_caller import Caller
 from shared.usecases.ports import Idempotency
 from shared.usecases.tracker import Note, Tracker
-from shared.usecases.waiting import wait_until
+from shared.usecases.waiting import look_again
 
 
 def request_push(
@@ -26,9 +27,10 @@ def request_push(
 
     Raises NotFoundError; ConflictError `wrong_status` when there is no kept result or product.
     """
-    wait_until(tracker, tracker.store.get(ref), lambda job: not _is_being_kept(job))
+    look = partial(tracker.store.get, ref)
+    look_again(tracker.clock, look(), look, until=lambda job: not _is_being_kept(job))
     job = queue_push(tracker, caller, ref, idempotency=idempotency)
-    return wait_until(tracker, job, lambda seen: not seen.push.status.is_active)
+    return look_again(tracker.clock, job, look, until=lambda seen: not seen.push.status.is_active)
 
 
 def queue_push(

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.status import JobState
 from shared.usecases.tracker import Tracker
-from shared.usecases.waiting import wait_until
+from shared.usecases.waiting import look_again
 
 # The provider is asked about one job at most once in this time.
 FRESH_FOR = timedelta(seconds=10)
@@ -36,8 +37,11 @@ def sync_job(tracker: Tracker, ref: JobRef) -> Job:
     job = tracker.change(ref, decide)
     if not is_asked:
         return job
-    return wait_until(
-        tracker, job, lambda seen: seen.polled_at != asked_before or not can_be_asked(seen)
+    return look_again(
+        tracker.clock,
+        job,
+        partial(tracker.store.get, ref),
+        until=lambda seen: seen.polled_at != asked_before or not can_be_asked(seen),
     )
 
 

@@ -1,6 +1,7 @@
 """Have an image taken off its product again."""
 
 from datetime import datetime
+from functools import partial
 
 from shared.domain import lifecycle
 from shared.domain.ids import JobRef
@@ -10,7 +11,7 @@ from shared.usecases.do_once import done_by, was_done
 from shared.usecases.identify_caller import Caller
 from shared.usecases.ports import Idempotency
 from shared.usecases.tracker import Note, Tracker
-from shared.usecases.waiting import wait_until
+from shared.usecases.waiting import look_again
 
 
 def undo_push(
@@ -24,7 +25,8 @@ def undo_push(
     Raises NotFoundError; ConflictError `wrong_status` when nothing of the job can be on a product.
     """
     job = queue_undo(tracker, caller, ref, idempotency=idempotency)
-    return wait_until(tracker, job, lambda seen: not seen.push.undo)
+    look = partial(tracker.store.get, ref)
+    return look_again(tracker.clock, job, look, until=lambda seen: not seen.push.undo)
 
 
 def queue_undo(
