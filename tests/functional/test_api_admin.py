@@ -32,6 +32,17 @@ def test_an_agent_creates_reads_and_lists_its_own_worker_jobs(world: World) -> N
     assert (logs[0]["source"], logs[0]["actor"]) == ("worker", f"agent:{made['agent']['id']}")
 
 
+def test_an_agent_whose_answer_was_lost_is_the_same_agent_with_another_key(world: World) -> None:
+    again = {"headers": {"idempotency-key": "k"}}
+    lost = world.post("/api/admin/agents", {"name": "Robot"}, **again).json
+    world.lose_answers()
+    told = world.post("/api/admin/agents", {"name": "Robot"}, **again).json
+    assert told["agent"]["id"] == lost["agent"]["id"]
+    assert len(world.get("/api/admin/agents").json["agents"]) == 1
+    assert world.get("/api/jobs", shop=None, key=lost["secret"]).status == 401
+    assert world.get("/api/jobs", shop=None, key=told["secret"]).status == 200
+
+
 def test_an_agent_sees_nobody_elses_jobs(world: World) -> None:
     one, two = agent(world, "one"), agent(world, "two")
     theirs = world.post("/api/jobs", {"name": "x"}, shop=None, key=two["secret"]).job["id"]
