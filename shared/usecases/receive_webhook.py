@@ -171,11 +171,15 @@ def secret_name(receiver: Receiver) -> str | None:
             return None
 
 
+def said_without_key(verdict: Verdict) -> Check:
+    """Tell, of a check without a key, what is not signed at all from what only lacks our key."""
+    return Check.MISSING if verdict.check is Check.MISSING else Check.NO_KEY
+
+
 def _check_without_key(receiver: Receiver, delivery: Delivery) -> Check:
-    """Tell what is not signed at all from what only lacks our key."""
     none = Keys(texts=())
     verdict = receiver.verify(delivery.body, delivery.headers, none, delivery.received_at)
-    return Check.MISSING if verdict.check is Check.MISSING else Check.NO_KEY
+    return said_without_key(verdict)
 
 
 def _keys(receiver: Receiver, seals: Seals, delivery: Delivery) -> Keys:
