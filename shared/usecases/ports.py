@@ -1113,7 +1113,11 @@ class ShopAdmin(Protocol):
         ...
 
     def upload(self, target: StagedTarget, body: bytes, content_type: str) -> None:
-        """Send the bytes to a target (safe to repeat). Only ShopBusyError, ShopRefusedError."""
+        """Send the bytes to a target (safe to repeat).
+
+        Raises only ShopBusyError and ShopRefusedError; of this `upload_address_refused` when the
+        target is no https address: nothing was sent.
+        """
         ...
 
     def create(self, files: Sequence[FileToCreate]) -> FilesAnswer:
