@@ -486,6 +486,7 @@ _ENTRY_KINDS: Mapping[str, _Kind] = {
     "to_status": _word(JobStatus),
     "proof": _word(Proof),
     "native_status": _TEXT,
+    "received_at": _INSTANT,
     "body_sha256": _Kind(_write_digest, _read_digest),
     "has_body": _FLAG,
     "payload_key": _TEXT,

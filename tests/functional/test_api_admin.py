@@ -239,6 +239,7 @@ def test_a_delivery_without_a_job_is_listed_and_adopted(world: World) -> None:
         b' "outputImageUrl": "https://cdn.pikcel.ai/x.png"}',
     )
     assert world.store.park(event)
+    world.clock.advance(3600)
     (listed,) = world.get("/api/admin/parked", shop=None).json["parked"]
     assert (listed["provider"], listed["providerJobId"]) == ("pikcel", "pk_lost")
     body = {"provider": "pikcel", "providerJobId": "pk_lost", "shop": SHOP, "toolId": "t"}
@@ -246,6 +247,10 @@ def test_a_delivery_without_a_job_is_listed_and_adopted(world: World) -> None:
     assert adopted.status == 202
     assert adopted.job["shop"] == SHOP
     assert adopted.job["providerJobId"] == "pk_lost"
+    # The timeline says when it was applied, and when it had come.
+    told, made = world.get(f"/api/jobs/{adopted.job['id']}/logs").json["logs"]
+    assert (told["source"], told["receivedAt"]) == ("webhook", listed["receivedAt"])
+    assert (told["at"], made["receivedAt"]) == (made["at"], None)
     assert world.get("/api/admin/parked", shop=None).json["parked"] == []
     assert world.post("/api/admin/parked/adopt", body, shop=None).code == "provider_job_taken"
     wrong = body | {"shop": "nonsense"}
