@@ -157,6 +157,19 @@ def owed_stops(job: Job) -> tuple[Attempt, ...]:
     )
 
 
+def may_need_stop(job: Job, now: datetime, patience: Patience) -> bool:
+    """Whether a provider is to be asked to stop what was cancelled here, now or as soon as the
+    create call that tells its id, and may be under way, is answered."""
+    call_takes = timedelta(seconds=patience.call_s)
+    return bool(owed_stops(job)) or any(
+        attempt.stop_wanted
+        and attempt.provider_job_id is None
+        and attempt.intent_at is not None
+        and now < attempt.intent_at + call_takes
+        for attempt in job.attempts
+    )
+
+
 def keep_wait_s(tries: int, patience: Patience) -> float:
     """Return the wait after look number `tries` + 1 at what has no deadline of its own, in seconds:
     results that cannot be fetched, a provider that cannot be asked about a job that has ended.
