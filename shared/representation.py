@@ -111,6 +111,7 @@ def log_json(entry: LogEntry) -> dict[str, Any]:
         "proof": entry.proof.value if entry.proof else None,
         "message": entry.message,
         "nativeStatus": entry.native_status,
+        "receivedAt": instant(entry.received_at),
         "hasPayload": entry.has_payload,
         "hasBody": entry.has_body,
     }

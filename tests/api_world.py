@@ -98,7 +98,7 @@ class World:
         self.store = InMemoryJobStore(self.clock)
         self.shops = InMemoryShopStore()
         self.works = InMemoryWorkStore()
-        self.templates = InMemoryTemplateStore()
+        self.templates = InMemoryTemplateStore(self.clock)
         self.outbox = FakeOutbox()
         self.files = FakeFiles()
         self.uploads = FakeUploads(self.files)
@@ -119,7 +119,7 @@ class World:
             shops=self.shops,
             catalog=self.catalog,
         )
-        self.keys = InMemoryKeyStore()
+        self.keys = InMemoryKeyStore(self.clock)
         self.erasures = InMemoryErasures(self.store, self.shops, self.works, self.keys)
         self.receipts = InMemoryReceipts(self.clock)
         self.doors = Doors(
@@ -252,6 +252,10 @@ class World:
 
     def post(self, path: str, body: Any = None, **more: Any) -> Reply:
         return self.call("POST", path, json_body=body, **more)
+
+    def lose_answers(self) -> None:
+        """Have it as if we had died, a minute ago, before any answer was kept."""
+        self.receipts._found.clear()
 
     def id_token(self, **claims: Any) -> str:
         """Return a genuine ID token of SHOP, changed by claims (None: left out)."""

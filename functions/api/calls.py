@@ -25,8 +25,8 @@ class Call:
     """Who calls, with which headers (names in lower case), and what there is to work with.
 
     documents: what was read of the bucket for this answer, by key. once: of a call with an
-    Idempotency-Key: with it a job that the call makes is made once, also when we die before
-    the answer is kept.
+    Idempotency-Key: with it what the call makes is made once, also when we die before the
+    answer is kept.
     """
 
     app: ApiApp

@@ -65,8 +65,7 @@ def handler(event: dict[str, Any], context: object) -> HttpResponse:
         delivery = delivery_in(event, provider, app.clock.now())
         receipt = _receive(app, delivery)
     except JobTrackerError as error:
-        held = hold(delivery, error)
-        return _refuse(error, held, provider, request_id)
+        return refuse("webhook", error, delivery, request_id, {"provider": provider})
     return _acknowledge(receipt, provider)
 
 
@@ -107,8 +106,28 @@ def body_of(event: dict[str, Any]) -> bytes:
         raise InvalidRequestError("The body is not what it is said to be.") from None
 
 
-def hold(delivery: Delivery | None, error: JobTrackerError) -> str:
-    """Keep a delivery that failed its check; returns what became of it."""
+def refuse(
+    what: str,
+    error: JobTrackerError,
+    delivery: Delivery | None,
+    request_id: str,
+    told: dict[str, str],
+) -> HttpResponse:
+    """Answer with why a delivery is refused, and keep it if it failed its check.
+
+    what: the delivery as the log calls it; told: what the log tells of it besides. delivery:
+    None when its envelope could not be opened.
+    """
+    held = _hold(delivery, error)
+    reason = error.check if isinstance(error, SignatureError) else error.code
+    is_ours = error_status(error) >= 500
+    log = logger.error if is_ours else logger.info
+    log(f"{what} refused", extra=told | {"code": error.code, "reason": reason, "held": held})
+    count(_REFUSALS.get(error.code, "WebhookUnavailable" if is_ours else "WebhookUnreadable"))
+    return error_response(error, request_id)
+
+
+def _hold(delivery: Delivery | None, error: JobTrackerError) -> str:
     if delivery is None or not isinstance(error, SignatureError | UncheckedError):
         return "no"
     from shared.usecases.hold_delivery import hold_delivery
@@ -145,16 +164,6 @@ def _tells_completion(receipt: Receipt, provider: str) -> bool:
     is_of_a_provider = provider != WORKER
     is_told = receipt.outcome in _TOLD and receipt.event is JobEvent.COMPLETED
     return is_of_a_provider and is_told
-
-
-def _refuse(error: JobTrackerError, held: str, provider: str, request_id: str) -> HttpResponse:
-    reason = error.check if isinstance(error, SignatureError) else error.code
-    is_ours = error_status(error) >= 500
-    log = logger.error if is_ours else logger.info
-    told = {"provider": provider, "code": error.code, "reason": reason, "held": held}
-    log("webhook refused", extra=told)
-    count(_REFUSALS.get(error.code, "WebhookUnavailable" if is_ours else "WebhookUnreadable"))
-    return error_response(error, request_id)
 
 
 # A hint that is confirmed by asking was told by webhook all the same.

@@ -17,13 +17,12 @@ nothing of the customer.
 
 from typing import Any
 
-from functions.webhook.app import SHOPIFY, delivery_in, hold
+from functions.webhook.app import SHOPIFY, delivery_in, refuse
 from shared import wiring
 from shared.domain.errors import JobTrackerError
 from shared.observability import count, logger
-from shared.responses import HttpResponse, error_response, error_status, json_response
+from shared.responses import HttpResponse, json_response
 from shared.usecases.receive_shop_webhook import Heard, ShopReceipt, receive_shop_webhook
-from shared.usecases.receive_webhook import SignatureError
 
 
 def receive(event: dict[str, Any]) -> HttpResponse:
@@ -34,8 +33,8 @@ def receive(event: dict[str, Any]) -> HttpResponse:
         delivery = delivery_in(event, SHOPIFY, desk.tracker.now())
         receipt = receive_shop_webhook(desk, delivery)
     except JobTrackerError as error:
-        held = hold(delivery, error)
-        return _refuse(error, held, event["requestContext"]["requestId"])
+        request_id = event["requestContext"]["requestId"]
+        return refuse("shopify webhook", error, delivery, request_id, {})
     return _acknowledge(receipt)
 
 
@@ -46,16 +45,6 @@ def _acknowledge(receipt: ShopReceipt) -> HttpResponse:
     return json_response(200, {"success": True, "outcome": receipt.heard})
 
 
-def _refuse(error: JobTrackerError, held: str, request_id: str) -> HttpResponse:
-    reason = error.check if isinstance(error, SignatureError) else error.code
-    is_ours = error_status(error) >= 500
-    log = logger.error if is_ours else logger.info
-    told = {"code": error.code, "reason": reason, "held": held}
-    log("shopify webhook refused", extra=told)
-    count(_REFUSALS.get(error.code, "WebhookUnavailable" if is_ours else "WebhookUnreadable"))
-    return error_response(error, request_id)
-
-
 _METRICS = {
     Heard.UNINSTALLED: "ShopUninstalled",
     Heard.SCOPES_STORED: "ShopScopesStored",
@@ -63,5 +52,3 @@ _METRICS = {
     Heard.ACKNOWLEDGED: "CustomerRequestAcknowledged",
     Heard.UNKNOWN_TOPIC: "ShopWebhookUnknownTopic",
 }
-# As of any webhook: the same alarms are for them.
-_REFUSALS = {"secret_unavailable": "SecretUnavailable", "unauthorized": "WebhookRejected"}

@@ -146,6 +146,10 @@ class LogJson(_Answer):
     proof: Proof | None
     message: str
     native_status: str | None = Field(description="The actor's own word for what happened.")
+    received_at: Instant | None = Field(
+        description="When a delivery came in that was applied only later, as `at` says: before its "
+        "job was known, or before our secret was right. null for all others."
+    )
     has_payload: bool
     has_body: bool = Field(description="The raw delivery is kept (30 days); false for agents.")
 

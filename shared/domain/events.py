@@ -78,6 +78,7 @@ class LogEntry:
     entry_id: time-ordered (UUIDv7), made from `at`. actor: who, as far as known (a user's
         id, an administrator's key fingerprint, an agent). attempt: which attempt it was about.
     native_status: the actor's own word for what happened.
+    received_at: when a delivery came in that could be applied only later; None for all others.
     body: the raw delivery, if there was one (can be read for 30 days, up to 16 KB gzipped);
         body_sha256: its digest, always kept. has_body: it can (still) be read.
     payload: what the actor got and gave, as one small JSON object; payload_key: where it lies in
@@ -96,6 +97,7 @@ class LogEntry:
     to_status: JobStatus | None = None
     proof: Proof | None = None
     native_status: str | None = None
+    received_at: datetime | None = None
     body: bytes | None = field(default=None, repr=False)
     body_sha256: str | None = None
     has_body: bool = False

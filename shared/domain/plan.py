@@ -67,12 +67,12 @@ class Patience:
 
 def next_step(job: Job, now: datetime, patience: Patience) -> Step:
     """Return what `job` needs at `now`."""
-    return _look(job, now, patience)[0]
+    return _seen(job, now, patience)[1]
 
 
 def next_look(job: Job, now: datetime, patience: Patience) -> datetime | None:
     """Return when somebody must look at `job` again, or None if never."""
-    return _look(job, now, patience)[1]
+    return _seen(job, now, patience)[2]
 
 
 def schedule(job: Job, now: datetime, patience: Patience) -> Job:
@@ -80,14 +80,25 @@ def schedule(job: Job, now: datetime, patience: Patience) -> Job:
 
     A due instant that already serves is left as it is: each change costs two index writes.
     """
-    job = begun_late(job, now)
-    due_at = next_look(job, now, patience)
+    job, _, due_at = _seen(job, now, patience)
     if due_at == job.due_at or _serves(job.due_at, due_at, now, patience):
         return job
     return replace(job, due_at=due_at)
 
 
-def begun_late(job: Job, now: datetime) -> Job:
+def moved_on(job: Job, now: datetime, patience: Patience) -> Job:
+    """Return the job with `due_at` at its next look, also where the present one would serve."""
+    job, _, due_at = _seen(job, now, patience)
+    return replace(job, due_at=due_at)
+
+
+def _seen(job: Job, now: datetime, patience: Patience) -> tuple[Job, Step, datetime | None]:
+    """Look at a job: returns it as it is after that, what it needs, and when to look again."""
+    job = _begun_late(job, now)
+    return job, *_look(job, now, patience)
+
+
+def _begun_late(job: Job, now: datetime) -> Job:
     """Return a provider's job whose time came while nobody looked as begun now: its time-out
     counts from its first look. Whether anybody has looked shows by `due_at`, which every look
     moves on."""
@@ -143,6 +154,19 @@ def owed_stops(job: Job) -> tuple[Attempt, ...]:
         attempt
         for attempt in job.attempts
         if attempt.stop_wanted and attempt.provider_job_id is not None
+    )
+
+
+def may_need_stop(job: Job, now: datetime, patience: Patience) -> bool:
+    """Whether a provider is to be asked to stop what was cancelled here, now or as soon as the
+    create call that tells its id, and may be under way, is answered."""
+    call_takes = timedelta(seconds=patience.call_s)
+    return bool(owed_stops(job)) or any(
+        attempt.stop_wanted
+        and attempt.provider_job_id is None
+        and attempt.intent_at is not None
+        and now < attempt.intent_at + call_takes
+        for attempt in job.attempts
     )
 
 
@@ -208,7 +232,7 @@ def _look_at_worker(job: Job, now: datetime, patience: Patience) -> tuple[Step, 
 
 
 def _look_at_dispatch(job: Job, now: datetime, patience: Patience) -> tuple[Step, datetime | None]:
-    attempt = begun_late(job, now).attempt
+    attempt = job.attempt
     if job.scheduled_at is not None and now < job.scheduled_at:
         return Step.WAIT, job.scheduled_at
     begun = max(attempt.created_at, job.scheduled_at or attempt.created_at)

@@ -42,6 +42,7 @@ NAME_TAKEN = "file_name_taken"
 PROCESSING_FAILED = "media_failed"
 MEDIA_SLOW = "media_slow"
 UPLOAD_FAILED = "upload_failed"
+UPLOAD_ADDRESS = "upload_address_refused"
 OUTPUT_MISSING = "output_missing"
 MEDIA_LOCKED = "media_locked"
 
@@ -103,6 +104,8 @@ PUSH_SENTENCES = SHOP_SENTENCES | {
     "later; nothing is uploaded twice.",
     UPLOAD_FAILED: "The image could not be uploaded to Shopify, several times. Push it again "
     "later.",
+    UPLOAD_ADDRESS: "Shopify named no secure address for the upload, so the image was not sent. "
+    "Push it again later.",
     OUTPUT_MISSING: "The image's file is no longer here. Create a new job to make it again.",
     OUTPUT_EXPIRED: "The image was no longer to be had from the service that made it. Retry the "
     "job to make a new one.",

@@ -40,7 +40,7 @@ from shared.gateways.dynamo_items import (
     shop_pk,
     to_json,
 )
-from shared.gateways.dynamo_quotas import add_within_quota, quota_row, write_counted
+from shared.gateways.dynamo_quotas import Making, add_once, quota_row, write_counted
 from shared.gateways.dynamo_table import (
     Item,
     Request,
@@ -54,6 +54,7 @@ from shared.gateways.dynamo_table import (
     number,
     text,
 )
+from shared.gateways.store_rules import made_and_deleted
 from shared.usecases.notice_ports import DeliveryPage
 from shared.usecases.ports import DeliveryRef
 
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
     from shared.gateways.dynamo_table import Value
-    from shared.usecases.ports import Clock
+    from shared.usecases.ports import Clock, Idempotency
 
 ENDPOINT_PREFIX, _DELIVERY_PREFIX = "HOOK#", "DELIVERY#"
 DUE_SHARDS = 4
@@ -76,15 +77,30 @@ class DynamoEndpointStore:
         self._table = Table(client, table_name, clock)
         self._clock = clock
 
-    def add_endpoint(self, endpoint: Endpoint) -> None:
-        """Store an endpoint. Raises ConflictError when the shop has 10 of them."""
+    def add_endpoint(
+        self, endpoint: Endpoint, *, idempotency: Idempotency | None = None
+    ) -> Endpoint:
+        """Store an endpoint; see `EndpointStore.add_endpoint`."""
         item = endpoint_item(endpoint)
         check_size(item)
         rows = [
             quota_row(endpoint.shop, "HOOKS", MAX_ENDPOINTS),
             Row(Role.KEY, "Put", {"Item": item}),
         ]
-        add_within_quota(self._table, self._clock, rows, "webhook endpoints", MAX_ENDPOINTS)
+        making = Making(
+            shop=endpoint.shop,
+            made_id=endpoint.endpoint_id,
+            what="webhook endpoints",
+            most=MAX_ENDPOINTS,
+            idempotency=idempotency,
+        )
+        earlier = add_once(self._table, self._clock, rows, making)
+        if earlier is None:
+            return endpoint
+        found = self.get_endpoint(endpoint.shop, earlier)
+        if found is None:
+            raise made_and_deleted("webhook endpoint")
+        return found
 
     def get_endpoint(self, shop: str, endpoint_id: str) -> Endpoint | None:
         """Read consistently; None when the shop has no such endpoint."""

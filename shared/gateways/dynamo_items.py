@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.domain.errors import InvariantError
 from shared.domain.events import Link, LogEntry, ParkedEvent, Proof, Source
@@ -43,6 +43,9 @@ from shared.gateways.dynamo_records import (
 from shared.gateways.dynamo_table import (
     WRITE_UNIT_BYTES,
     Item,
+    Role,
+    Row,
+    Terms,
     Value,
     flag,
     item_bytes,
@@ -50,6 +53,10 @@ from shared.gateways.dynamo_table import (
     number,
     text,
 )
+from shared.gateways.store_rules import IDEMPOTENT_FOR, key_reused
+
+if TYPE_CHECKING:
+    from shared.usecases.ports import Idempotency
 
 DUE_SHARDS = 8
 DAY_SHARDS = 16
@@ -128,6 +135,37 @@ def idempotency_key(shop: str, caller_key: str) -> Item:
     """Return the key of a remembered creation."""
     digest = hashlib.sha256(caller_key.encode(errors="surrogatepass")).hexdigest()
     return key(shop_pk(shop), f"IDEM#{digest}")
+
+
+def idempotency_row(shop: str, idempotency: "Idempotency", made: Item, now: datetime) -> Row:
+    """Return the write that remembers what is made with a key, unless something was before.
+
+    made: attributes that say what.
+    """
+    terms = Terms()
+    item = idempotency_key(shop, idempotency.key) | {
+        "body_sha256": text(idempotency.body_sha256),
+        "expires_at": expiry(now + IDEMPOTENT_FOR),
+    }
+    expired = f"{terms.name('expires_at')} <= {terms.value(number(int(now.timestamp())))}"
+    request = {
+        "Item": item | made,
+        "ConditionExpression": f"{terms.absent()} OR {expired}",
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+    return Row(Role.IDEMPOTENCY, "Put", terms.attach(request))
+
+
+def was_made_with(item: Mapping[str, Value], idempotency: "Idempotency", now: datetime) -> bool:
+    """Tell whether a remembered creation is this one and young enough.
+
+    Raises IdempotencyKeyReusedError when its body was another.
+    """
+    if has_expired(item, now):
+        return False
+    if item["body_sha256"]["S"] != idempotency.body_sha256:
+        raise key_reused()
+    return True
 
 
 def budget_key(shop: str, month: str) -> Item:
@@ -448,6 +486,7 @@ _ENTRY_KINDS: Mapping[str, _Kind] = {
     "to_status": _word(JobStatus),
     "proof": _word(Proof),
     "native_status": _TEXT,
+    "received_at": _INSTANT,
     "body_sha256": _Kind(_write_digest, _read_digest),
     "has_body": _FLAG,
     "payload_key": _TEXT,

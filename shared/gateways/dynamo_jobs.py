@@ -65,7 +65,6 @@ from shared.gateways.dynamo_table import (
 )
 from shared.gateways.store_rules import (
     BODY_KEPT_FOR,
-    IDEMPOTENT_FOR,
     MAX_LOG_ENTRIES,
     PARKED_FOR,
     already_running,
@@ -74,7 +73,6 @@ from shared.gateways.store_rules import (
     entry_as_read,
     entry_to_keep,
     is_starting,
-    key_reused,
     link_taken,
     links,
     made_and_deleted,
@@ -359,20 +357,8 @@ class DynamoJobStore:
         return (int(self._random.fraction() * SHARDS) + conflicts) % SHARDS
 
     def _idempotency_row(self, job: Job, idempotency: Idempotency) -> Row:
-        now = self._clock.now()
-        terms = Terms()
-        item = items.idempotency_key(job.shop, idempotency.key) | {
-            "body_sha256": text(idempotency.body_sha256),
-            "job_id": text(job.job_id),
-            "expires_at": items.expiry(now + IDEMPOTENT_FOR),
-        }
-        expired = f"{terms.name('expires_at')} <= {terms.value(number(int(now.timestamp())))}"
-        request = {
-            "Item": item,
-            "ConditionExpression": f"{terms.absent()} OR {expired}",
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
-        return Row(Role.IDEMPOTENCY, "Put", terms.attach(request))
+        made = {"job_id": text(job.job_id)}
+        return items.idempotency_row(job.shop, idempotency, made, self._clock.now())
 
     # --- what stood in the way -------------------------------------------------------
 
@@ -404,10 +390,8 @@ class DynamoJobStore:
     ) -> Job | None:
         if item is None:
             item = self._table.get(items.idempotency_key(shop, idempotency.key))
-        if item is None or items.has_expired(item, self._clock.now()):
+        if item is None or not items.was_made_with(item, idempotency, self._clock.now()):
             return None
-        if item["body_sha256"]["S"] != idempotency.body_sha256:
-            raise key_reused()
         try:
             return self.get(JobRef(shop, item["job_id"]["S"]))
         except NotFoundError:

@@ -23,7 +23,7 @@ from shared.gateways.dynamo_errors import (
     TransactionCancelledError,
 )
 from shared.gateways.dynamo_items import from_microseconds, microseconds, shop_pk
-from shared.gateways.dynamo_quotas import add_within_quota, quota_row, write_counted
+from shared.gateways.dynamo_quotas import Making, add_once, quota_row, write_counted
 from shared.gateways.dynamo_table import (
     Item,
     Request,
@@ -37,7 +37,7 @@ from shared.gateways.dynamo_table import (
     text,
     update_expression,
 )
-from shared.gateways.store_rules import too_many
+from shared.gateways.store_rules import made_and_deleted, too_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
     from shared.gateways.dynamo_table import Value
-    from shared.usecases.ports import Clock
+    from shared.usecases.ports import Clock, Idempotency
 
 _KEY_PREFIX, _AGENT_PREFIX = "KEY#", "AGENT#"
 
@@ -84,14 +84,39 @@ class DynamoKeyStore:
         except ConditionFailedError:
             return
 
-    def add_key(self, key: ShopKey) -> None:
-        """Store a shop's key. Raises ConflictError when it has 20 of them."""
+    def add_key(self, key: ShopKey, *, idempotency: Idempotency | None = None) -> ShopKey:
+        """Store a shop's key; see `KeyStore.add_key`."""
         rows = [
             quota_row(key.shop, "KEYS", MAX_SHOP_KEYS),
             Row(Role.KEY, "Put", {"Item": _key_item(key)}),
             Row(Role.KEY, "Put", {"Item": _pointer_key(key.shop, key.key_id)}),
         ]
-        add_within_quota(self._table, self._clock, rows, "keys", MAX_SHOP_KEYS)
+        making = Making(
+            shop=key.shop,
+            made_id=key.key_id,
+            what="keys",
+            most=MAX_SHOP_KEYS,
+            idempotency=idempotency,
+        )
+        earlier = add_once(self._table, self._clock, rows, making)
+        if earlier is None:
+            return key
+        item = self._table.get(_holder_key(earlier))
+        if item is None:
+            raise made_and_deleted("key")
+        return _read_key(item)
+
+    def renew_key(self, key: ShopKey, digest: str) -> ShopKey:
+        """Give a shop's key another secret; see `KeyStore.renew_key`."""
+        renewed = replace(key, digest=digest, last_used_at=None)
+        terms = Terms()
+        condition = terms.equals("digest", text(key.digest))
+        request = {"Item": _key_item(renewed), "ConditionExpression": condition}
+        try:
+            self._table.put(terms.attach(request))
+        except ConditionFailedError:
+            raise VersionConflictError("The key was changed meanwhile.") from None
+        return renewed
 
     def shop_keys(self, shop: str) -> list[ShopKey]:
         """Read the shop's keys, the oldest first."""
@@ -110,14 +135,27 @@ class DynamoKeyStore:
         ]
         return write_counted(self._table, self._clock, rows)
 
-    def add_agent(self, agent: Agent) -> None:
-        """Store an agent with its key. Raises ConflictError when the shop has 100 active ones."""
+    def add_agent(self, agent: Agent, *, idempotency: Idempotency | None = None) -> Agent:
+        """Store an agent with its key; see `KeyStore.add_agent`."""
         rows = [
             quota_row(agent.shop, "AGENTS", MAX_AGENTS),
             Row(Role.KEY, "Put", {"Item": _agent_item(agent)}),
             Row(Role.KEY, "Put", {"Item": _agents_key_item(agent)}),
         ]
-        add_within_quota(self._table, self._clock, rows, "active agents", MAX_AGENTS)
+        making = Making(
+            shop=agent.shop,
+            made_id=agent.agent_id,
+            what="active agents",
+            most=MAX_AGENTS,
+            idempotency=idempotency,
+        )
+        earlier = add_once(self._table, self._clock, rows, making)
+        if earlier is None:
+            return agent
+        found = self.get_agent(agent.shop, earlier)
+        if found is None:
+            raise made_and_deleted("agent")
+        return found
 
     def agents(self, shop: str) -> list[Agent]:
         """Read the shop's agents, the oldest first (their ids are time-ordered)."""
@@ -141,6 +179,8 @@ class DynamoKeyStore:
         elif before.is_active and not saved.is_active:
             rows.append(Row(Role.KEY, "Delete", {"Key": _holder_key(saved.key_id)}))
             rows.append(quota_row(saved.shop, "AGENTS", None))
+        elif saved.is_active and saved.digest != before.digest:
+            rows.append(Row(Role.KEY, "Put", {"Item": _agents_key_item(saved)}))
         try:
             self._table.transact(rows)
         except TransactionCancelledError as cancelled:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.domain.errors import StoreUnavailableError
-from shared.gateways.dynamo_errors import CONDITION_FAILED, TransactionCancelledError
-from shared.gateways.dynamo_items import shop_pk
+from shared.gateways.dynamo_errors import CONDITION_FAILED, Reason, TransactionCancelledError
+from shared.gateways.dynamo_items import (
+    idempotency_key,
+    idempotency_row,
+    shop_pk,
+    was_made_with,
+)
 from shared.gateways.dynamo_table import (
     Request,
     Role,
@@ -16,12 +22,13 @@ from shared.gateways.dynamo_table import (
     Terms,
     key,
     number,
+    text,
     update_expression,
 )
 from shared.gateways.store_rules import too_many
 
 if TYPE_CHECKING:
-    from shared.usecases.ports import Clock
+    from shared.usecases.ports import Clock, Idempotency
 
 _TRIES = 6
 
@@ -41,21 +48,56 @@ def quota_row(shop: str, what: str, most: int | None) -> Row:
     return Row(Role.QUOTA, "Update", terms.attach(request))
 
 
-def add_within_quota(table: Table, clock: Clock, rows: Sequence[Row], what: str, most: int) -> None:
-    """Write rows of which the first is the count. Raises ConflictError when it is full."""
-    if not write_counted(table, clock, rows):
-        raise too_many(what, most)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Making:
+    """Something that is made, perhaps for the second time.
+
+    what: the things of its kind, as people call them; most: how many of them a shop may have.
+    """
+
+    shop: str
+    made_id: str
+    what: str
+    most: int
+    idempotency: Idempotency | None
+
+
+def add_once(table: Table, clock: Clock, rows: Sequence[Row], making: Making) -> str | None:
+    """Write rows of which the first is the count.
+
+    Returns the id of what was made before with the same key and body (it may be gone); None when
+    this was written. Raises ConflictError when the count is full, IdempotencyKeyReusedError.
+    """
+    now, key_used = clock.now(), making.idempotency
+    if key_used is not None:
+        made = {"made_id": text(making.made_id)}
+        rows = [*rows, idempotency_row(making.shop, key_used, made, now)]
+    refused = _write(table, clock, rows)
+    if not refused:
+        return None
+    # First of all: what it made before may be what has filled the count.
+    if key_used is not None and refused[-1].code == CONDITION_FAILED:
+        found = refused[-1].item or table.get(idempotency_key(making.shop, key_used.key))
+        if found is not None and was_made_with(found, key_used, now):
+            return str(found["made_id"]["S"])
+        raise StoreUnavailableError("The table is too busy at the moment.")
+    raise too_many(making.what, making.most)
 
 
 def write_counted(table: Table, clock: Clock, rows: Sequence[Row]) -> bool:
-    """Write all rows or none; False when the condition of the first one does not hold."""
+    """Write all rows or none; False when a condition does not hold."""
+    return not _write(table, clock, rows)
+
+
+def _write(table: Table, clock: Clock, rows: Sequence[Row]) -> Sequence[Reason]:
+    """Write all rows or none. Returns why they could not be written, () when they were."""
     for _ in range(_TRIES):
         try:
             table.transact(rows)
         except TransactionCancelledError as cancelled:
-            if cancelled.reasons[0].code == CONDITION_FAILED:
-                return False
+            if any(reason.code == CONDITION_FAILED for reason in cancelled.reasons):
+                return cancelled.reasons
             clock.sleep(0.02)
         else:
-            return True
+            return ()
     raise StoreUnavailableError("The table is too busy at the moment.")

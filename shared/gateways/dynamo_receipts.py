@@ -65,9 +65,15 @@ class DynamoReceipts:
     def finish(self, shop: str, idempotency: Idempotency, answer: str) -> None:
         """Keep the answer of a call that was begun."""
         item = idempotency_key(shop, idempotency.key)
-        check_size(item | {"answer": text(answer)})
+        # From now on: it must outlive what says that the call has made something. Whoever found
+        # that alone would take its key for one that nobody was told of.
+        answered = {
+            "answer": text(answer),
+            "expires_at": expiry(self._clock.now() + IDEMPOTENT_FOR),
+        }
+        check_size(item | answered)
         terms = Terms()
-        put = update_expression(terms, put={"answer": text(answer)})
+        put = update_expression(terms, put=answered)
         request = {
             "Key": item,
             "UpdateExpression": put,

@@ -15,7 +15,7 @@ from shared.domain.errors import VersionConflictError
 from shared.domain.templates import MAX_TEMPLATES, Template
 from shared.gateways.dynamo_errors import ConditionFailedError
 from shared.gateways.dynamo_items import from_microseconds, microseconds, shop_pk, to_json
-from shared.gateways.dynamo_quotas import add_within_quota, quota_row, write_counted
+from shared.gateways.dynamo_quotas import Making, add_once, quota_row, write_counted
 from shared.gateways.dynamo_table import (
     Item,
     Role,
@@ -27,12 +27,13 @@ from shared.gateways.dynamo_table import (
     number,
     text,
 )
+from shared.gateways.store_rules import made_and_deleted
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
     from shared.gateways.dynamo_table import Value
-    from shared.usecases.ports import Clock
+    from shared.usecases.ports import Clock, Idempotency
 
 _PREFIX, _COUNT = "TEMPLATE#", "TEMPLATES"
 _FIELDS = ("name", "description", "presets")
@@ -45,13 +46,28 @@ class DynamoTemplateStore:
         self._table = Table(client, table_name, clock)
         self._clock = clock
 
-    def add_template(self, template: Template) -> None:
-        """Store a template. Raises ConflictError when the shop has 100 of them."""
+    def add_template(
+        self, template: Template, *, idempotency: Idempotency | None = None
+    ) -> Template:
+        """Store a template; see `TemplateStore.add_template`."""
         rows = [
             quota_row(template.shop, _COUNT, MAX_TEMPLATES),
             Row(Role.TEMPLATE, "Put", {"Item": _item(template)}),
         ]
-        add_within_quota(self._table, self._clock, rows, "templates", MAX_TEMPLATES)
+        making = Making(
+            shop=template.shop,
+            made_id=template.template_id,
+            what="templates",
+            most=MAX_TEMPLATES,
+            idempotency=idempotency,
+        )
+        earlier = add_once(self._table, self._clock, rows, making)
+        if earlier is None:
+            return template
+        found = self.get_template(template.shop, earlier)
+        if found is None:
+            raise made_and_deleted("template")
+        return found
 
     def templates(self, shop: str) -> list[Template]:
         """Read the shop's templates, the oldest first (their ids are time-ordered)."""

@@ -23,9 +23,9 @@ from shared.domain.pace import bucket_of, expected_ms
 from shared.domain.shop import Shop
 from shared.domain.statistics import Tally, contribution, is_uncounted, scopes, total
 from shared.domain.status import JobStatus, PushStatus
+from shared.gateways.memory_once import Makings, find_made, remember
 from shared.gateways.store_rules import (
     BODY_KEPT_FOR,
-    IDEMPOTENT_FOR,
     MAX_LOG_ENTRIES,
     PARKED_FOR,
     already_running,
@@ -34,7 +34,6 @@ from shared.gateways.store_rules import (
     entry_as_read,
     entry_to_keep,
     is_starting,
-    key_reused,
     later_minutes,
     limit_names,
     link_taken,
@@ -76,7 +75,7 @@ class InMemoryJobStore:
         self._timelines: defaultdict[JobRef, _Timeline] = defaultdict(_Timeline)
         self._links: dict[_LinkKey, Link] = {}
         self._parked: defaultdict[_LinkKey, dict[str, ParkedEvent]] = defaultdict(dict)
-        self._made: dict[tuple[str, str], tuple[datetime, str, JobRef]] = {}
+        self._made: Makings[JobRef] = {}
         self._spent: defaultdict[tuple[str, str], Spending] = defaultdict(Spending)
         self._prices: dict[tuple[str, str, str], int] = {}
 
@@ -115,9 +114,7 @@ class InMemoryJobStore:
         job = settle_counted_names(None, stored_form(job))
         self._put(None, job)
         self._enter(job.ref, entry)
-        if idempotency is not None:
-            until = self._clock.now() + IDEMPOTENT_FOR
-            self._made[job.shop, idempotency.key] = (until, idempotency.body_sha256, job.ref)
+        remember(self._made, job.shop, idempotency, job.ref, self._clock.now())
         return job
 
     def save(
@@ -201,11 +198,9 @@ class InMemoryJobStore:
 
     def made_before(self, shop: str, idempotency: Idempotency) -> Job | None:
         """Return the job that was made with this key; see `JobStore.made_before`."""
-        until, digest, ref = self._made.get((shop, idempotency.key), (None, "", None))
-        if until is None or ref is None or until <= self._clock.now():
+        ref = find_made(self._made, shop, idempotency, self._clock.now())
+        if ref is None:
             return None
-        if digest != idempotency.body_sha256:
-            raise key_reused()
         if ref not in self._jobs:
             raise made_and_deleted()
         return self._jobs[ref]

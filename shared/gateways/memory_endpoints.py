@@ -5,9 +5,10 @@ from datetime import datetime
 
 from shared.domain.endpoints import DELIVERY_KEPT_FOR, MAX_ENDPOINTS, Delivery, Endpoint
 from shared.domain.errors import VersionConflictError
-from shared.gateways.store_rules import too_many
+from shared.gateways.memory_once import Makings, find_made, remember
+from shared.gateways.store_rules import made_and_deleted, too_many
 from shared.usecases.notice_ports import DeliveryPage
-from shared.usecases.ports import Clock, DeliveryRef
+from shared.usecases.ports import Clock, DeliveryRef, Idempotency
 
 
 class InMemoryEndpointStore:
@@ -17,12 +18,24 @@ class InMemoryEndpointStore:
         self._clock = clock
         self._endpoints: dict[tuple[str, str], Endpoint] = {}
         self._deliveries: dict[DeliveryRef, Delivery] = {}
+        self._made: Makings[str] = {}
 
-    def add_endpoint(self, endpoint: Endpoint) -> None:
-        """Store an endpoint. Raises ConflictError when the shop has 10 of them."""
+    def add_endpoint(
+        self, endpoint: Endpoint, *, idempotency: Idempotency | None = None
+    ) -> Endpoint:
+        """Store an endpoint; see `EndpointStore.add_endpoint`."""
+        now = self._clock.now()
+        earlier = find_made(self._made, endpoint.shop, idempotency, now)
+        if earlier is not None:
+            found = self.get_endpoint(endpoint.shop, earlier)
+            if found is None:
+                raise made_and_deleted("webhook endpoint")
+            return found
         if len(self.endpoints(endpoint.shop)) >= MAX_ENDPOINTS:
             raise too_many("webhook endpoints", MAX_ENDPOINTS)
         self._endpoints[endpoint.shop, endpoint.endpoint_id] = endpoint
+        remember(self._made, endpoint.shop, idempotency, endpoint.endpoint_id, now)
+        return endpoint
 
     def get_endpoint(self, shop: str, endpoint_id: str) -> Endpoint | None:
         """Read an endpoint; None when the shop has no such."""

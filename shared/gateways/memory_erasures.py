@@ -54,6 +54,7 @@ class InMemoryErasures:
                 self._jobs._prices.pop((shop, provider, tool), None)
             elif kind == "IDEM":
                 self._jobs._made.pop((shop, rest), None)
+                self._keys._made.pop((shop, rest), None)
             else:
                 works = self._works._batches if kind == "BATCH" else self._works._works
                 works.pop(JobRef(shop, rest), None)
@@ -100,7 +101,8 @@ class InMemoryErasures:
     def _items(self, shop: str) -> list[str]:
         works = [f"BULK#{ref.job_id}" for ref in self._works._works if ref.shop == shop]
         works += [f"BATCH#{ref.job_id}" for ref in self._works._batches if ref.shop == shop]
-        works += [f"IDEM#{name}" for of, name in self._jobs._made if of == shop]
+        made = {*self._jobs._made, *self._keys._made}
+        works += [f"IDEM#{name}" for of, name in made if of == shop]
         return works + [
             f"PRICE#{provider}#{tool}" for of, provider, tool in self._jobs._prices if of == shop
         ]

@@ -5,11 +5,13 @@ from datetime import datetime
 
 from shared.domain.errors import VersionConflictError
 from shared.domain.keys import MAX_AGENTS, MAX_SHOP_KEYS, Agent, KeyHolder, ShopKey
+from shared.gateways.memory_once import Makings, find_made, remember
 from shared.gateways.store_rules import (
     IDEMPOTENT_FOR,
     ONE_CALL_TAKES,
     answered_now,
     key_reused,
+    made_and_deleted,
     too_many,
 )
 from shared.usecases.ports import Clock, Idempotency
@@ -18,10 +20,12 @@ from shared.usecases.ports import Clock, Idempotency
 class InMemoryKeyStore:
     """A `KeyStore` without a table."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._holders: dict[str, KeyHolder] = {}
         self._keys: dict[tuple[str, str], ShopKey] = {}
         self._agents: dict[tuple[str, str], Agent] = {}
+        self._made: Makings[str] = {}
 
     def find_key(self, key_id: str) -> KeyHolder | None:
         """Read whose key that is; None for a revoked one too."""
@@ -33,12 +37,30 @@ class InMemoryKeyStore:
         if holder is not None:
             self._holders[key_id] = replace(holder, last_used_at=at)
 
-    def add_key(self, key: ShopKey) -> None:
-        """Store a shop's key. Raises ConflictError when it has 20 of them."""
+    def add_key(self, key: ShopKey, *, idempotency: Idempotency | None = None) -> ShopKey:
+        """Store a shop's key; see `KeyStore.add_key`."""
+        now = self._clock.now()
+        earlier = find_made(self._made, key.shop, idempotency, now)
+        if earlier is not None:
+            if (key.shop, earlier) not in self._keys:
+                raise made_and_deleted("key")
+            return self._keys[key.shop, earlier]
         if len(self.shop_keys(key.shop)) >= MAX_SHOP_KEYS:
             raise too_many("keys", MAX_SHOP_KEYS)
         self._keys[key.shop, key.key_id] = key
         self._holders[key.key_id] = KeyHolder(shop=key.shop, digest=key.digest)
+        remember(self._made, key.shop, idempotency, key.key_id, now)
+        return key
+
+    def renew_key(self, key: ShopKey, digest: str) -> ShopKey:
+        """Give a shop's key another secret; see `KeyStore.renew_key`."""
+        stored = self._keys.get((key.shop, key.key_id))
+        if stored is None or stored.digest != key.digest:
+            raise VersionConflictError("The key was changed meanwhile.")
+        renewed = replace(stored, digest=digest, last_used_at=None)
+        self._keys[key.shop, key.key_id] = renewed
+        self._holders[key.key_id] = KeyHolder(shop=key.shop, digest=digest)
+        return renewed
 
     def shop_keys(self, shop: str) -> list[ShopKey]:
         """Read the shop's keys, the oldest first."""
@@ -56,11 +78,20 @@ class InMemoryKeyStore:
         del self._holders[key_id]
         return True
 
-    def add_agent(self, agent: Agent) -> None:
-        """Store an agent with its key. Raises ConflictError when the shop has 100 active ones."""
+    def add_agent(self, agent: Agent, *, idempotency: Idempotency | None = None) -> Agent:
+        """Store an agent with its key; see `KeyStore.add_agent`."""
+        now = self._clock.now()
+        earlier = find_made(self._made, agent.shop, idempotency, now)
+        if earlier is not None:
+            found = self.get_agent(agent.shop, earlier)
+            if found is None:
+                raise made_and_deleted("agent")
+            return found
         self._check_room(agent.shop)
         self._agents[agent.shop, agent.agent_id] = agent
         self._admit(agent)
+        remember(self._made, agent.shop, idempotency, agent.agent_id, now)
+        return agent
 
     def agents(self, shop: str) -> list[Agent]:
         """Read the shop's agents, the oldest first."""
@@ -82,7 +113,7 @@ class InMemoryKeyStore:
         self._agents[saved.shop, saved.agent_id] = saved
         if not saved.is_active:
             self._holders.pop(saved.key_id, None)
-        elif not before.is_active:
+        elif not before.is_active or saved.digest != before.digest:
             self._admit(saved)
         return saved
 
@@ -118,8 +149,8 @@ class InMemoryReceipts:
 
     def finish(self, shop: str, idempotency: Idempotency, answer: str) -> None:
         """Keep the answer of a call that was begun."""
-        begun, digest, _ = self._found[shop, idempotency.key]
-        self._found[shop, idempotency.key] = (begun, digest, answer)
+        _, digest, _ = self._found[shop, idempotency.key]
+        self._found[shop, idempotency.key] = (self._clock.now(), digest, answer)
 
     def forget(self, shop: str, idempotency: Idempotency) -> None:
         """Let a call be made anew: it was refused, nothing was done."""

@@ -5,20 +5,35 @@ from dataclasses import replace
 
 from shared.domain.errors import VersionConflictError
 from shared.domain.templates import MAX_TEMPLATES, Template
-from shared.gateways.store_rules import too_many
+from shared.gateways.memory_once import Makings, find_made, remember
+from shared.gateways.store_rules import made_and_deleted, too_many
+from shared.usecases.ports import Clock, Idempotency
 
 
 class InMemoryTemplateStore:
     """A `TemplateStore` without a table."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._templates: dict[tuple[str, str], Template] = {}
+        self._made: Makings[str] = {}
 
-    def add_template(self, template: Template) -> None:
-        """Store a template. Raises ConflictError when the shop has 100 of them."""
+    def add_template(
+        self, template: Template, *, idempotency: Idempotency | None = None
+    ) -> Template:
+        """Store a template; see `TemplateStore.add_template`."""
+        now = self._clock.now()
+        earlier = find_made(self._made, template.shop, idempotency, now)
+        if earlier is not None:
+            found = self.get_template(template.shop, earlier)
+            if found is None:
+                raise made_and_deleted("template")
+            return found
         if len(self.templates(template.shop)) >= MAX_TEMPLATES:
             raise too_many("templates", MAX_TEMPLATES)
         self._put(template)
+        remember(self._made, template.shop, idempotency, template.template_id, now)
+        return template
 
     def templates(self, shop: str) -> list[Template]:
         """Read the shop's templates, the oldest first."""

@@ -26,11 +26,13 @@ from shared.domain.errors import (
 from shared.domain.job import TOKEN_DEAD
 from shared.domain.push_errors import (
     MISSING_SCOPE,
+    PUSH_SENTENCES,
     SHOP_FROZEN,
     SHOP_GONE,
     SHOP_INACTIVE,
     SHOP_LOCKED,
     SHOP_SENTENCES,
+    UPLOAD_ADDRESS,
 )
 from shared.gateways.shopify_http import NOT_SENT, busy, shop_address
 from shared.usecases.ports import (
@@ -237,7 +239,8 @@ class ShopifyAdmin:
 
     def upload(self, target: StagedTarget, body: bytes, content_type: str) -> None:
         """Send the bytes as a form, the file last, without our token (see ShopAdmin)."""
-        self._check_target(target.url)
+        if not self._may_send_to(target.url):
+            raise ShopRefusedError(PUSH_SENTENCES[UPLOAD_ADDRESS], code=UPLOAD_ADDRESS)
         try:
             response = self._http.post(
                 target.url,
@@ -416,12 +419,16 @@ class ShopifyAdmin:
             raise _lost(document, "Shopify had an internal error.")
         raise InvariantError(f"Shopify refused {document.name} ({', '.join(sorted(codes))}).")
 
-    def _check_target(self, url: str) -> None:
+    def _may_send_to(self, url: str) -> bool:
         """Allow https only, or the very host of a laptop's plain http base address."""
-        target, base = urlsplit(url), urlsplit(self._address)
+        try:
+            target, base = urlsplit(url), urlsplit(self._address)
+            is_named = bool(target.hostname) and target.port != 0  # reading it checks it
+            httpx.URL(url)
+        except (ValueError, httpx.InvalidURL):
+            return False
         is_own = target.scheme == base.scheme == "http" and target.netloc == base.netloc
-        if not (is_own or (target.scheme == "https" and target.hostname)):
-            raise ShopRefusedError("Shopify's upload address is not https.")
+        return is_own or (target.scheme == "https" and is_named)
 
 
 def _refuse(code: str) -> NoReturn:
@@ -546,7 +553,11 @@ def _text(value: Mapping[str, Any], name: str) -> str | None:
 
 
 def _basename(url: str) -> str:
-    return unquote(urlsplit(url).path.rpartition("/")[2])
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return ""
+    return unquote(path.rpartition("/")[2])
 
 
 def _object(value: object, name: str) -> Mapping[str, Any]:

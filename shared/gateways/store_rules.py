@@ -166,9 +166,9 @@ def key_reused() -> IdempotencyKeyReusedError:
     return IdempotencyKeyReusedError("This Idempotency-Key was used with another body.")
 
 
-def made_and_deleted() -> ConflictError:
-    """Make the error for a repeated creation whose job was deleted meanwhile."""
-    return ConflictError("The job made with this Idempotency-Key has been deleted.")
+def made_and_deleted(what: str = "job") -> ConflictError:
+    """Make the error for a repeated creation whose job (or `what`) was deleted meanwhile."""
+    return ConflictError(f"The {what} made with this Idempotency-Key has been deleted.")
 
 
 def budget_exceeded() -> BudgetExceededError:

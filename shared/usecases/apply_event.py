@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from shared.domain import lifecycle
 from shared.domain.errors import LinkTakenError, NotFoundError
@@ -19,21 +20,23 @@ def apply_event(
     event: ProviderEvent,
     *,
     body: bytes | None = None,
+    received_at: datetime | None = None,
     polled: bool = False,
 ) -> Outcome:
     """Apply an event to a job, whatever else is happening to the job meanwhile.
 
     Parameters
         event: `attempt` is known (from our reference or from the link).
-        body: the raw delivery, for the timeline.
+        body: the raw delivery, for the timeline; received_at: when it came in, if not just now.
         polled: it is the answer to a poll of the job: the poll itself is noted on the job
             in the same write, and an answer that says nothing new is not on the timeline.
 
     Returns what it amounted to; `gone` when the job no longer exists.
     Raises StoreUnavailableError: nothing was written, deliver it again.
     """
+    note = partial(_note, event, body=body, received_at=received_at)
     if tracker.belongs(event, ref) is False:
-        return _refuse_foreign(tracker, ref, event, body, polled=polled)
+        return _refuse_foreign(tracker, ref, note(Outcome.MISMATCH), polled=polled)
     outcome = Outcome.GONE
     learnt = False
     is_hint = is_hint_only(tracker, event)
@@ -52,7 +55,7 @@ def apply_event(
         is_silent = polled and not learnt and outcome in _NO_NEWS
         if is_silent:
             return after, None
-        return after, _note(event, outcome, body, learnt=learnt and not is_hint)
+        return after, note(outcome, learnt=learnt and not is_hint)
 
     try:
         job = tracker.change(ref, decide)
@@ -60,7 +63,7 @@ def apply_event(
         return Outcome.GONE
     except LinkTakenError:
         if not _is_proven(tracker, ref, event):
-            return _refuse_foreign(tracker, ref, event, body, polled=polled)
+            return _refuse_foreign(tracker, ref, note(Outcome.MISMATCH), polled=polled)
         # Somebody registered the id of our job before we learnt it ourselves.
         job = tracker.change(ref, decide, take_links=True)
     if learnt:
@@ -90,13 +93,10 @@ def _is_proven(tracker: Tracker, ref: JobRef, event: ProviderEvent) -> bool:
     return event.source is Source.DISPATCH or tracker.belongs(event, ref) is True
 
 
-def _refuse_foreign(
-    tracker: Tracker, ref: JobRef, event: ProviderEvent, body: bytes | None, *, polled: bool
-) -> Outcome:
+def _refuse_foreign(tracker: Tracker, ref: JobRef, note: Note, *, polled: bool) -> Outcome:
     """Note an event that is about somebody else's job; a job that follows it ends here."""
 
     def decide(job: Job, now: datetime) -> tuple[Job, Note | None]:
-        note = _note(event, Outcome.MISMATCH, body)
         if not polled:
             return job, note
         asked = _polled(job, Outcome.MISMATCH, now)
@@ -132,7 +132,7 @@ def adopt_parked(tracker: Tracker, job: Job, number: int | None = None) -> None:
             # It was readable when it was parked; only a changed adapter can bring us here.
             continue
         event = replace(parsed.event, attempt=attempt.number)
-        apply_event(tracker, job.ref, event, body=parked.body)
+        apply_event(tracker, job.ref, event, body=parked.body, received_at=parked.received_at)
         tracker.store.unpark(parked)
 
 
@@ -153,7 +153,12 @@ def _polled(job: Job, outcome: Outcome, now: datetime) -> Job:
 
 
 def _note(
-    event: ProviderEvent, outcome: Outcome, body: bytes | None, *, learnt: bool = False
+    event: ProviderEvent,
+    outcome: Outcome,
+    *,
+    body: bytes | None,
+    received_at: datetime | None,
+    learnt: bool = False,
 ) -> Note:
     is_only_learnt = learnt and outcome in _NO_NEWS
     sentence = _LEARNT if is_only_learnt else _SENTENCES[outcome]
@@ -166,6 +171,7 @@ def _note(
         attempt=event.attempt,
         proof=event.proof,
         body=body,
+        received_at=received_at,
     )
 
 

@@ -7,6 +7,7 @@ writes nothing (to tell beforehand what would become of it).
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from shared.domain.budget import Budget, Spending, spending_changes
@@ -161,7 +162,7 @@ def act(
 def rehearse(tracker: RehearsingTracker, caller: Caller, action: BulkAction, ref: JobRef) -> Job:
     """Tell what would become of one job. Raises RejectedError when it cannot be done."""
     if action is BulkAction.DELETE:
-        return tracker.change(ref, _deletable)
+        return tracker.change(ref, partial(_deletable, tracker))
     if action is BulkAction.SYNC:
         return tracker.change(ref, _polled)
     return _CHANGES[action](tracker, caller, ref)
@@ -185,8 +186,8 @@ def _delete(tracker: MarkingTracker, files: Files, ref: JobRef) -> None:
         return
 
 
-def _deletable(job: Job, now: datetime) -> tuple[Job, None]:
-    check_deletable(job)
+def _deletable(tracker: Tracker, job: Job, now: datetime) -> tuple[Job, None]:
+    check_deletable(tracker, job)
     return replace(job, updated_at=now), None
 
 

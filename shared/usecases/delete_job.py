@@ -6,7 +6,7 @@ from shared.domain.bulk import file_key
 from shared.domain.errors import ConflictError, StoreUnavailableError, VersionConflictError
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
-from shared.domain.plan import owed_stops
+from shared.domain.plan import may_need_stop
 from shared.domain.storage import job_folder
 from shared.usecases.ports import Files
 from shared.usecases.tracker import CONFLICT_TRIES, Tracker
@@ -24,7 +24,7 @@ def delete_job(tracker: Tracker, files: Files, ref: JobRef) -> None:
     """
     for _ in range(CONFLICT_TRIES):
         job = tracker.store.get(ref)
-        check_deletable(job)
+        check_deletable(tracker, job)
         named = [job.documents_key, file_key(job), *(output.key for output in job.outputs)]
         keys = {*files.keys(job_folder(ref)), *(key for key in named if key is not None)}
         if keys:
@@ -41,7 +41,7 @@ def delete_job(tracker: Tracker, files: Files, ref: JobRef) -> None:
     raise StoreUnavailableError("The job is being changed by too many at once; try again.")
 
 
-def check_deletable(job: Job) -> None:
+def check_deletable(tracker: Tracker, job: Job) -> None:
     """Raise ConflictError `job_active` while somebody still works on the job."""
     if job.status.is_active:
         raise ConflictError(
@@ -52,7 +52,7 @@ def check_deletable(job: Job) -> None:
             "This job is on its way to or from Shopify; delete it when that has ended.",
             code="job_active",
         )
-    if owed_stops(job):
+    if may_need_stop(job, tracker.now(), tracker.patience(job)):
         raise ConflictError(
             "This job is still to be stopped at its provider; delete it in a moment.",
             code="job_active",

@@ -1,4 +1,9 @@
-"""Issue and revoke the keys of a shop, and look after its agents."""
+"""Issue and revoke the keys of a shop, and look after its agents.
+
+A key that is asked for again with an Idempotency-Key has been made, and its secret was told to
+nobody: an answer that was given is kept. Nobody can read that secret again, so the same key (or
+agent) gets another one, and the lost one opens nothing.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +20,7 @@ from shared.domain.keys import (
     write_key,
 )
 from shared.usecases.identify_caller import Caller
-from shared.usecases.ports import KeyStore
+from shared.usecases.ports import Idempotency, KeyStore
 from shared.usecases.tracker import CONFLICT_TRIES, Tracker
 
 
@@ -27,9 +32,23 @@ class Issued[Record]:
     key: str = field(repr=False)
 
 
-def issue_shop_key(tracker: Tracker, keys: KeyStore, caller: Caller, name: str) -> Issued[ShopKey]:
-    """Make a key of the caller's shop. Raises ConflictError when it has 20 of them."""
-    key_id, key = _new_key(tracker, SHOP_PREFIX)
+def issue_shop_key(
+    tracker: Tracker,
+    keys: KeyStore,
+    caller: Caller,
+    name: str,
+    *,
+    idempotency: Idempotency | None = None,
+) -> Issued[ShopKey]:
+    """Make a key of the caller's shop.
+
+    Parameters
+        idempotency: the same key with the same body gives what was made then, with a new secret.
+
+    Raises ConflictError when the shop has 20 of them, or when that one was revoked.
+    """
+    key_id = _new_id(tracker)
+    key = _new_key(tracker, SHOP_PREFIX, key_id)
     made = ShopKey(
         shop=caller.require_shop(),
         key_id=key_id,
@@ -38,8 +57,11 @@ def issue_shop_key(tracker: Tracker, keys: KeyStore, caller: Caller, name: str) 
         created_at=tracker.now(),
         created_by=caller.actor,
     )
-    keys.add_key(made)
-    return Issued(record=made, key=key)
+    stored = keys.add_key(made, idempotency=idempotency)
+    if stored.key_id == key_id:
+        return Issued(record=stored, key=key)
+    key = _new_key(tracker, SHOP_PREFIX, stored.key_id)
+    return Issued(record=keys.renew_key(stored, key_digest(key)), key=key)
 
 
 def revoke_shop_key(keys: KeyStore, caller: Caller, key_id: str) -> None:
@@ -49,11 +71,24 @@ def revoke_shop_key(keys: KeyStore, caller: Caller, key_id: str) -> None:
 
 
 def add_agent(
-    tracker: Tracker, keys: KeyStore, shop: str, name: str, description: str | None
+    tracker: Tracker,
+    keys: KeyStore,
+    shop: str,
+    name: str,
+    description: str | None,
+    *,
+    idempotency: Idempotency | None = None,
 ) -> Issued[Agent]:
-    """Make an agent of a shop, with its key. Raises ConflictError when it has 100 active ones."""
+    """Make an agent of a shop, with its key.
+
+    Parameters
+        idempotency: the same key with the same body gives the agent made then, with a new secret.
+
+    Raises ConflictError when the shop has 100 active ones.
+    """
     now = tracker.now()
-    key_id, key = _new_key(tracker, AGENT_PREFIX)
+    key_id = _new_id(tracker)
+    key = _new_key(tracker, AGENT_PREFIX, key_id)
     agent = Agent(
         shop=shop,
         agent_id=tracker.new_id(now),
@@ -64,8 +99,12 @@ def add_agent(
         created_at=now,
         updated_at=now,
     )
-    keys.add_agent(agent)
-    return Issued(record=agent, key=key)
+    stored = keys.add_agent(agent, idempotency=idempotency)
+    if stored.agent_id == agent.agent_id:
+        return Issued(record=stored, key=key)
+    key = _new_key(tracker, AGENT_PREFIX, stored.key_id)
+    renewed = change_agent(tracker, keys, shop, stored.agent_id, {"digest": key_digest(key)})
+    return Issued(record=renewed, key=key)
 
 
 def find_agent(keys: KeyStore, shop: str, agent_id: str) -> Agent:
@@ -110,6 +149,9 @@ def change_agent(
     raise VersionConflictError("The agent is being changed by too many at once.")
 
 
-def _new_key(tracker: Tracker, prefix: str) -> tuple[str, str]:
-    key_id = tracker.random.token_bytes(KEY_ID_BYTES).hex()
-    return key_id, write_key(prefix, key_id, tracker.random.token_bytes(SECRET_BYTES))
+def _new_id(tracker: Tracker) -> str:
+    return tracker.random.token_bytes(KEY_ID_BYTES).hex()
+
+
+def _new_key(tracker: Tracker, prefix: str, key_id: str) -> str:
+    return write_key(prefix, key_id, tracker.random.token_bytes(SECRET_BYTES))

@@ -8,7 +8,7 @@ from typing import Any
 from shared.domain.errors import InvalidRequestError, NotFoundError, VersionConflictError
 from shared.domain.templates import PRESETS, Template, applied, is_template_id
 from shared.usecases.identify_caller import Caller
-from shared.usecases.ports import TemplateStore
+from shared.usecases.ports import Idempotency, TemplateStore
 from shared.usecases.tracker import CONFLICT_TRIES, Tracker
 
 # Of a job, whoever named them.
@@ -16,11 +16,19 @@ MAX_PARAMETERS_BYTES = 64 * 1024
 
 
 def create_template(
-    tracker: Tracker, templates: TemplateStore, caller: Caller, given: Mapping[str, Any]
+    tracker: Tracker,
+    templates: TemplateStore,
+    caller: Caller,
+    given: Mapping[str, Any],
+    *,
+    idempotency: Idempotency | None = None,
 ) -> Template:
     """Make a template of a name, a description and presets.
 
-    Raises ConflictError when the shop has 100 of them.
+    Parameters
+        idempotency: the same key with the same body gives the template made then.
+
+    Raises ConflictError when the shop has 100 of them, or when that one was deleted.
     """
     now = tracker.now()
     made = _changed(
@@ -33,8 +41,7 @@ def create_template(
         ),
         given,
     )
-    templates.add_template(made)
-    return made
+    return templates.add_template(made, idempotency=idempotency)
 
 
 def read_template(templates: TemplateStore, shop: str, template_id: str) -> Template:

@@ -13,6 +13,7 @@ from shared.domain.errors import (
     ConflictError,
     InvalidRequestError,
     NotFoundError,
+    PermanentError,
     VersionConflictError,
 )
 from shared.domain.ids import is_job_id
@@ -21,7 +22,14 @@ from shared.domain.standard_webhooks import SECRET_BYTES, write_secret
 from shared.usecases.create_job import is_fetchable
 from shared.usecases.deliver_notice import send_owed
 from shared.usecases.notice_ports import EndpointStore
-from shared.usecases.ports import Clock, DeliveryRef, Outbox, Randomness, TokenBox
+from shared.usecases.ports import (
+    Clock,
+    DeliveryRef,
+    Idempotency,
+    Outbox,
+    Randomness,
+    TokenBox,
+)
 from shared.usecases.tracker import CONFLICT_TRIES
 
 _LOCAL_NAMES = ("localhost", ".localhost", ".local", ".internal")
@@ -69,11 +77,18 @@ class DeliveryList:
     next_cursor: str | None
 
 
-def create_endpoint(desk: EndpointDesk, shop: str, wish: NewEndpoint) -> Issued:
+def create_endpoint(
+    desk: EndpointDesk, shop: str, wish: NewEndpoint, *, idempotency: Idempotency | None = None
+) -> Issued:
     """Make an endpoint with a secret of its own.
 
+    Parameters
+        idempotency: the same key with the same body gives the endpoint made then, with the secret
+            that it has now: what was sent to it meanwhile is signed with it.
+
     Raises InvalidRequestError for an address that is not https (or not public, as far as it
-    shows: its name is looked up at every delivery), ConflictError when the shop has 10.
+    shows: its name is looked up at every delivery), ConflictError when the shop has 10, or when
+    that one was removed.
     """
     _check_url(desk, wish.url)
     now = desk.clock.now()
@@ -88,8 +103,10 @@ def create_endpoint(desk: EndpointDesk, shop: str, wish: NewEndpoint) -> Issued:
         created_at=now,
         updated_at=now,
     )
-    desk.endpoints.add_endpoint(endpoint)
-    return Issued(endpoint=endpoint, secret=secret)
+    stored = desk.endpoints.add_endpoint(endpoint, idempotency=idempotency)
+    if stored.endpoint_id == endpoint.endpoint_id:
+        return Issued(endpoint=stored, secret=secret)
+    return Issued(endpoint=stored, secret=_secret_of(desk, stored))
 
 
 def find_endpoint(store: EndpointStore, shop: str, endpoint_id: str) -> Endpoint:
@@ -225,6 +242,15 @@ def _change(
         except VersionConflictError:
             continue
     raise VersionConflictError("The endpoint is being changed by too many at once.")
+
+
+def _secret_of(desk: EndpointDesk, endpoint: Endpoint) -> str:
+    try:
+        return desk.box.open(endpoint.secret)
+    except PermanentError:
+        raise ConflictError(
+            "This was done, but the secret cannot be read any more. Give the endpoint a new one."
+        ) from None
 
 
 def _new_secret(desk: EndpointDesk) -> str:

@@ -14,7 +14,7 @@ from shared.domain.job import Job
 from shared.domain.letters import Letter
 from shared.domain.notices import Notice
 from shared.domain.shop import Notifications
-from shared.usecases.ports import DeliveryRef
+from shared.usecases.ports import DeliveryRef, Idempotency
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +32,14 @@ class EndpointStore(Protocol):
     StoreUnavailableError.
     """
 
-    def add_endpoint(self, endpoint: Endpoint) -> None:
-        """Store an endpoint. Raises ConflictError when the shop has 10 of them."""
+    def add_endpoint(
+        self, endpoint: Endpoint, *, idempotency: Idempotency | None = None
+    ) -> Endpoint:
+        """Store an endpoint; returns it, or the one that was made with the same
+        Idempotency-Key within 24 hours.
+
+        Raises ConflictError when the shop has 10 of them, or when that one was removed.
+        """
         ...
 
     def get_endpoint(self, shop: str, endpoint_id: str) -> Endpoint | None:

@@ -419,8 +419,19 @@ class KeyStore(Protocol):
         """Note that the key was used; nothing happens when it is gone."""
         ...
 
-    def add_key(self, key: ShopKey) -> None:
-        """Store a shop's key. Raises ConflictError when it has 20 of them."""
+    def add_key(self, key: ShopKey, *, idempotency: Idempotency | None = None) -> ShopKey:
+        """Store a shop's key; returns it, or the one that was made with the same
+        Idempotency-Key within 24 hours.
+
+        Raises ConflictError when the shop has 20 of them, or when that one was revoked.
+        """
+        ...
+
+    def renew_key(self, key: ShopKey, digest: str) -> ShopKey:
+        """Give a shop's key, as it was read, another secret: the one before opens nothing more.
+
+        Raises VersionConflictError, also when it was revoked.
+        """
         ...
 
     def shop_keys(self, shop: str) -> list[ShopKey]:
@@ -431,8 +442,12 @@ class KeyStore(Protocol):
         """Revoke a shop's key; False when it has no such key."""
         ...
 
-    def add_agent(self, agent: Agent) -> None:
-        """Store an agent with its key. Raises ConflictError when the shop has 100 active ones."""
+    def add_agent(self, agent: Agent, *, idempotency: Idempotency | None = None) -> Agent:
+        """Store an agent with its key; returns it, or the one that was made with the same
+        Idempotency-Key within 24 hours.
+
+        Raises ConflictError when the shop has 100 active ones.
+        """
         ...
 
     def agents(self, shop: str) -> list[Agent]:
@@ -444,7 +459,8 @@ class KeyStore(Protocol):
         ...
 
     def save_agent(self, before: Agent, after: Agent) -> Agent:
-        """Write on condition of the version; its key works only while it is active.
+        """Write on condition of the version; its key works only while it is active, and of its
+        secrets only the last one.
 
         Raises VersionConflictError; ConflictError when it becomes active beside 100 others.
         """
@@ -463,7 +479,7 @@ class Receipts(Protocol):
         ...
 
     def finish(self, shop: str, idempotency: Idempotency, answer: str) -> None:
-        """Keep the answer of a call that was begun."""
+        """Keep the answer of a call that was begun, for 24 hours from now."""
         ...
 
     def forget(self, shop: str, idempotency: Idempotency) -> None:
@@ -539,8 +555,14 @@ class DeliveryRef:
 class TemplateStore(Protocol):
     """What shops preset. All methods may raise StoreUnavailableError."""
 
-    def add_template(self, template: Template) -> None:
-        """Store a template. Raises ConflictError when the shop has 100 of them."""
+    def add_template(
+        self, template: Template, *, idempotency: Idempotency | None = None
+    ) -> Template:
+        """Store a template; returns it, or the one that was made with the same Idempotency-Key
+        within 24 hours.
+
+        Raises ConflictError when the shop has 100 of them, or when that one was deleted.
+        """
         ...
 
     def templates(self, shop: str) -> list[Template]:
@@ -1091,7 +1113,11 @@ class ShopAdmin(Protocol):
         ...
 
     def upload(self, target: StagedTarget, body: bytes, content_type: str) -> None:
-        """Send the bytes to a target (safe to repeat). Only ShopBusyError, ShopRefusedError."""
+        """Send the bytes to a target (safe to repeat).
+
+        Raises only ShopBusyError and ShopRefusedError; of this `upload_address_refused` when the
+        target is no https address: nothing was sent.
+        """
         ...
 
     def create(self, files: Sequence[FileToCreate]) -> FilesAnswer:

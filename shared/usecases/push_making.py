@@ -14,6 +14,7 @@ from shared.domain.push_errors import (
     FILE_REFUSED,
     IMAGE_TYPE,
     OUTPUT_MISSING,
+    UPLOAD_ADDRESS,
     UPLOAD_FAILED,
     Remedy,
     judge_file,
@@ -118,7 +119,14 @@ class FileMaker:
         content_type = output.content_type or "image/png"
         try:
             self._run.admin.upload(target, body, content_type)
-        except (ShopBusyError, ShopRefusedError):
+        except ShopRefusedError as error:
+            if error.code == UPLOAD_ADDRESS:
+                # Nobody's waiting makes it another one, and nobody would see what is waited for.
+                self._run.fail_output(key, UPLOAD_ADDRESS)
+            else:
+                self._run.postpone(key[0], None, UPLOAD_FAILED)
+            return False
+        except ShopBusyError:
             self._run.postpone(key[0], None, UPLOAD_FAILED)
             return False
         return True

@@ -43,6 +43,7 @@ from shared.usecases.receive_webhook import (
     KeyWatch,
     SignatureError,
     UncheckedError,
+    said_without_key,
 )
 from shared.usecases.tracker import CONFLICT_TRIES, Tracker
 
@@ -119,16 +120,14 @@ def _verify(desk: ShopDesk, delivery: Delivery) -> Verdict:
     try:
         values = secrets.get("signing", SECRET)
     except SecretUnavailableError as error:
-        without = verify(delivery.body, delivery.headers, ()).check
-        check = Check.MISSING if without is Check.MISSING else Check.NO_KEY
-        raise UncheckedError(error.message, check) from error
+        without = verify(delivery.body, delivery.headers, ())
+        raise UncheckedError(error.message, said_without_key(without)) from error
     verdict = verify(delivery.body, delivery.headers, values)
     if verdict.check is Check.WRONG and secrets.refresh("signing", older_than_s=SECRET_IS_FRESH_S):
         values = secrets.get("signing", SECRET)
         verdict = verify(delivery.body, delivery.headers, values)
     if not values:
-        check = Check.MISSING if verdict.check is Check.MISSING else Check.NO_KEY
-        raise UncheckedError(f"{SECRET} is not set.", check)
+        raise UncheckedError(f"{SECRET} is not set.", said_without_key(verdict))
     if len(values) > 1 and desk.watch is not None and verdict.key is not None:
         desk.watch.note(SECRET, values[verdict.key], delivery.received_at)
     return verdict

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from shared.domain.errors import (
@@ -33,6 +33,8 @@ from shared.usecases.tracker import Note, Tracker
 MAX_BODY_BYTES = 1024 * 1024
 # A secret that was just changed may be newer than our copy of it.
 SECRET_IS_FRESH_S = 30
+# What came in longer ago has been in quarantine: the webhook's function ends after ten seconds.
+NO_CALL_LASTS = timedelta(minutes=1)
 APP_SECRET = "APP_SECRET"  # noqa: S105 - the name of one
 
 _GONE_OR_REFUSED = "The signature is missing or wrong."
@@ -171,11 +173,15 @@ def secret_name(receiver: Receiver) -> str | None:
             return None
 
 
+def said_without_key(verdict: Verdict) -> Check:
+    """Tell, of a check without a key, what is not signed at all from what only lacks our key."""
+    return Check.MISSING if verdict.check is Check.MISSING else Check.NO_KEY
+
+
 def _check_without_key(receiver: Receiver, delivery: Delivery) -> Check:
-    """Tell what is not signed at all from what only lacks our key."""
     none = Keys(texts=())
     verdict = receiver.verify(delivery.body, delivery.headers, none, delivery.received_at)
-    return Check.MISSING if verdict.check is Check.MISSING else Check.NO_KEY
+    return said_without_key(verdict)
 
 
 def _keys(receiver: Receiver, seals: Seals, delivery: Delivery) -> Keys:
@@ -247,7 +253,15 @@ def _deliver(
         )
         return _want_poll(tracker, reference, note)
     told = replace(event, attempt=reference.attempt)
-    return apply_event(tracker, reference.ref, told, body=delivery.body)
+    came = delivery.received_at
+    is_held = tracker.now() - came > NO_CALL_LASTS
+    return apply_event(
+        tracker,
+        reference.ref,
+        told,
+        body=delivery.body,
+        received_at=came if is_held else None,
+    )
 
 
 def _parked(delivery: Delivery, parsed: ParsedDelivery) -> ParkedEvent:

@@ -105,7 +105,7 @@ class RetainWork:
         What made a batch goes, and the batch with it, when none of its jobs is left.
         """
         try:
-            check_deletable(job)
+            check_deletable(self._tracker, job)
         except ConflictError:
             return False
         if (job.completed_at or job.updated_at) >= before:

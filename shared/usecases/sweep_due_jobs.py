@@ -23,8 +23,7 @@ from shared.domain.plan import (
     DISPATCH_STEPS,
     SWEEP_STEPS,
     Step,
-    begun_late,
-    next_look,
+    moved_on,
     owed_results,
     owed_stops,
 )
@@ -185,8 +184,7 @@ class _Sweep:
 
     def _moved(self, job: Job, step: Step, now: datetime) -> Job:
         """Move `due_at` on, so that the next run leaves the job alone while it is seen to."""
-        job = begun_late(job, now)
-        moved = replace(job, due_at=next_look(job, now, self._tracker.patience(job)))
+        moved = moved_on(job, now, self._tracker.patience(job))
         if not _has_no_deadline(job, step):
             # Deadlines and tries of their own bound these.
             return moved

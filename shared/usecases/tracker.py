@@ -47,8 +47,8 @@ _SENT_AT_ONCE = frozenset({Step.CREATE, Step.KEEP, Step.POLL, Step.STOP})
 class Note:
     """What the timeline says of a change, and who made it.
 
-    entry_id: of the entry, where it must be known before it is written. native_status, payload,
-    payload_key: as in `LogEntry`.
+    entry_id: of the entry, where it must be known before it is written. native_status,
+    received_at, payload, payload_key: as in `LogEntry`.
     """
 
     source: Source
@@ -60,6 +60,7 @@ class Note:
     body: bytes | None = None
     entry_id: str | None = None
     native_status: str | None = None
+    received_at: datetime | None = None
     payload: bytes | None = field(default=None, repr=False)
     payload_key: str | None = None
 
@@ -145,6 +146,7 @@ class Tracker:
             body=note.body,
             body_sha256=hashlib.sha256(note.body).hexdigest() if note.body is not None else None,
             native_status=note.native_status,
+            received_at=note.received_at,
             payload=note.payload,
             payload_key=note.payload_key,
         )

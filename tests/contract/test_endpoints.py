@@ -26,11 +26,16 @@ from shared.domain.endpoints import (
     rotate,
     tried,
 )
-from shared.domain.errors import ConflictError, VersionConflictError
+from shared.domain.errors import (
+    ConflictError,
+    IdempotencyKeyReusedError,
+    VersionConflictError,
+)
 from shared.domain.notice_types import NoticeType
 from shared.gateways.dynamo_endpoints import DynamoEndpointStore
 from shared.gateways.memory_endpoints import InMemoryEndpointStore, ref_of
 from shared.usecases.notice_ports import EndpointStore
+from shared.usecases.ports import Idempotency
 from tests.builders import OTHER_SHOP, SHOP, a_job_id, later
 from tests.contract.conftest import TABLE
 from tests.fakes.clock import START, FakeClock
@@ -112,6 +117,28 @@ def test_a_shop_has_ten_endpoints_the_oldest_first_and_removing_one_makes_room(
     assert not store.remove_endpoint(SHOP, made[0].endpoint_id)
     store.add_endpoint(endpoint(99))
     assert len(store.endpoints(SHOP)) == MAX_ENDPOINTS
+
+
+def test_one_idempotency_key_makes_one_endpoint_for_a_day(
+    store: EndpointStore, clock: FakeClock
+) -> None:
+    call = Idempotency(key="k", body_sha256="a")
+    made = [endpoint(number) for number in range(MAX_ENDPOINTS)]
+    assert store.add_endpoint(made[0], idempotency=call) == made[0]
+    for each in made[1:]:
+        store.add_endpoint(each)  # also when the shop has all it may have by then
+    changed = store.save_endpoint(made[0], rotate(made[0], "sealed(2)", later(9), at_once=True))
+    clock.advance(24 * 3600 - 1)
+    assert store.add_endpoint(endpoint(99), idempotency=call) == changed
+    with pytest.raises(IdempotencyKeyReusedError):
+        store.add_endpoint(endpoint(99), idempotency=replace(call, body_sha256="b"))
+    assert store.endpoints(SHOP) == [changed, *made[1:]]
+    store.remove_endpoint(SHOP, made[0].endpoint_id)
+    with pytest.raises(ConflictError, match="has been deleted"):
+        store.add_endpoint(endpoint(99), idempotency=call)
+    clock.advance(1)
+    second = endpoint(99)
+    assert store.add_endpoint(second, idempotency=call) == second
 
 
 # --- deliveries -----------------------------------------------------------------------

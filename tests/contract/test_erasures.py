@@ -112,7 +112,7 @@ def on_table(client: DynamoDBClient, clock: FakeClock) -> Places:
 def places(request: pytest.FixtureRequest, clock: FakeClock) -> Places:
     if request.param == "memory":
         jobs, shops = InMemoryJobStore(clock), InMemoryShopStore()
-        works, keys = InMemoryWorkStore(), InMemoryKeyStore()
+        works, keys = InMemoryWorkStore(), InMemoryKeyStore(clock)
         return Places(jobs, shops, works, keys, InMemoryErasures(jobs, shops, works, keys), clock)
     name = "client" if request.param == "moto" else "ministack_client"
     return on_table(request.getfixturevalue(name), clock)
@@ -256,7 +256,7 @@ def test_items_and_counters_are_found_but_for_jobs_keys_and_the_shop_itself(
     places: Places,
 ) -> None:
     places.shops.save_shop(None, Shop(shop=SHOP))
-    places.keys.add_key(a_key())
+    places.keys.add_key(a_key(), idempotency=Idempotency(key="issueKey", body_sha256="d"))
     places.jobs.create(a_job(), idempotency=Idempotency(key="k", body_sha256="d"))
     batch_id = a_job_id()
     places.works.put_batch(

@@ -45,7 +45,7 @@ def doors(request: pytest.FixtureRequest, clock: FakeClock) -> Iterator[Doors]:
         )
 
     if request.param == "memory":
-        yield Doors(InMemoryKeyStore(), InMemoryReceipts(clock))
+        yield Doors(InMemoryKeyStore(clock), InMemoryReceipts(clock))
     elif request.param == "moto":
         with mock_aws():
             client = dynamo_client()
@@ -158,6 +158,66 @@ def test_an_agent_is_changed_on_condition_of_its_version(doors: Doors) -> None:
 
 
 CALL = Idempotency(key="k", body_sha256="a")
+A_DAY_S = timedelta(hours=24).total_seconds()
+
+
+def test_one_idempotency_key_makes_one_key_for_a_day(doors: Doors, clock: FakeClock) -> None:
+    assert doors.keys.add_key(a_key(1), idempotency=CALL) == a_key(1)
+    for number in range(2, MAX_SHOP_KEYS + 1):
+        doors.keys.add_key(a_key(number))  # also when the shop has all it may have by then
+    clock.advance(A_DAY_S - 1)
+    assert doors.keys.add_key(a_key(100), idempotency=CALL) == a_key(1)
+    assert doors.keys.find_key(a_key(100).key_id) is None
+    with pytest.raises(IdempotencyKeyReusedError):
+        doors.keys.add_key(a_key(100), idempotency=replace(CALL, body_sha256="b"))
+    other = a_key(200, OTHER_SHOP)
+    assert doors.keys.add_key(other, idempotency=CALL) == other
+    doors.keys.remove_key(SHOP, a_key(2).key_id)
+    clock.advance(1)
+    assert doors.keys.add_key(a_key(100), idempotency=CALL) == a_key(100)
+
+
+def test_a_key_that_was_made_and_revoked_is_not_made_again(doors: Doors) -> None:
+    doors.keys.add_key(a_key(1), idempotency=CALL)
+    doors.keys.remove_key(SHOP, a_key(1).key_id)
+    with pytest.raises(ConflictError, match="has been deleted"):
+        doors.keys.add_key(a_key(2), idempotency=CALL)
+    assert doors.keys.shop_keys(SHOP) == []
+
+
+def test_a_key_that_was_renewed_opens_with_its_new_secret_only(doors: Doors) -> None:
+    key = doors.keys.add_key(a_key())
+    renewed = doors.keys.renew_key(key, "ef" * 32)
+    assert renewed == replace(key, digest="ef" * 32)
+    assert doors.keys.shop_keys(SHOP) == [renewed]
+    assert doors.keys.find_key(key.key_id) == KeyHolder(shop=SHOP, digest="ef" * 32)
+    with pytest.raises(VersionConflictError):
+        doors.keys.renew_key(key, "00" * 32)
+    doors.keys.remove_key(SHOP, key.key_id)
+    with pytest.raises(VersionConflictError):
+        doors.keys.renew_key(renewed, "00" * 32)
+    assert doors.keys.find_key(key.key_id) is None
+
+
+def test_one_idempotency_key_makes_one_agent_for_a_day(doors: Doors, clock: FakeClock) -> None:
+    assert doors.keys.add_agent(an_agent(1), idempotency=CALL) == an_agent(1)
+    changed = doors.keys.save_agent(an_agent(1), replace(an_agent(1), name="Emeritus"))
+    clock.advance(A_DAY_S - 1)
+    assert doors.keys.add_agent(an_agent(2), idempotency=CALL) == changed
+    assert doors.keys.agents(SHOP) == [changed]
+    assert doors.keys.find_key(an_agent(2).key_id) is None
+    clock.advance(1)
+    assert doors.keys.add_agent(an_agent(2), idempotency=CALL) == an_agent(2)
+
+
+def test_an_agent_with_another_secret_comes_in_with_that_one_only(doors: Doors) -> None:
+    agent = doors.keys.add_agent(an_agent())
+    renewed = doors.keys.save_agent(agent, replace(agent, digest="ef" * 32))
+    holder = KeyHolder(shop=SHOP, digest="ef" * 32, agent_id=agent.agent_id)
+    assert doors.keys.find_key(agent.key_id) == holder
+    off = doors.keys.save_agent(renewed, replace(renewed, is_active=False))
+    doors.keys.save_agent(off, replace(off, digest="00" * 32))
+    assert doors.keys.find_key(agent.key_id) is None
 
 
 def test_a_call_is_begun_once_and_its_answer_kept_for_a_day(doors: Doors, clock: FakeClock) -> None:
@@ -169,6 +229,17 @@ def test_a_call_is_begun_once_and_its_answer_kept_for_a_day(doors: Doors, clock:
     assert doors.receipts.begin(SHOP, CALL) == "answer"
     clock.advance(1)
     assert doors.receipts.begin(SHOP, CALL) is None
+
+
+def test_an_answer_outlives_what_tells_that_something_was_made(
+    doors: Doors, clock: FakeClock
+) -> None:
+    doors.receipts.begin(SHOP, CALL)
+    clock.advance(20)
+    doors.keys.add_key(a_key(1), idempotency=replace(CALL, key="issueKey\nk"))
+    doors.receipts.finish(SHOP, CALL, "answer")
+    clock.advance(A_DAY_S - 1)
+    assert doors.receipts.begin(SHOP, CALL) == "answer"
 
 
 def test_another_body_with_the_same_key_is_refused(doors: Doors) -> None:

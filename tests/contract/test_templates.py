@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from shared.domain.errors import ConflictError, VersionConflictError
+from shared.domain.errors import (
+    ConflictError,
+    IdempotencyKeyReusedError,
+    VersionConflictError,
+)
 from shared.domain.templates import MAX_TEMPLATES, Template
 from shared.gateways.dynamo_templates import DynamoTemplateStore
 from shared.gateways.memory_templates import InMemoryTemplateStore
-from shared.usecases.ports import TemplateStore
+from shared.usecases.ports import Idempotency, TemplateStore
 from tests.builders import OTHER_SHOP, SHOP, a_job_id, later
 from tests.contract.conftest import TABLE
 from tests.fakes.clock import FakeClock
@@ -23,7 +27,7 @@ from tests.fakes.table import dynamo_client, make_table
 @pytest.fixture(params=["memory", "moto", pytest.param("ministack", marks=pytest.mark.slow)])
 def templates(request: pytest.FixtureRequest, clock: FakeClock) -> Iterator[TemplateStore]:
     if request.param == "memory":
-        yield InMemoryTemplateStore()
+        yield InMemoryTemplateStore(clock)
     elif request.param == "moto":
         with mock_aws():
             client = dynamo_client()
@@ -80,3 +84,33 @@ def test_a_shop_has_so_many_and_a_deleted_one_makes_room(templates: TemplateStor
     assert templates.remove_template(OTHER_SHOP, made[1].template_id) is False
     templates.add_template(a_template(102))
     assert len(templates.templates(SHOP)) == MAX_TEMPLATES
+
+
+CALL = Idempotency(key="k", body_sha256="a")
+
+
+def test_one_idempotency_key_makes_one_template_for_a_day(
+    templates: TemplateStore, clock: FakeClock
+) -> None:
+    made = [a_template(number) for number in range(MAX_TEMPLATES)]
+    assert templates.add_template(made[0], idempotency=CALL) == made[0]
+    for each in made[1:]:
+        templates.add_template(each)  # also when the shop has all it may have by then
+    changed = templates.save_template(made[0], replace(made[0], name="New"))
+    clock.advance(24 * 3600 - 1)
+    assert templates.add_template(a_template(101), idempotency=CALL) == changed
+    with pytest.raises(IdempotencyKeyReusedError):
+        templates.add_template(a_template(101), idempotency=replace(CALL, body_sha256="b"))
+    assert templates.templates(SHOP) == [changed, *made[1:]]
+    templates.remove_template(SHOP, made[1].template_id)
+    clock.advance(1)
+    second = a_template(101)
+    assert templates.add_template(second, idempotency=CALL) == second
+
+
+def test_a_template_that_was_made_and_deleted_is_not_made_again(templates: TemplateStore) -> None:
+    made = templates.add_template(a_template(), idempotency=CALL)
+    templates.remove_template(SHOP, made.template_id)
+    with pytest.raises(ConflictError, match="has been deleted"):
+        templates.add_template(a_template(2), idempotency=CALL)
+    assert templates.templates(SHOP) == []

@@ -102,6 +102,7 @@ class PushWorld:
         self.on_call: Callable[[str, httpx.Request], None] | None = None
         self.http = httpx.Client(transport=httpx.MockTransport(self._respond))
         self._inside = self.simulator.transport()
+        self._place: str | None = None
         self.tracker = Tracker(
             store=self.store,
             outbox=self.outbox,
@@ -134,6 +135,10 @@ class PushWorld:
         if self.on_call is not None:
             self.on_call("before", request)
         response = self._inside.handle_request(request)
+        if self._place is not None:
+            named, told = f'"url": "{BASE_URL}/', f'"url": "{self._place}'
+            text = response.read().decode().replace('"url":"', '"url": "').replace(named, told)
+            response = httpx.Response(response.status_code, text=text)
         if self.on_call is not None:
             self.on_call("after", request)
         return response
@@ -228,6 +233,10 @@ class PushWorld:
     def configure(self, **switches: Any) -> None:
         """Change the simulator's behaviour."""
         self.control("PUT", "config", {"switches": switches})
+
+    def misname_targets(self, place: str | None) -> None:
+        """Have Shopify name upload targets elsewhere; None: no more."""
+        self._place = place
 
     def delete_product(self, product: str, shop: str = SHOP) -> None:
         """The merchant deletes a product."""

@@ -32,6 +32,17 @@ def test_an_agent_creates_reads_and_lists_its_own_worker_jobs(world: World) -> N
     assert (logs[0]["source"], logs[0]["actor"]) == ("worker", f"agent:{made['agent']['id']}")
 
 
+def test_an_agent_whose_answer_was_lost_is_the_same_agent_with_another_key(world: World) -> None:
+    again = {"headers": {"idempotency-key": "k"}}
+    lost = world.post("/api/admin/agents", {"name": "Robot"}, **again).json
+    world.lose_answers()
+    told = world.post("/api/admin/agents", {"name": "Robot"}, **again).json
+    assert told["agent"]["id"] == lost["agent"]["id"]
+    assert len(world.get("/api/admin/agents").json["agents"]) == 1
+    assert world.get("/api/jobs", shop=None, key=lost["secret"]).status == 401
+    assert world.get("/api/jobs", shop=None, key=told["secret"]).status == 200
+
+
 def test_an_agent_sees_nobody_elses_jobs(world: World) -> None:
     one, two = agent(world, "one"), agent(world, "two")
     theirs = world.post("/api/jobs", {"name": "x"}, shop=None, key=two["secret"]).job["id"]
@@ -228,6 +239,7 @@ def test_a_delivery_without_a_job_is_listed_and_adopted(world: World) -> None:
         b' "outputImageUrl": "https://cdn.pikcel.ai/x.png"}',
     )
     assert world.store.park(event)
+    world.clock.advance(3600)
     (listed,) = world.get("/api/admin/parked", shop=None).json["parked"]
     assert (listed["provider"], listed["providerJobId"]) == ("pikcel", "pk_lost")
     body = {"provider": "pikcel", "providerJobId": "pk_lost", "shop": SHOP, "toolId": "t"}
@@ -235,6 +247,10 @@ def test_a_delivery_without_a_job_is_listed_and_adopted(world: World) -> None:
     assert adopted.status == 202
     assert adopted.job["shop"] == SHOP
     assert adopted.job["providerJobId"] == "pk_lost"
+    # The timeline says when it was applied, and when it had come.
+    told, made = world.get(f"/api/jobs/{adopted.job['id']}/logs").json["logs"]
+    assert (told["source"], told["receivedAt"]) == ("webhook", listed["receivedAt"])
+    assert (told["at"], made["receivedAt"]) == (made["at"], None)
     assert world.get("/api/admin/parked", shop=None).json["parked"] == []
     assert world.post("/api/admin/parked/adopt", body, shop=None).code == "provider_job_taken"
     wrong = body | {"shop": "nonsense"}

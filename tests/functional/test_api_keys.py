@@ -48,6 +48,27 @@ def test_a_revoked_key_is_refused_after_thirty_seconds_at_most(world: World) -> 
     assert world.get("/api/shop/keys").json["keys"] == []
 
 
+def test_a_key_whose_answer_was_lost_is_the_same_key_with_another_secret(world: World) -> None:
+    again = {"idempotency-key": "k"}
+    lost = issue(world, headers=again)
+    world.lose_answers()
+    told = issue(world, headers=again)
+    assert told["key"] == lost["key"]
+    assert world.get("/api/shop/keys").json["keys"] == [told["key"]]
+    assert world.get("/api/jobs", shop=None, key=lost["secret"]).status == 401
+    assert world.get("/api/jobs", shop=None, key=told["secret"]).status == 200
+
+
+def test_the_answer_that_was_given_is_given_again_and_the_key_stays_good(world: World) -> None:
+    again = {"idempotency-key": "k"}
+    made = issue(world, headers=again)
+    world.clock.advance(24 * 3600 - 1)
+    assert issue(world, headers=again) == made
+    world.clock.advance(1)
+    assert issue(world, headers=again)["key"]["id"] != made["key"]["id"]
+    assert world.get("/api/jobs", shop=None, key=made["secret"]).status == 200
+
+
 def test_a_key_of_another_shop_cannot_be_revoked(world: World) -> None:
     made = issue(world)
     path = f"/api/shop/keys/{made['key']['id']}"

@@ -133,6 +133,19 @@ def test_a_deleted_template_is_said_to_be_gone(world: World) -> None:
     assert world.get("/api/jobs").json["jobs"] == []
 
 
+def test_a_template_whose_answer_was_lost_is_found_again(world: World) -> None:
+    body, again = {"name": "white", "mode": "x"}, {"headers": {"idempotency-key": "k"}}
+    made = world.post("/api/templates", body, **again).json["template"]
+    path = f"/api/templates/{made['id']}"
+    changed = world.call("PATCH", path, json_body={"altText": "A mug"}).json["template"]
+    world.lose_answers()
+    assert world.post("/api/templates", body, **again).json["template"] == changed
+    assert world.get("/api/templates").json["templates"] == [changed]
+    world.call("DELETE", path)
+    world.lose_answers()
+    assert world.post("/api/templates", body, **again).status == 409
+
+
 def test_the_same_key_gives_the_same_job_though_its_template_is_gone(world: World) -> None:
     made = make(world)
     body, headers = {"templateId": made["id"], "inputImageUrl": PHOTO}, {"idempotency-key": "k"}

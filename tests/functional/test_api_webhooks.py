@@ -151,6 +151,14 @@ def test_creating_and_rotating_are_done_once_per_key(world: World) -> None:
     assert rotated[0].json["secret"] != answers[0].json["secret"]
 
 
+def test_an_endpoint_whose_answer_was_lost_is_found_again_with_its_secret(world: World) -> None:
+    again = {"headers": {"idempotency-key": "k"}}
+    lost = world.post(ALL, {"url": URL}, **again).json
+    world.lose_answers()
+    assert world.post(ALL, {"url": URL}, **again).json == lost
+    assert len(world.get(ALL).json["endpoints"]) == 1
+
+
 def test_an_endpoint_is_changed_field_by_field(world: World) -> None:
     made = make(world, description="old")
     changed = world.call("PATCH", one(made), json_body={"types": ["job.pushed"]}).json["endpoint"]

@@ -8,6 +8,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from shared.domain.events import Source
 from shared.domain.filters import JobFilter
 from shared.domain.job import SHOP_NOT_INSTALLED, TOKEN_DEAD, Job, Push
 from shared.domain.push_errors import (
@@ -406,6 +407,27 @@ def test_an_upload_that_fails_is_this_jobs_trouble_alone(world: PushWorld, kind:
     assert outcomes == {jobs[0].ref: PushOutcome.POSTPONED, jobs[1].ref: PushOutcome.PUSHED}
     world.finish(*jobs)
     assert len(world.shown(product)) == len(world.all_files()) == 2
+
+
+@pytest.mark.parametrize("place", ["http://storage.example/", "https://[storage/"])
+def test_an_address_that_nothing_is_uploaded_to_ends_the_push_and_is_told(
+    world: PushWorld, place: str
+) -> None:
+    """It would be waited for an hour and a half for, and nothing would say why."""
+    job = world.job(world.product())
+    world.misname_targets(place)
+
+    assert world.outcome(job) is PushOutcome.FAILED
+
+    push = world.now(job).push
+    assert (push.status, push.error_code) == (PushStatus.FAILED, "upload_address_refused")
+    assert push.error == PUSH_SENTENCES["upload_address_refused"]
+    assert world.all_files() == []
+    entry, *_ = world.store.log(job.ref, limit=5).entries
+    assert (entry.source, entry.message) == (Source.PUSH, push.error)
+    world.misname_targets(None)
+    again = world.request(job)
+    assert world.outcome(again) is PushOutcome.PUSHED
 
 
 def test_where_nothing_can_be_reached_the_wait_doubles(world: PushWorld) -> None:

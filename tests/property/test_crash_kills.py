@@ -41,6 +41,7 @@ ON_THE_TABLE = {
     "batch_cancelled": 3,
     "sync_app": 3,
     "reassigned": 3,
+    "furnished": 3,
     "cancelled_in_a_budget": 3,
     "within_a_budget": 9,
     "refreshed": 3,

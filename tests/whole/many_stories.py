@@ -241,7 +241,8 @@ def _adopted(world: World) -> None:
 def _furnished(world: World) -> None:
     """Keys, a preset, an endpoint, an agent, settings, and a remark with a big payload."""
     first = _asked(world, "/api/shop/keys", {"name": "till"}).body["key"]["id"]
-    _asked(world, "/api/shop/keys", {"name": "window"})
+    opens = _asked(world, "/api/shop/keys", {"name": "window"}).body["secret"]
+    assert world.ask("GET", "/api/shop", shop=None, by=opens).status == 200
     assert world.ask("DELETE", f"/api/shop/keys/{first}").status in (200, 404)
     preset = {"name": "white", "toolId": "background-removal", "parameters": {"tone": 1}}
     made = _asked(world, "/api/templates", preset).body["template"]["id"]
@@ -250,7 +251,8 @@ def _furnished(world: World) -> None:
     path = f"/api/shop/webhooks/{endpoint.body['endpoint']['id']}"
     assert world.ask("PATCH", path, {"description": "Ours"}).status == 200
     _asked(world, f"{path}/rotate", {})
-    agent, _ = _agent(world, "writer")
+    agent, opens = _agent(world, "writer")
+    assert world.ask("GET", "/api/jobs", shop=None, by=opens).status == 200
     assert world.ask("PATCH", f"/api/admin/agents/{agent}", {"isActive": False}).status == 200
     settings = {"autoPush": False, "monthlyBudget": {"credits": 9, "costMicros": None}}
     assert world.ask("PUT", "/api/shop", settings).status == 200
@@ -262,21 +264,19 @@ def _furnished(world: World) -> None:
 
 
 def _furniture(world: World) -> dict[str, Any]:
-    """Tell what a shop has set up. A call that died before its answer may have made another key,
-    preset, endpoint or agent, which nobody was told of: the one that was told is what counts."""
+    """Tell what a shop has set up."""
 
-    def has(path: str, part: str, **wanted: Any) -> bool:
-        found = world.ask("GET", path).body[part]
-        return any(each.items() >= wanted.items() for each in found)
+    def all_of(path: str, part: str, *names: str) -> list[list[Any]]:
+        return [[each[name] for name in names] for each in world.ask("GET", path).body[part]]
 
     (job,) = world.jobs()
     logs = world.ask("GET", f"/api/jobs/{job.job_id}/logs").body["logs"]
     settings = world.ask("GET", "/api/shop").body["shop"]
     return {
-        "key": has("/api/shop/keys", "keys", name="window"),
-        "template": has("/api/templates", "templates", name="white", altText="A mug"),
-        "endpoint": has("/api/shop/webhooks", "endpoints", description="Ours"),
-        "agent": has("/api/admin/agents", "agents", name="writer", isActive=False),
+        "keys": all_of("/api/shop/keys", "keys", "name"),
+        "templates": all_of("/api/templates", "templates", "name", "altText"),
+        "endpoints": all_of("/api/shop/webhooks", "endpoints", "description"),
+        "agents": all_of("/api/admin/agents", "agents", "name", "isActive"),
         "settings": [settings[name] for name in ("autoPush", "monthlyBudget")],
         "remarks": [entry["message"] for entry in logs if entry["hasPayload"]],
         "name": job.name,

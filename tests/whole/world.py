@@ -402,7 +402,7 @@ class World:
             stack.callback(lambda: client.delete_table(TableName=TABLE))
             return DynamoJobStore(client, TABLE, clock=self.our_clock, random=FakeRandomness())
         store, shops = InMemoryJobStore(self.our_clock), InMemoryShopStore()
-        works, keys = InMemoryWorkStore(), InMemoryKeyStore()
+        works, keys = InMemoryWorkStore(), InMemoryKeyStore(self.our_clock)
         erasures = InMemoryErasures(store, shops, works, keys)
         self._in_memory = (store, shops, works, keys)
         gateways = shared.gateways
@@ -420,7 +420,11 @@ class World:
             (gateways.dynamo_works, "DynamoWorkStore", works),
             (gateways.dynamo_erasures, "DynamoErasures", erasures),
             (gateways.dynamo_keys, "DynamoKeyStore", keys),
-            (gateways.dynamo_templates, "DynamoTemplateStore", InMemoryTemplateStore()),
+            (
+                gateways.dynamo_templates,
+                "DynamoTemplateStore",
+                InMemoryTemplateStore(self.our_clock),
+            ),
             (gateways.dynamo_receipts, "DynamoReceipts", InMemoryReceipts(self.our_clock)),
             (gateways.dynamo_quarantine, "DynamoQuarantine", InMemoryQuarantine()),
             (gateways.dynamo_matches, "DynamoSecretMatches", InMemorySecretMatches()),

@@ -173,8 +173,14 @@ def agents(call: Call, query: ShopQuery) -> Answer:
 
 def new_agent(call: Call, query: ShopQuery, body: NewAgentBody) -> Answer:
     """Make an agent."""
-    app, shop = call.app, call.caller.require_shop()
-    made = add_agent(app.tracker, app.keys, shop, body.name, body.description)
+    made = add_agent(
+        call.app.tracker,
+        call.app.keys,
+        call.caller.require_shop(),
+        body.name,
+        body.description,
+        idempotency=call.once,
+    )
     answer = {"success": True, "agent": agent_json(made.record), "secret": made.key}
     return Answer(status=201, body=answer)
 

@@ -57,8 +57,8 @@ def list_templates(call: Call, query: ShopQuery) -> Answer:
 
 def create(call: Call, query: ShopQuery, body: NewTemplateBody) -> Answer:
     """Make a template."""
-    given = body.model_dump(exclude_none=True)
-    made = create_template(call.app.tracker, call.app.templates, call.caller, given)
+    app, given = call.app, body.model_dump(exclude_none=True)
+    made = create_template(app.tracker, app.templates, call.caller, given, idempotency=call.once)
     return _answer(made, status=201)
 
 

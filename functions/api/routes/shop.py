@@ -62,7 +62,8 @@ def list_keys(call: Call, query: ShopQuery) -> Answer:
 
 def issue_key(call: Call, query: ShopQuery, body: NewKeyBody) -> Answer:
     """Issue a key."""
-    made = issue_shop_key(call.app.tracker, call.app.keys, call.caller, body.name)
+    app, name = call.app, body.name
+    made = issue_shop_key(app.tracker, app.keys, call.caller, name, idempotency=call.once)
     answer = {"success": True, "key": key_json(made.record), "secret": made.key}
     return Answer(status=201, body=answer)
 

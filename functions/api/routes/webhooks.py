@@ -23,7 +23,8 @@ def create(call: Call, query: ShopQuery, body: NewEndpointBody) -> Answer:
         types=CHOICES if body.types is None else tuple(map(NoticeType, body.types)),
         description=body.description,
     )
-    return _issued(endpoints.create_endpoint(call.app.desk, call.caller.require_shop(), wish), 201)
+    shop = call.caller.require_shop()
+    return _issued(endpoints.create_endpoint(call.app.desk, shop, wish, idempotency=call.once), 201)
 
 
 def read(call: Call, endpoint_id: str, query: ShopQuery) -> Answer:

@@ -34,6 +34,7 @@ function entryRow(job, entry, before) {
         !isEffective && h("span.chip-small.warn", {}, say("outcome", entry.outcome)),
         move && h("span.move", {}, move)),
       h("p.says", {}, entry.message, entry.nativeStatus && h("code", {}, entry.nativeStatus), entry.actor && h("small", {}, ` ${entry.actor}`)),
+      entry.receivedAt && h("p.says", {}, t("timeline.received", { at: instant(entry.receivedAt) })),
       raw && h("raw-payload", { path: `/api/jobs/${job.id}/logs/${encodeURIComponent(entry.id)}` })));
 }
 

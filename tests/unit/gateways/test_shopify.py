@@ -419,14 +419,21 @@ def test_an_upload_sends_the_parameters_in_order_and_the_file_last() -> None:
         ("https://{shop}", "file:///etc/passwd"),
         ("http://127.0.0.1:8790/{shop}", "http://127.0.0.1:9999/"),
         ("http://127.0.0.1:8790/{shop}", "http://storage.example/"),
+        # What is no address at all.
+        ("https://{shop}", "https://[storage.example/"),
+        ("https://{shop}", "https://storage.example:99999/"),
+        ("https://{shop}", "https://" + "a" * 70_000),
+        ("https://{shop}", "https://storage\n.example/"),
+        ("https://{shop}", "https:///"),
     ],
 )
 def test_bytes_go_to_https_only_or_to_the_laptops_own_simulator(base: str, url: str) -> None:
     admin = an_admin(lambda _: pytest.fail("it was called"), base=base)
     target = StagedTarget(filename="a.png", url=url, resource_url=url, parameters=())
 
-    with pytest.raises(ShopRefusedError):
+    with pytest.raises(ShopRefusedError) as refused:
         admin.upload(target, b"PNG", "image/png")
+    assert refused.value.code == "upload_address_refused"
 
 
 def test_the_laptops_own_simulator_may_be_plain_http() -> None:

@@ -53,7 +53,7 @@ class ShopWorld(LaneWorld):
     def __init__(self) -> None:
         super().__init__()
         self.works = InMemoryWorkStore()
-        self.keys = InMemoryKeyStore()
+        self.keys = InMemoryKeyStore(self.clock)
         self.letters = FakeLetters()
         self.erasures = InMemoryErasures(self.store, self.shops, self.works, self.keys)
         self.duties = DutyLane(

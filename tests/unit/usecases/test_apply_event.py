@@ -46,17 +46,30 @@ def weak(world: LaneWorld) -> Weak:
     return adapter
 
 
-def deliver(world: LaneWorld, ref: JobRef, status: str) -> Outcome:
+def deliver(
+    world: LaneWorld, ref: JobRef, status: str, received_at: datetime | None = None
+) -> Outcome:
     body = {"job_id": "pk_1", "status": status, "output_image_url": RESULT_URL}
     delivery = Delivery(
         provider="pikcel",
         body=json.dumps(body).encode(),
         headers={},
-        received_at=world.clock.now(),
+        received_at=received_at or world.clock.now(),
         reference=make_reference("pikcel", ref, 1, "test-app-secret"),
     )
     seals = Seals(secrets=world.secrets, key_sets=FakeKeySets())
     return receive_webhook(world.tracker, seals, delivery).outcome
+
+
+def test_what_was_in_quarantine_says_when_it_had_come(world: LaneWorld, weak: Weak) -> None:
+    ref = world.store.create(a_dispatched_job()).ref
+    came = world.clock.now()
+    assert deliver(world, ref, "processing") is not Outcome.GONE
+    world.clock.advance(3600)
+    assert deliver(world, ref, "completed", received_at=came) is Outcome.NOTED
+    held, live = world.store.log(ref, limit=5).entries
+    assert (held.at, held.received_at) == (world.clock.now(), came)
+    assert live.received_at is None
 
 
 # --- proof ---------------------------------------------------------------------------

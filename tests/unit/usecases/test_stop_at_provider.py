@@ -58,6 +58,42 @@ def test_a_job_stays_until_its_provider_was_asked_to_stop(world: StoryWorld) -> 
         job(world)
 
 
+def test_a_job_stays_while_its_create_call_may_tell_whom_to_stop(world: StoryWorld) -> None:
+    """Cancelled and deleted while the call is under way, it would go on unseen, and be paid for."""
+
+    class Slow:
+        def call(self, request: object) -> Reply:
+            cancel_job(world.tracker, USER, world.ref)
+            with pytest.raises(ConflictError) as refused:
+                delete_job(world.tracker, world.files, world.ref)
+            assert refused.value.code == "job_active"
+            return world.scripted.call(request)  # type: ignore[arg-type]
+
+    world.lane.apis["replicate"] = Slow()  # type: ignore[index]
+    world.answers(CREATE)
+    world.advance(world.ref)
+    world.lane.apis["replicate"] = world.scripted  # type: ignore[index]
+    world.look(STOPPED)
+    delete_job(world.tracker, world.files, world.ref)
+    assert f"POST /v1/predictions/{ID}/cancel" in world.asked
+
+
+def test_a_job_whose_call_is_never_heard_of_again_can_be_deleted(world: StoryWorld) -> None:
+    class Lost:
+        def call(self, request: object) -> Reply:
+            cancel_job(world.tracker, USER, world.ref)
+            raise ProviderUnknownOutcomeError("The provider does not answer.")
+
+    world.lane.apis["replicate"] = Lost()  # type: ignore[index]
+    world.advance(world.ref)
+    with pytest.raises(ConflictError):
+        delete_job(world.tracker, world.files, world.ref)
+    world.clock.advance(45)
+    delete_job(world.tracker, world.files, world.ref)
+    with pytest.raises(NotFoundError):
+        job(world)
+
+
 def test_a_job_that_was_never_sent_is_nothing_to_stop(world: StoryWorld) -> None:
     cancelled = cancel_job(world.tracker, USER, world.ref)
     assert not cancelled.job.attempt.stop_wanted
