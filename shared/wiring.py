@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from shared import garbage
 from shared.domain.errors import JobTrackerError, SecretUnavailableError
 from shared.gateways.aws import AwsClients
 from shared.gateways.dynamo_jobs import DynamoJobStore
@@ -272,7 +273,8 @@ def prepare_webhook() -> None:
 
     Init has a whole processor, an invocation only its memory's share of one: here the clients
     are made, the secrets read and the table's connection opened, with a read of nothing. Nowhere
-    else does this do anything. What fails is tried again, and told, by the first delivery.
+    else does this do anything. What fails is tried again, and told, by the first delivery. From
+    then on Python looks for garbage again, if it had been told to pause.
     """
     if not is_on_lambda():
         return
@@ -281,6 +283,7 @@ def prepare_webhook() -> None:
         for audience in ("signing", "app"):
             app.secrets.get(audience, "")
         app.tracker.store.find_link("none", "none")
+    garbage.resume()
 
 
 @cache

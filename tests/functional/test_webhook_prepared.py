@@ -1,5 +1,6 @@
 """What functions/webhook does in Lambda's init, before anybody waits for it."""
 
+import gc
 import json
 from collections.abc import Iterator
 from functools import cache
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from shared import wiring
+from shared import garbage, wiring
 
 SETTINGS = {
     "TABLE_NAME": "jobs",
@@ -55,6 +56,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAws]:
         monkeypatch.setenv(name, value)
     yield fake
     wiring.reset()
+    gc.unfreeze()
+    gc.enable()
 
 
 def go_to_lambda(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,3 +106,31 @@ def test_a_deployment_without_its_settings_still_starts(
     monkeypatch.delenv("TABLE_NAME")
     wiring.prepare_webhook()
     assert aws.calls == []
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_on_lambda_nothing_looks_for_garbage_until_it_is_ready(
+    aws: FakeAws, monkeypatch: pytest.MonkeyPatch, is_broken: bool
+) -> None:
+    go_to_lambda(monkeypatch)
+    aws.broken = is_broken
+    garbage.pause()
+    assert not gc.isenabled()
+    wiring.prepare_webhook()
+    assert gc.isenabled()
+
+
+def test_what_init_has_made_is_not_looked_at_again(
+    aws: FakeAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_to_lambda(monkeypatch)
+    wiring.prepare_webhook()
+    assert not any(each is wiring.webhook_app() for each in gc.get_objects())
+    assert gc.get_freeze_count() > 10_000
+
+
+def test_elsewhere_garbage_is_looked_for_as_ever(aws: FakeAws) -> None:
+    garbage.pause()
+    assert gc.isenabled()
+    wiring.prepare_webhook()
+    assert gc.get_freeze_count() == 0

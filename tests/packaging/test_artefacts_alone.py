@@ -71,6 +71,22 @@ def test_the_page_comes_from_its_layer_and_nowhere_else(artefacts: Artefacts) ->
         run_alone(code, *path, variables=LAMBDA_VARIABLES)
 
 
+def test_the_webhook_is_ready_before_anything_looks_for_garbage(artefacts: Artefacts) -> None:
+    path = [artefacts.functions["webhook"], artefacts.python]
+    code = (
+        "import gc\n"
+        "looks = []\n"
+        "gc.callbacks.append(lambda phase, told: looks.append(phase))\n"
+        "import shared.settings\n"
+        "looks.clear()\n"
+        "import functions.webhook.app\n"
+        "print(looks, gc.isenabled())\n"
+    )
+    on_lambda = LAMBDA_VARIABLES | {"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand"}
+    assert run_alone(code, *path, variables=on_lambda).strip() == "[] True"
+    assert "start" in run_alone(code, *path, variables=LAMBDA_VARIABLES)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_does_not_bring_the_others(artefacts: Artefacts, name: str) -> None:
     others = ", ".join(f"'functions.{other}'" for other in FUNCTIONS if other != name)

@@ -1,12 +1,16 @@
 """How AWS clients are made."""
 
+import json
 import re
 import ssl
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import botocore
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ParamValidationError
 from botocore.session import Session
 
 from shared.gateways import aws
@@ -73,3 +77,32 @@ def test_a_client_is_made_once() -> None:
     clients = AwsClients(cast("Session", session))
     assert clients.client("sqs") is clients.client("sqs")
     assert len(session.made) == 1
+
+
+SENT_UNCHECKED = [
+    ("dynamodb", "list_tables", {"Limit": 0}),
+    ("sqs", "list_queues", {"MaxResults": ""}),
+]
+
+
+@pytest.mark.parametrize(("service", "operation", "request_"), SENT_UNCHECKED)
+def test_what_is_called_with_each_event_checks_its_requests_itself(
+    service: Any, operation: str, request_: dict[str, Any]
+) -> None:
+    client: Any = AwsClients().client(service)
+    sent: list[Any] = []
+
+    def answer(request: Any, **_: Any) -> AWSResponse:
+        sent.append(json.loads(request.body))
+        raw: Any = SimpleNamespace(stream=lambda: iter([b"{}"]))
+        return AWSResponse(request.url, 200, {}, raw)  # type: ignore[arg-type]
+
+    client.meta.events.register("before-send", answer)
+    getattr(client, operation)(**request_)
+    assert sent == [request_]
+
+
+def test_a_request_whose_path_would_be_another_is_not_sent() -> None:
+    client = AwsClients().client("s3")
+    with pytest.raises(ParamValidationError):
+        client.delete_object(Bucket="outputs", Key="")

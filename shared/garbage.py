@@ -1,0 +1,23 @@
+"""Python's search for garbage, which a function that starts on Lambda does without.
+
+Next to nothing that init makes is thrown away, and yet Python went through all of it again and
+again while it grew: a tenth of the webhook's cold start in time, if only a twenty-fifth of its
+instructions, as each look at an old object waits for memory.
+"""
+
+import gc
+
+from shared.settings import is_on_lambda
+
+
+def pause() -> None:
+    """Search no more until `resume`. Nowhere but on Lambda does this do anything."""
+    if is_on_lambda():
+        gc.disable()
+
+
+def resume() -> None:
+    """Search again, from now on without what init has made: it lives as long as the process."""
+    if is_on_lambda():
+        gc.freeze()
+        gc.enable()
