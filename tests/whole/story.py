@@ -101,7 +101,7 @@ def ending_of(world: World) -> dict[str, Any]:
     ]
     return {
         "jobs": [_job(job, world) for job in jobs],
-        "charges": sorted(_charge(ref, paid, names) for ref, paid in world.charges()),
+        "charges": sorted(_charge(world, ref, paid, names) for ref, paid in world.charges()),
         "on the product": sorted(shown),
         "files": sorted(_named(each["filename"], names) for each in world.files()),
         "kept": _kept(world, names),
@@ -157,8 +157,9 @@ def _batch(world: World, job: Job) -> dict[str, Any]:
 _NOT_THE_SAME = ("id", "createdAt", "updatedAt", "startedAt", "completedAt")
 
 
-def _charge(ref: str | None, paid: int, names: dict[str, str]) -> tuple[str, int]:
-    found = read_reference("pikcel", ref, [APP_SECRET])
+def _charge(world: World, ref: str | None, paid: int, names: dict[str, str]) -> tuple[str, int]:
+    read = (read_reference(provider, ref, [APP_SECRET]) for provider in world.books)
+    found = next((each for each in read if each is not None), None)
     if found is None:
         return "made elsewhere", paid
     job = names.get(found.ref.job_id, "a deleted job")
