@@ -78,6 +78,7 @@ def tell(
         paid = Counter(ref for ref, credits_ in world.charges() if ref and credits_ > 0)
         wrong += [f"paid {times} times: {ref}" for ref, times in paid.items() if times > 1]
         wrong += differences_of(world)
+        wrong += world.ear.leaks
         state = ending_of(world) | {"seen": story.look(world)}
         return Ending(
             state={part: value for part, value in state.items() if part not in story.free},

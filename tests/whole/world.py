@@ -87,6 +87,7 @@ from tests.whole.calls import (
     ProbedTransport,
 )
 from tests.whole.elsewhere import KeyPool, environment_of, open_provider, secrets_of
+from tests.whole.leaks import eavesdropping, values_of
 from tests.whole.network import ProviderLine, ResultNetwork, let_everything_run
 from tests.whole.queues import Queue, QueueService, queue_of
 
@@ -349,6 +350,7 @@ class World:
         self._wire(patch, engine)
         self._standard = _secrets(has_own_token=has_own_token, elsewhere=elsewhere)
         self._fill_secrets()
+        self.ear = stack.enter_context(eavesdropping(values_of(self._standard)))
         if chunk is not None:
             patch.setattr(run_bulk, "PAGE", chunk)
             patch.setattr(run_bulk, "CHUNK", chunk)
@@ -847,6 +849,7 @@ class World:
     def secret(self, name: str, **values: str) -> Iterator[None]:
         """Have a secret say something else for a while; every process starts afresh."""
         held = self._standard[name]
+        self.ear.secrets += values_of({name: values})
         self._secrets.put_secret_value(SecretId=name, SecretString=json.dumps(held | values))
         wiring.reset()
         yield
