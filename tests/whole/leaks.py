@@ -11,8 +11,11 @@ from contextlib import contextmanager
 
 # A shorter one is a word.
 SHORTEST = 12
-# What is made while it runs: Shopify's tokens, sealing secrets of endpoints, signed ID tokens.
-MADE = re.compile(r"shp[a-z]{2}_[0-9a-f]{32}|whsec_[A-Za-z0-9+/]{16}|eyJ[\w-]+\.[\w-]+\.[\w-]{20}")
+# What is made while it runs: Shopify's tokens, secrets of endpoints, keys of ours, ID tokens.
+MADE = re.compile(
+    r"shp[a-z]{2}_[0-9a-f]{32}|whsec_[A-Za-z0-9+/]{16}|jt[as]_[0-9a-f]{24}_|"
+    r"eyJ[\w-]+\.[\w-]+\.[\w-]{20}"
+)
 
 
 def values_of(secrets: Mapping[str, Mapping[str, str]]) -> list[str]:

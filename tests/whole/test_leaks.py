@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shared.domain.keys import write_key
 from shared.observability import logger
 from tests.whole.leaks import eavesdropping, values_of
 
@@ -52,7 +53,10 @@ def test_the_products_own_logger_is_heard_and_may_say_what_is_no_secret() -> Non
 
 @pytest.mark.parametrize(
     "made",
-    ["shpat_" + "0a" * 16, "shprt_" + "0a" * 16, "whsec_" + "QUJD" * 8, "eyJh.eyJi." + "s" * 43],
+    [
+        *("shpat_" + "0a" * 16, "shprt_" + "0a" * 16, "whsec_" + "QUJD" * 8),
+        *(write_key("jts", "0a" * 12, bytes(32)), "eyJh.eyJi." + "s" * 43),
+    ],
 )
 def test_what_is_made_while_it_runs_is_a_secret_too(made: str) -> None:
     with eavesdropping([]) as ear:
