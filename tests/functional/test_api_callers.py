@@ -190,6 +190,7 @@ def test_a_key_is_never_logged_but_by_its_fingerprint(
     assert f"'actor': 'admin:{digest(ADMIN)[:8]}'" in written
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 @pytest.mark.parametrize("key", ["admin-key-1", None])
 def test_a_secret_that_cannot_be_read_is_our_fault(
     world: World, key: str | None, capsys: pytest.CaptureFixture[str]

@@ -308,6 +308,7 @@ def test_where_all_is_well_nothing_is_told(engine: Engine, told: Callable[[], To
             assert sum(map(item_bytes, world.items())) == stored  # it writes nothing
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 @pytest.mark.parametrize(
     ("wrong", "corrupt"), CORRUPTIONS, ids=lambda each: getattr(each, "__name__", str(each))
 )

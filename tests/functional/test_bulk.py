@@ -78,6 +78,7 @@ def test_what_none_of_our_functions_sends_goes_to_the_dead_letters(
     assert metrics_of(capsys)["BulkMalformed"] == 1
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 def test_while_the_table_is_out_the_message_comes_again(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,6 +94,7 @@ def test_while_the_table_is_out_the_message_comes_again(
     assert metrics_of(capsys)["BulkUnavailable"] == 1
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 def test_on_schedule_it_audits_and_tells_that_it_lives(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -79,6 +79,7 @@ def test_what_none_of_our_functions_sends_goes_to_the_dead_letters(
     assert metrics_of(capsys)["DeliverMalformed"] == 1
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 @pytest.mark.parametrize(
     ("error", "metric"),
     [

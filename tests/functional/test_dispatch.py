@@ -85,6 +85,7 @@ def test_a_message_about_no_job_is_done(world: LaneWorld) -> None:
     assert handler(sample("job"), None) == DONE
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 def test_a_poll_that_learns_a_completion_is_counted(
     world: LaneWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -95,6 +96,7 @@ def test_a_poll_that_learns_a_completion_is_counted(
     assert metrics_of(capsys) == {"Polled": 1, **counted}
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -115,6 +117,7 @@ def test_a_completion_that_no_webhook_of_ours_was_to_tell_is_no_silence(
     assert metrics_of(capsys) == {"Polled": 1}
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 def test_a_provider_that_never_calls_back_is_not_silent(
     world: LaneWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +128,7 @@ def test_a_provider_that_never_calls_back_is_not_silent(
     assert metrics_of(capsys) == {"Polled": 1}
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 def test_a_silent_completion_is_counted_for_its_provider(
     world: LaneWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -185,6 +189,7 @@ def test_only_the_failing_message_of_a_batch_comes_again(world: LaneWorld) -> No
     assert world.job(REF).provider_job_id == "pk_1"
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 def test_a_missing_secret_raises_an_alarm_and_the_message_comes_again(
     world: LaneWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -57,6 +57,7 @@ def test_a_completed_job_and_a_dead_endpoint_are_told_of(
     assert (told["Notices"], told.get("NotifyFailed", 0)) == (2, 0)
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 def test_a_record_that_nobody_can_read_is_left_out_and_counted(
     world: NoticeWorld, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -70,6 +71,7 @@ def test_a_record_that_nobody_can_read_is_left_out_and_counted(
     ]
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 def test_a_bug_of_ours_meets_one_record_only(
     world: NoticeWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -159,6 +159,7 @@ def test_messages_that_cannot_be_hidden_come_again_all_the_same(world: World) ->
     assert len(world.send(world.sample("push_one"))) == 1
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 def test_a_secret_that_cannot_be_read_is_counted_and_comes_again(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

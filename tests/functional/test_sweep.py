@@ -30,6 +30,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> LaneWorld:
     return world
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 def test_an_idle_run_still_shows_that_it_lives(
     world: LaneWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -37,6 +38,7 @@ def test_an_idle_run_still_shows_that_it_lives(
     assert metrics_of(capsys)["DueBacklogAge"] == 0
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 def test_everything_due_gets_its_message(
     world: LaneWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -223,6 +223,7 @@ def test_when_the_store_is_down_the_sender_is_asked_to_try_again(
     assert (answer["statusCode"], "table" in answer["body"]) == (503, False)
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 @pytest.mark.parametrize(
     ("trouble", "metrics"),
     [

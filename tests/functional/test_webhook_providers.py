@@ -177,6 +177,7 @@ def test_a_delivery_with_our_reference_costs_one_read_one_write_and_one_message(
     assert len(stack.pool.asked) == (1 if provider == "fal" else 0)
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 def test_an_end_that_was_told_is_counted_as_told_also_where_it_must_be_confirmed(
     stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -186,6 +187,7 @@ def test_an_end_that_was_told_is_counted_as_told_also_where_it_must_be_confirmed
         assert '"CompletedByWebhook":[1.0]' in capsys.readouterr().out
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 @pytest.mark.parametrize("provider", ADAPTERS)
 def test_an_end_that_was_told_speaks_for_its_provider_once(
     stack: Stack, provider: str, capsys: pytest.CaptureFixture[str]
@@ -221,6 +223,7 @@ def test_a_forged_delivery_is_kept_but_not_read_and_without_a_signature_costs_no
     assert stack.store.get(job.ref).status is JobStatus.PENDING
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 def test_once_an_hour_is_full_a_forged_delivery_costs_nothing(
     stack: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

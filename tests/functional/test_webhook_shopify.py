@@ -158,6 +158,7 @@ def test_a_forged_delivery_gets_the_same_401_and_touches_nothing(
     assert touched == []
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 def test_the_forged_sample_is_refused_and_counted_where_the_alarm_looks(
     world: ShopWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -193,6 +194,7 @@ def test_the_secret_of_shopifys_webhooks_is_none_of_a_providers(world: ShopWorld
     assert send(sample("uninstalled"))[0] == 200
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 @pytest.mark.parametrize(
     ("trouble", "metrics", "status"),
     [

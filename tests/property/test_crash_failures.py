@@ -34,6 +34,7 @@ def test_a_failure_of_any_call_changes_no_ending_on_the_table(
 
 
 @pytest.mark.slow
+@pytest.mark.promise("hostile", "no secret in any log of any story, whatever fails")
 @pytest.mark.parametrize("story", STORIES, ids=str)
 def test_a_failure_of_any_call_changes_no_ending(story: Story, record_property: Record) -> None:
     # Six failures at each call: the long stories are told with every fourth, or more by
@@ -55,5 +56,6 @@ def test_three_faults_in_one_life_change_no_ending(number: int, record_property:
         assert differences(tell(story, faults=faults), peaceful) == [], (story.name, faults)
 
 
+@pytest.mark.promise("hostile", "no secret in any log of any story, whatever fails")
 def test_a_failure_of_some_calls_changes_no_ending(record_property: Record) -> None:
     record_property(CASES, check_quickly(FAILURES))

@@ -328,6 +328,7 @@ class Interleaving(RuleBasedStateMachine):
         world.settle()
         assert world.bugs == []
         assert world.failed_runs == []
+        assert world.ear.leaks == []
         self.nothing_is_paid_twice()
         self.costs_are_booked_once()
         self.no_output_is_on_a_product_twice()

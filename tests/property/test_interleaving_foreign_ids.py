@@ -135,7 +135,7 @@ def change_line(
     monkeypatch: pytest.MonkeyPatch,
     send: Callable[[httpx.Request], httpx.Response],
 ) -> None:
-    monkeypatch.setattr(world.pikcel_transport, "_send", send)
+    monkeypatch.setattr(world.provider_transport, "_send", send)
 
 
 def test_the_thief_may_ask_as_often_as_it_likes(world: World) -> None:

@@ -272,6 +272,7 @@ class Day:
             self.count_again(shop)
             report = self.audit(shop)
             assert report.jobs > report.in_motion
+        assert self.world.ear.leaks == []
 
     def audit(self, shop: str) -> AuditReport:
         """Have our own audit judge all jobs and counters of a shop: there is nothing to tell."""

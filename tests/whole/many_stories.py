@@ -1,10 +1,23 @@
 """What happens to many jobs at once, to work of other programs, and at an administrator's desk."""
 
+import json
 from typing import Any
 
+import httpx
+
+from shared.domain.standard_webhooks import signed_headers
 from shared.domain.status import JobStatus
 from tests.whole.story import Story
-from tests.whole.world import ADMIN_KEY, INPUT, SHOP, Answer, World
+from tests.whole.world import (
+    ADMIN_KEY,
+    INPUT,
+    PATIENCE_TRIES,
+    PUBLIC_URL,
+    SHOP,
+    WORKER_SECRET,
+    Answer,
+    World,
+)
 
 DONE = (200, 201, 202)
 # Two jobs a message, so that three of them take two.
@@ -142,6 +155,34 @@ def _reported(world: World) -> None:
         assert answer.status == 200, answer
 
 
+def _reported_by_webhook(world: World) -> None:
+    """The same by signed webhooks, each sent until it is acknowledged, and once more."""
+    job_id = _created(world, type="catalog_pull", total=100, costMicros=500)
+    for number, (kind, told) in enumerate(
+        (
+            ("job.progress", {"processed": 60, "metadata": {"seen": ["x" * 80] * 20}}),
+            ("job.completed", {"processed": 100, "result": {"pages": 3}}),
+        )
+    ):
+        body = json.dumps({"type": kind, "data": {"jobId": job_id} | told}).encode()
+        for _ in range(2):
+            _tell(world, f"msg_{number}", body)
+
+
+def _tell(world: World, webhook_id: str, body: bytes) -> None:
+    for _ in range(PATIENCE_TRIES):
+        headers = signed_headers([WORKER_SECRET], webhook_id, world.our_clock.now(), body)
+        letter = httpx.Request(
+            "POST", f"{PUBLIC_URL}/webhooks/worker", headers=headers, content=body
+        )
+        answer = world.post_webhook(letter)
+        if answer is not None and answer["statusCode"] < 500:
+            assert answer["statusCode"] == 200, answer
+            return
+        world.run_for(5)
+    raise AssertionError("a webhook is not acknowledged")
+
+
 def _reported_and_deleted(world: World) -> None:
     """Its documents were replaced several times: nothing of them stays behind."""
     _reported(world)
@@ -247,6 +288,13 @@ def _furnished(world: World) -> None:
     preset = {"name": "white", "toolId": "background-removal", "parameters": {"tone": 1}}
     made = _asked(world, "/api/templates", preset).body["template"]["id"]
     assert world.ask("PATCH", f"/api/templates/{made}", {"altText": "A mug"}).status == 200
+    made = _asked(world, "/api/templates", preset | {"name": "old"}).body["template"]["id"]
+    assert world.ask("DELETE", f"/api/templates/{made}").status in (200, 404)
+    assert world.ask("GET", f"/api/templates/{made}").status == 404
+    gone = _asked(world, "/api/shop/webhooks", {"url": "https://hooks.example/old"})
+    path = f"/api/shop/webhooks/{gone.body['endpoint']['id']}"
+    assert world.ask("DELETE", path).status in (200, 404)
+    assert world.ask("GET", path).status == 404
     endpoint = _asked(world, "/api/shop/webhooks", {"url": "https://hooks.example/in"})
     path = f"/api/shop/webhooks/{endpoint.body['endpoint']['id']}"
     assert world.ask("PATCH", path, {"description": "Ours"}).status == 200
@@ -340,6 +388,7 @@ MANY_STORIES = (
     ),
     Story("bulk_cancelled", _bulk_cancelled, IN_CHUNKS, ends=("completed", "pushed", 3)),
     Story("reported", _reported, ends=("completed", "none", 0)),
+    Story("reported_by_webhook", _reported_by_webhook, ends=("completed", "none", 0)),
     Story("reported_and_deleted", _reported_and_deleted, ends=_NOTHING),
     Story("told_to_stop", _told_to_stop, ends=("cancelled", "none", 0)),
     Story("silent_worker", _silent_worker, ends=("completed", "none", 0)),

@@ -10,7 +10,7 @@ import httpx
 from local.provider_simulator.service import ConnectionDroppedError
 from tests.whole.calls import DOWNLOAD_FAILURES, Probe
 
-type AsyncSend = Callable[[httpx.Request], Any]
+type Send = Callable[[httpx.Request], httpx.Response]
 
 
 async def let_everything_run() -> None:
@@ -22,8 +22,8 @@ async def let_everything_run() -> None:
             return
 
 
-class PikcelLine:
-    """Synchronous calls of the asynchronous simulator, on its own event loop."""
+class ProviderLine:
+    """Synchronous calls of an asynchronous simulator, on its own event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, transport: httpx.ASGITransport) -> None:
         self._loop = loop
@@ -51,10 +51,9 @@ class PikcelLine:
 class _ResultStream(httpcore.NetworkStream):
     """One connection of a download: the request is collected, the answer read in pieces."""
 
-    def __init__(self, probe: Probe, line: PikcelLine, origin: str) -> None:
+    def __init__(self, probe: Probe, send: Send) -> None:
         self._probe = probe
-        self._line = line
-        self._origin = origin
+        self._send = send
         self._asked = b""
         self._answer: bytes | None = None
 
@@ -74,8 +73,10 @@ class _ResultStream(httpcore.NetworkStream):
         return None
 
     def _fetch(self) -> bytes:
-        method, path, _ = self._asked.split(b"\r\n", 1)[0].decode().split(" ")
-        answer = self._line.send(httpx.Request(method, self._origin + path))
+        first, *headers = self._asked.decode().split("\r\n")
+        method, path, _ = first.split(" ")
+        (host,) = [line[6:] for line in headers if line.lower().startswith("host: ")]
+        answer = self._send(httpx.Request(method, f"http://{host}{path}"))
         head = (
             f"HTTP/1.1 {answer.status_code} Said\r\n"
             f"Content-Type: {answer.headers.get('content-type', '')}\r\n"
@@ -85,12 +86,11 @@ class _ResultStream(httpcore.NetworkStream):
 
 
 class ResultNetwork(httpcore.NetworkBackend):
-    """The network on which result links are fetched: every address is the simulator's."""
+    """The network on which result links are fetched: every address is a simulator's."""
 
-    def __init__(self, probe: Probe, line: PikcelLine, origin: str) -> None:
+    def __init__(self, probe: Probe, send: Send) -> None:
         self._probe = probe
-        self._line = line
-        self._origin = origin
+        self._send = send
 
     def connect_tcp(
         self,
@@ -100,4 +100,4 @@ class ResultNetwork(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        return _ResultStream(self._probe, self._line, self._origin)
+        return _ResultStream(self._probe, self._send)

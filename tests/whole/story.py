@@ -78,6 +78,7 @@ def tell(
         paid = Counter(ref for ref, credits_ in world.charges() if ref and credits_ > 0)
         wrong += [f"paid {times} times: {ref}" for ref, times in paid.items() if times > 1]
         wrong += differences_of(world)
+        wrong += world.ear.leaks
         state = ending_of(world) | {"seen": story.look(world)}
         return Ending(
             state={part: value for part, value in state.items() if part not in story.free},
@@ -101,7 +102,7 @@ def ending_of(world: World) -> dict[str, Any]:
     ]
     return {
         "jobs": [_job(job, world) for job in jobs],
-        "charges": sorted(_charge(ref, paid, names) for ref, paid in world.charges()),
+        "charges": sorted(_charge(world, ref, paid, names) for ref, paid in world.charges()),
         "on the product": sorted(shown),
         "files": sorted(_named(each["filename"], names) for each in world.files()),
         "kept": _kept(world, names),
@@ -157,8 +158,9 @@ def _batch(world: World, job: Job) -> dict[str, Any]:
 _NOT_THE_SAME = ("id", "createdAt", "updatedAt", "startedAt", "completedAt")
 
 
-def _charge(ref: str | None, paid: int, names: dict[str, str]) -> tuple[str, int]:
-    found = read_reference("pikcel", ref, [APP_SECRET])
+def _charge(world: World, ref: str | None, paid: int, names: dict[str, str]) -> tuple[str, int]:
+    read = (read_reference(provider, ref, [APP_SECRET]) for provider in world.books)
+    found = next((each for each in read if each is not None), None)
     if found is None:
         return "made elsewhere", paid
     job = names.get(found.ref.job_id, "a deleted job")

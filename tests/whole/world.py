@@ -22,6 +22,7 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
+import urllib3
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
@@ -37,6 +38,7 @@ import shared.gateways.dynamo_quarantine
 import shared.gateways.dynamo_receipts
 import shared.gateways.dynamo_templates
 import shared.gateways.dynamo_works
+import shared.gateways.key_sets
 import shared.gateways.provider_http
 import shared.gateways.shopify_http
 from local.pikcel_simulator.app import create_app
@@ -84,7 +86,9 @@ from tests.whole.calls import (
     ProbedPort,
     ProbedTransport,
 )
-from tests.whole.network import PikcelLine, ResultNetwork, let_everything_run
+from tests.whole.elsewhere import KeyPool, environment_of, open_provider, secrets_of
+from tests.whole.leaks import eavesdropping, values_of
+from tests.whole.network import ProviderLine, ResultNetwork, let_everything_run
 from tests.whole.queues import Queue, QueueService, queue_of
 
 if TYPE_CHECKING:
@@ -107,12 +111,14 @@ EVERY_MINUTE = timedelta(minutes=1)
 # process, or in the stores in memory. The last two are fast.
 type Engine = Literal["table", "embedded", "memory"]
 
+WORKER_SECRET = "whsec_YSBwcm9ncmFtIG9mIHRoZSBzaG9wJ3Mgb3du"
 CLIENT_ID, CLIENT_SECRET = "client-id", "client-secret-0123456789-0123456789"
 
 _SECRETS = {
     "signing-secret": {
         "PIKCEL_WEBHOOK_SECRET": DEVELOPMENT_SECRET,
         "SHOPIFY_API_SECRET": CLIENT_SECRET,
+        "WORKER_WEBHOOK_SECRET": WORKER_SECRET,
     },
     "providers-secret": {"PIKCEL_API_KEY": DEVELOPMENT_KEY},
     "shopify-secret": {
@@ -298,7 +304,8 @@ class World:
         has_own_token: bool = True,
         start: datetime = START,
         others_off: timedelta = timedelta(0),
-        **pikcel: Any,
+        elsewhere: str | None = None,
+        **provider: Any,
     ) -> None:
         """Put it together.
 
@@ -306,7 +313,8 @@ class World:
         provider gives (the simulator itself gives one); `chunk` is how many jobs a message of
         bulk work sees to; `has_own_token`: the app is one merchant's own, and needs no login to
         be installed; `start` is what time it is; `others_off`: how much later it is on the
-        clocks of PikcelAI and Shopify; `pikcel` are settings of the simulator.
+        clocks of PikcelAI and Shopify; `elsewhere` names another provider that is there besides
+        PikcelAI; `provider` are settings of their simulators.
         """
         self._engine = engine
         self.probe = Probe(faults or {})
@@ -334,13 +342,15 @@ class World:
         self._jobs: list[Job] = []
         self._loop = asyncio.new_event_loop()
         stack.callback(self._loop.close)
-        self._start_simulators(stack, OthersClock(self.clock, others_off), pikcel)
+        self._elsewhere = elsewhere
+        self._start_simulators(stack, OthersClock(self.clock, others_off), provider)
         self._give_links(links)
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         self.store = self._open_store(stack, patch, engine)
         self._wire(patch, engine)
-        self._standard = _SECRETS if has_own_token else _without_own_token()
+        self._standard = _secrets(has_own_token=has_own_token, elsewhere=elsewhere)
         self._fill_secrets()
+        self.ear = stack.enter_context(eavesdropping(values_of(self._standard)))
         if chunk is not None:
             patch.setattr(run_bulk, "PAGE", chunk)
             patch.setattr(run_bulk, "CHUNK", chunk)
@@ -354,15 +364,23 @@ class World:
         self, stack: ExitStack, others: OthersClock, settings: dict[str, Any]
     ) -> None:
         chosen = {"pending_s": 1, "processing_min_s": 10, "processing_max_s": 10} | settings
-        self.pikcel = Pikcel(
-            Config.model_validate(chosen),
-            clock=others,
-            rng=random.Random(7),
-            client=httpx.AsyncClient(transport=httpx.MockTransport(self._outside)),
-            editor=_edit_at_once,
-        )
+        outside: dict[str, Any] = {
+            "clock": others,
+            "rng": random.Random(7),
+            "client": httpx.AsyncClient(transport=httpx.MockTransport(self._outside)),
+            "editor": _edit_at_once,
+        }
+        self.pikcel = Pikcel(Config.model_validate(chosen), **outside)
+        self.books = {"pikcel": self.pikcel.book}
         stack.callback(lambda: self._loop.run_until_complete(self.pikcel.close()))
-        self.line = PikcelLine(self._loop, httpx.ASGITransport(create_app(self.pikcel)))
+        self.line = ProviderLine(self._loop, httpx.ASGITransport(create_app(self.pikcel)))
+        self._lines = {"pikcel.test": self.line}
+        if self._elsewhere is not None:
+            other, app = open_provider(self._elsewhere, chosen, f"{PUBLIC_URL}/webhooks", **outside)
+            stack.callback(lambda: self._loop.run_until_complete(other.background.stop()))
+            self.books[self._elsewhere] = other.book
+            line = ProviderLine(self._loop, httpx.ASGITransport(app))
+            self._lines[f"{self._elsewhere}.test"] = line
         self.shopify = Shopify(
             SHOPIFY_URL,
             clock=lambda: others.now().timestamp(),
@@ -373,6 +391,9 @@ class World:
         )
         self.merchant = httpx.Client(transport=self.shopify.transport(), base_url=SHOPIFY_URL)
         stack.callback(self.merchant.close)
+
+    def _send_to_provider(self, request: httpx.Request) -> httpx.Response:
+        return self._lines[request.url.host].send(request)
 
     def _give_links(self, number: int) -> None:
         """Have the provider give the same image several times, as one that makes variants."""
@@ -458,11 +479,19 @@ class World:
         patch.setattr(wiring, "SystemClock", lambda: self.our_clock)
         patch.setattr(wiring, "SystemRandomness", lambda: self.random)
         provider_client = shared.gateways.provider_http.provider_client
-        self.pikcel_transport = ProbedTransport(self.probe, self.line.send, _pikcel_call)
+        self.provider_transport = ProbedTransport(
+            self.probe, self._send_to_provider, _provider_call
+        )
         patch.setattr(
             shared.gateways.provider_http,
             "provider_client",
-            lambda: provider_client(self.pikcel_transport),
+            lambda: provider_client(self.provider_transport),
+        )
+        pool = KeyPool(self.probe)
+        patch.setattr(
+            shared.gateways.key_sets,
+            "urllib3",
+            SimpleNamespace(PoolManager=lambda: pool, exceptions=urllib3.exceptions),
         )
         to_shopify = ProbedTransport(
             self.probe, self.shopify.transport().handle_request, _shopify_call
@@ -477,7 +506,7 @@ class World:
             SimpleNamespace(create_default_context=_no_certificates),
         )
         downloads = shared.gateways.downloads.GuardedDownloads
-        network = ResultNetwork(self.probe, self.line, PIKCEL_URL)
+        network = ResultNetwork(self.probe, self._send_to_provider)
         patch.setattr(
             shared.gateways.downloads,
             "GuardedDownloads",
@@ -495,7 +524,8 @@ class World:
         return {"secretsmanager": manager, "s3": bucket}
 
     def _environment(self) -> dict[str, str]:
-        return {
+        there = {} if self._elsewhere is None else environment_of(self._elsewhere)
+        return there | {
             "POWERTOOLS_METRICS_NAMESPACE": "JobTracker",
             "POWERTOOLS_SERVICE_NAME": "whole",
             "POWERTOOLS_METRICS_DISABLED": "true",
@@ -512,7 +542,7 @@ class World:
             "PIKCEL_API_URL": PIKCEL_URL,
             "SHOPIFY_API_VERSION": "2026-10",
             "SHOPIFY_BASE_URL": SHOPIFY_URL + "/{shop}",
-            "RESULT_HOSTS": "pikcel.test",
+            "RESULT_HOSTS": ",".join(self._lines),
             # A laptop: the simulator's results come over plain http.
             "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
             "SIGNING_SECRET_ID": "signing-secret",
@@ -823,6 +853,7 @@ class World:
     def secret(self, name: str, **values: str) -> Iterator[None]:
         """Have a secret say something else for a while; every process starts afresh."""
         held = self._standard[name]
+        self.ear.secrets += values_of({name: values})
         self._secrets.put_secret_value(SecretId=name, SecretString=json.dumps(held | values))
         wiring.reset()
         yield
@@ -855,8 +886,8 @@ class World:
         }
 
     def charges(self) -> list[tuple[str | None, int]]:
-        """Return what was paid at the provider: reference and credits of each charge."""
-        return [(line.ref, line.credits) for line in self.pikcel.book.ledger]
+        """Return what was paid at the providers: reference and credits of each charge."""
+        return [(line.ref, line.credits) for book in self.books.values() for line in book.ledger]
 
     def make_elsewhere(self, **changes: Any) -> str:
         """Have somebody else create a job at the provider; returns the provider's id."""
@@ -893,11 +924,13 @@ class World:
         return found
 
 
-def _without_own_token() -> dict[str, dict[str, str]]:
-    """Return the secrets of an app that gets its tokens by exchange."""
-    shopify = _SECRETS["shopify-secret"]
-    kept = {name: value for name, value in shopify.items() if name != "SHOPIFY_ACCESS_TOKEN"}
-    return _SECRETS | {"shopify-secret": kept}
+def _secrets(*, has_own_token: bool, elsewhere: str | None) -> dict[str, dict[str, str]]:
+    """Return our secrets, those of an app that gets its tokens by exchange, if it does."""
+    there = {} if elsewhere is None else secrets_of(elsewhere)
+    found = {name: values | there.get(name, {}) for name, values in _SECRETS.items()}
+    if not has_own_token:
+        del found["shopify-secret"]["SHOPIFY_ACCESS_TOKEN"]
+    return found
 
 
 def _all_scopes(job: Job) -> tuple[Scope, ...]:
@@ -935,11 +968,11 @@ def _minute_from(at: datetime) -> datetime:
     return minute if minute == at else minute + EVERY_MINUTE
 
 
-def _pikcel_call(request: httpx.Request) -> str:
+def _provider_call(request: httpx.Request) -> str:
     path = request.url.path
     if path.startswith("/api/jobs/") and request.method == "GET":
         path = "/api/jobs/{id}"
-    return f"pikcel {request.method} {path}"
+    return f"{request.url.host.partition('.')[0]} {request.method} {path}"
 
 
 def _shopify_call(request: httpx.Request) -> str:
