@@ -113,6 +113,7 @@ def secret_json(state: SecretState) -> dict[str, Any]:
             }
             for key in state.keys
         ],
+        "placeholder": state.is_placeholder,
         "safeToRemove": judgement.removal is Removal.SAFE,
         "reason": judgement.removal.value,
         "safeAt": instant(judgement.safe_at),

@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from shared.usecases.provider_catalog import Catalog
     from shared.usecases.push_lane import PushLane
     from shared.usecases.quarantine_ports import (
+        KnownSecrets,
         Mark,
         Quarantine,
         Reverified,
@@ -481,7 +482,7 @@ class _VerifierOnDemand:
         """Check what is in quarantine again (see Verifier)."""
         return self._verifier.reverify(providers, after)
 
-    def fingerprints(self) -> "Mapping[str, Sequence[Sequence[str]]]":
+    def fingerprints(self) -> "KnownSecrets":
         """Return the fingerprints of the secrets (see Verifier)."""
         return self._verifier.fingerprints()
 

@@ -6,15 +6,19 @@
 | `ADMIN_API_KEYS`, `WORKER_WEBHOOK_SECRET` | the settings of those names; the first value of each |
 | `PROVIDERS` | whose webhook secrets must be set, comma-separated (`pikcel`) |
 
-Exit code: 0 if nothing failed, else 1.
+Exit code: 0 if nothing failed, 130 if it was interrupted (it tidies up first), else 1.
 """
 
 import json
 import os
+import re
+import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -32,7 +36,7 @@ NOT_SEEN = (
 
 def consult(
     patient: Patient, providers: list[str], *, sweep_within_s: float = SWEEP_WITHIN_S
-) -> Iterator[Finding]:
+) -> Generator[Finding]:
     """Yield each finding as it is made. A stack that cannot be reached has one."""
     try:
         reached = is_reached(patient)
@@ -44,31 +48,91 @@ def consult(
         yield failed("reachable", str(error))
 
 
-def main(environment: Mapping[str, str] = os.environ, *, stack_file: Path = STACK_FILE) -> int:
+def main(
+    environment: Mapping[str, str] = os.environ,
+    *,
+    stack_file: Path = STACK_FILE,
+    sweep_within_s: float = SWEEP_WITHIN_S,
+) -> int:
     """Examine the stack that the environment names; print a line per finding."""
     settings = _settings(environment, stack_file)
-    missing = [name for name, value in settings.items() if not value]
-    if missing:
-        print(f"These are not set: {', '.join(missing)}. See README, On AWS.", file=sys.stderr)
-        return 1
     worker_secret = signing_secret(settings["WORKER_WEBHOOK_SECRET"])
-    if worker_secret is None:
-        print("WORKER_WEBHOOK_SECRET must be one to sign with: whsec_ and base64.", file=sys.stderr)
+    wrong = _what_is_wrong(settings, worker_secret)
+    if wrong is not None or worker_secret is None:
+        print(wrong, file=sys.stderr)
         return 1
     providers = [p.strip() for p in environment.get("PROVIDERS", PIKCEL).split(",") if p.strip()]
-    findings = []
+    where = "" if environment.get("URL") else ", the stack of this machine, since URL is not set"
+    print(f"Examining {settings['URL']}{where}", flush=True)
     with httpx.Client(timeout=TIMEOUT_S) as client:
         patient = Patient(
-            url=settings["URL"].rstrip("/"),
+            url=settings["URL"],
             admin_key=settings["ADMIN_API_KEYS"],
             worker_secret=worker_secret,
             client=client,
         )
-        for finding in consult(patient, providers):
-            findings.append(finding)
-            print(redacted(finding.line(), patient.secrets), flush=True)
-    print(NOT_SEEN)
+        consultation = consult(patient, providers, sweep_within_s=sweep_within_s)
+        findings, is_complete = _told(consultation, patient.secrets)
+    return _concluded(findings) if is_complete else _interrupted()
+
+
+def _told(consultation: Generator[Finding], secrets: Sequence[str]) -> tuple[list[Finding], bool]:
+    """Print each finding; returns them, and whether nobody interrupted it."""
+    findings = []
+
+    def tell(finding: Finding) -> None:
+        findings.append(finding)
+        print(redacted(finding.line(), secrets), flush=True)
+
+    try:
+        for finding in consultation:
+            tell(finding)
+    except KeyboardInterrupt:
+        # Between two findings it has not heard of it yet; it tidies up, and tells what came of it.
+        with suppress(KeyboardInterrupt):
+            tell(consultation.throw(KeyboardInterrupt))
+            for finding in consultation:
+                tell(finding)
+        return findings, False
+    return findings, True
+
+
+def _concluded(findings: Sequence[Finding]) -> int:
+    if len(findings) > 1:
+        print(NOT_SEEN)
+    failures = [finding.name for finding in findings if finding.verdict is Verdict.FAIL]
+    print(f"Failed: {', '.join(failures)}" if failures else "Nothing failed.")
     return 0 if is_healthy(findings) else 1
+
+
+def _interrupted() -> int:
+    print("Interrupted.")
+    return 130
+
+
+def _what_is_wrong(settings: Mapping[str, str], worker_secret: str | None) -> str | None:
+    """Return what must be given otherwise before anything can be looked at, if anything must."""
+    missing = [name for name, value in settings.items() if not value]
+    if missing:
+        return f"These are not set: {', '.join(missing)}. See README, Is it well?"
+    if not _is_address(settings["URL"]):
+        return "URL is no address: https://… is wanted."
+    # A header would not carry it; and whoever refuses it might show it.
+    if not re.fullmatch("[!-~]+", settings["ADMIN_API_KEYS"]):
+        return "ADMIN_API_KEYS has a character that no key has: a line break, a blank, an umlaut?"
+    if worker_secret is None:
+        return "WORKER_WEBHOOK_SECRET must be one to sign with: whsec_ and base64."
+    return None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        httpx.URL(text)
+        parts = urlsplit(text)
+    except (httpx.InvalidURL, ValueError):
+        return False
+    # One without a scheme has no host either; that https is wanted is told as a finding.
+    return " " not in text and (parts.hostname is not None or not parts.scheme)
 
 
 def _settings(environment: Mapping[str, str], stack_file: Path) -> dict[str, str]:
@@ -83,8 +147,11 @@ def _settings(environment: Mapping[str, str], stack_file: Path) -> dict[str, str
             "ADMIN_API_KEYS": told["adminKey"],
             "WORKER_WEBHOOK_SECRET": worker_secret,
         }
-    return {name: value.split(",")[0].strip() for name, value in given.items()}
+    settings = {name: value.split(",")[0].strip() for name, value in given.items()}
+    return settings | {"URL": settings["URL"].rstrip("/")}
 
 
 if __name__ == "__main__":
+    # Whoever ends it leaves nothing behind, as whoever interrupts it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -42,9 +42,12 @@ class Answer:
 
     @property
     def error(self) -> str:
-        """The service's own sentence about a refusal, or the status."""
+        """The service's own sentence about a refusal, or the status; of an error of ours also
+        what its lines in the logs have."""
         said = str(self.body.get("error", ""))[:160]
-        return f"{self.status}: {said}" if said else f"{self.status}"
+        request_id = self.body.get("requestId") if self.status >= 500 else None
+        told = f"{self.status}: {said}" if said else f"{self.status}"
+        return f"{told} (request {request_id})" if request_id else told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,7 +53,7 @@ def _fingerprints(_event: Mapping[str, Any]) -> dict[str, Any]:
     found = fingerprints(wiring.webhook_app().secrets, wiring.secret_names())
     logger.info("fingerprints told")
     count("FingerprintsTold")
-    return {"fingerprints": found}
+    return {"fingerprints": found.fingerprints, "placeholders": sorted(found.placeholders)}
 
 
 _ACTIONS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {

@@ -16,7 +16,6 @@ from botocore.exceptions import ClientError
 
 from local.stack.emulator import REGION
 from local.stack.sam_template import (
-    ALARM,
     BUCKET_POLICY,
     FUNCTION,
     HTTP_API,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from local.stack.deployment import Deployment
 
 _FUNCTION_ARN = f"arn:aws:lambda:{REGION}:000000000000:function:{{}}"
+METRIC_MATH = "MetricMath"  # the parameter that tells whether CloudWatch can compute
 _BATCHED_ACTIONS = ("sqs:SendMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility")
 _CORS_PROPERTIES = (
     "AllowCredentials",
@@ -59,12 +59,11 @@ def repair(deployment: Deployment) -> None:
 
 def _without_metric_math(document: dict[str, Any]) -> dict[str, Any]:
     """An alarm on an expression or query fails the deploy; no alarm rings on a laptop anyway."""
-    kept = {
-        logical_id: resource
-        for logical_id, resource in document["Resources"].items()
-        if resource["Type"] != ALARM or "Metrics" not in resource["Properties"]
-    }
-    return document | {"Resources": kept}
+    parameters = document.get("Parameters", {})
+    if METRIC_MATH not in parameters:
+        return document
+    never = parameters[METRIC_MATH] | {"Default": "false"}
+    return document | {"Parameters": parameters | {METRIC_MATH: never}}
 
 
 def _without_aliases(document: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,6 @@ QUEUE = "AWS::SQS::Queue"
 SECRET = "AWS::SecretsManager::Secret"
 TABLE = "AWS::DynamoDB::Table"
 ROLE = "AWS::IAM::Role"
-ALARM = "AWS::CloudWatch::Alarm"
 BUCKET_POLICY = "AWS::S3::BucketPolicy"
 _DEAD_LETTERS = "DeadLetterQueue"
 

@@ -200,6 +200,9 @@ class SecretJson(_Answer):
     provider: str
     name: str
     keys: list[SecretKeyJson]
+    placeholder: bool = Field(
+        description="Whether one of the values was written in the place of a secret."
+    )
     safe_to_remove: bool
     reason: Removal = Field(
         description="not_set, only_one; unproven: nothing came with the current one yet; in_use: "

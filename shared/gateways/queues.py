@@ -133,9 +133,7 @@ class SqsOutbox:
             try:
                 reply = self._client.send_message_batch(QueueUrl=url, Entries=list(chunk))
             except (ClientError, BotoCoreError) as error:
-                raise QueueUnavailableError(
-                    f"The queue does not answer ({type(error).__name__})."
-                ) from error
+                raise queue_unavailable(error) from error
             failed = reply.get("Failed", [])
             if failed:
                 codes = ", ".join(sorted({item["Code"] for item in failed}))
@@ -147,9 +145,15 @@ def check_queue(client: "SQSClient", url: str) -> None:
     try:
         client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
     except (ClientError, BotoCoreError) as error:
-        raise QueueUnavailableError(
-            f"The queue does not answer ({type(error).__name__})."
-        ) from error
+        raise queue_unavailable(error) from error
+
+
+def queue_unavailable(error: ClientError | BotoCoreError) -> QueueUnavailableError:
+    """Make the error for a queue that does not answer, with Amazon SQS's own word for why."""
+    word = type(error).__name__
+    if isinstance(error, ClientError):
+        word = error.response.get("Error", {}).get("Code") or word
+    return QueueUnavailableError(f"The queue does not answer ({word}).")
 
 
 def _group_of(request: DispatchMessage) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.domain.errors import QueueUnavailableError
+from shared.gateways.queues import queue_unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -35,8 +36,6 @@ class SqsReceivedMessages:
                     ],
                 )
             except (ClientError, BotoCoreError) as error:
-                raise QueueUnavailableError(
-                    f"The queue does not answer ({type(error).__name__})."
-                ) from error
+                raise queue_unavailable(error) from error
             if reply.get("Failed"):
                 raise QueueUnavailableError("Some messages could not be hidden.")

@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.domain.errors import InvariantError, JobTrackerError, VerifierUnavailableError
-from shared.usecases.quarantine_ports import Mark, Reverified
+from shared.usecases.quarantine_ports import KnownSecrets, Mark, Reverified
 
 # What AWS Lambda says when asking again will not help: our template is wrong, or our request.
 # Everything else (throttled, no capacity, an outage) may heal.
@@ -56,12 +56,12 @@ class WebhookFunction:
         ended = told.pop("mark")
         return Reverified(**told, mark=Mark(**ended) if ended else None)
 
-    def fingerprints(self) -> Mapping[str, Sequence[Sequence[str]]]:
+    def fingerprints(self) -> KnownSecrets:
         """Return the fingerprints of the secrets (see Verifier)."""
-        found: Mapping[str, Sequence[Sequence[str]]] = self._ask({"asked": "fingerprints"})[
-            "fingerprints"
-        ]
-        return found
+        told = self._ask({"asked": "fingerprints"})
+        return KnownSecrets(
+            fingerprints=told["fingerprints"], placeholders=frozenset(told["placeholders"])
+        )
 
     def _ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
         try:

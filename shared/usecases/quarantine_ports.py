@@ -88,6 +88,19 @@ class Reverified:
     mark: Mark | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownSecrets:
+    """What may be told of the secrets that deliveries are verified with.
+
+    fingerprints: by the name of a secret, each of its values, the newest first; of each, its
+    fingerprints, the present one first. placeholders: the names of those that have a value which
+    somebody wrote in a secret's place.
+    """
+
+    fingerprints: Mapping[str, Sequence[Sequence[str]]]
+    placeholders: frozenset[str] = frozenset()
+
+
 class Verifier(Protocol):
     """Whoever holds what deliveries are verified with: nobody else sees those secrets.
 
@@ -98,7 +111,6 @@ class Verifier(Protocol):
         """Check what is in quarantine again, some seconds of it, and apply what is genuine now."""
         ...
 
-    def fingerprints(self) -> Mapping[str, Sequence[Sequence[str]]]:
-        """Return, by the name of a secret, each of its values: its fingerprints, the present
-        one first. The first value is the newest."""
+    def fingerprints(self) -> KnownSecrets:
+        """Tell the secrets apart without telling them."""
         ...

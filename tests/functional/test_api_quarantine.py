@@ -220,11 +220,19 @@ def test_each_senders_secret_is_told_by_its_fingerprint(world: World) -> None:
         "provider": "pikcel",
         "name": "PIKCEL_WEBHOOK_SECRET",
         "keys": [{"fingerprint": "aa", "isCurrent": True, "lastMatchAt": None, "hours": []}],
+        "placeholder": False,
         "safeToRemove": False,
         "reason": "only_one",
         "safeAt": None,
     }
     assert (secret(world, "openai")["keys"], secret(world, "openai")["reason"]) == ([], "not_set")
+
+
+def test_what_was_written_in_the_place_of_a_secret_is_told(world: World) -> None:
+    world.verifier.known = {"PIKCEL_WEBHOOK_SECRET": [["aa"]], "APP_SECRET": [["bb"]]}
+    world.verifier.placeholders = frozenset({"PIKCEL_WEBHOOK_SECRET"})
+    rows = world.get("/api/admin/secrets", shop=None).json["secrets"]
+    assert [row["provider"] for row in rows if row["placeholder"]] == ["pikcel"]
 
 
 def test_a_rotation_from_its_beginning_to_its_end(world: World) -> None:

@@ -238,7 +238,9 @@ def test_nothing_of_a_held_delivery_is_logged(
 def test_fingerprints_tell_secrets_apart_and_nothing_else(stack: Stack) -> None:
     put_secrets(stack, pikcel=f"new-one,{RIGHT['pikcel']}")
     event = json.loads((EVENTS / "asked_fingerprints.json").read_text())
-    found = handler(event, None)["fingerprints"]
+    told = handler(event, None)
+    found = told["fingerprints"]
+    assert told["placeholders"] == []
     assert {name: len(values) for name, values in found.items()} == {
         "APP_SECRET": 1,
         "OPENAI_WEBHOOK_SECRET": 1,
@@ -250,6 +252,12 @@ def test_fingerprints_tell_secrets_apart_and_nothing_else(stack: Stack) -> None:
     marks = [mark for values in found.values() for value in values for mark in value]
     assert len(set(marks)) == len(marks) == 7
     assert {len(mark) for mark in marks} == {12}
+
+
+def test_a_value_in_the_place_of_a_secret_is_told_by_the_secrets_name(stack: Stack) -> None:
+    put_secrets(stack, pikcel=f"{RIGHT['pikcel']},change-me")
+    told = handler({"asked": "fingerprints"}, None)
+    assert told["placeholders"] == ["PIKCEL_WEBHOOK_SECRET"]
 
 
 def test_while_two_secrets_are_set_it_is_counted_which_one_fitted(stack: Stack) -> None:

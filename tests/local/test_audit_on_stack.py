@@ -69,6 +69,51 @@ def test_bulk_may_do_what_the_audit_does_and_finds_what_is_missing(stack: Stack)
     assert (line["difference"], line["job_id"]) == ("output", job["id"])
 
 
+def emitted(stack: Stack, service: str) -> Iterator[tuple[str, str, str, str]]:
+    """Yield namespace, metric, dimension and its value of what a function has counted so far,
+    as CloudWatch reads it from its log."""
+    for line in stack.function_logs(service):
+        if '"CloudWatchMetrics"' in line:
+            told = json.loads(line)
+            for group in told["_aws"]["CloudWatchMetrics"]:
+                for metric in group["Metrics"]:
+                    for names in group["Dimensions"]:
+                        by, value = ",".join(names), ",".join(told[name] for name in names)
+                        yield group["Namespace"], metric["Name"], by, value
+
+
+def test_what_the_dashboard_shows_of_a_photos_way_is_what_the_functions_counted(
+    stack: Stack,
+) -> None:
+    """(Of what did not happen above nothing was counted: tests/template reads the code.)"""
+    stack.invoke("sweep")
+    name = stack.deployment.physical_ids["OperationsDashboard"]
+    body = stack.client("cloudwatch").get_dashboard(DashboardName=name)["DashboardBody"]
+    shown = {
+        tuple(metric)
+        for widget in json.loads(body)["widgets"]
+        for metric in widget["properties"].get("metrics", ())
+    }
+    services = ("webhook", "dispatch", "push", "sweep", "bulk")
+    counted = {each for service in services for each in emitted(stack, service)}
+    assert {(metric, value) for _, metric, _, value in shown & counted} >= {
+        ("WebhookApplied", "webhook"),
+        ("CompletedByWebhook", "webhook"),
+        ("JobCreatedAtProvider", "dispatch"),
+        ("OutputKept", "dispatch"),
+        ("Pushed", "push"),
+        ("DueBacklogAge", "sweep"),
+        ("Swept", "sweep"),
+        ("SweepGivenUp", "sweep"),
+        ("AuditedJobs", "bulk"),
+        ("AuditDifferences", "bulk"),
+    }
+    # What SilentProviderAlarm asks for.
+    assert (stack.deployment.physical_ids["OperationsDashboard"], "PollLead") in {
+        (namespace, metric) for namespace, metric, by, _ in counted if by == "provider,service"
+    }
+
+
 def test_the_schedules_of_sweep_and_audit_reach_their_functions(stack: Stack) -> None:
     events = stack.client("events")
     targets = {

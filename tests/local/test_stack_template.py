@@ -53,8 +53,9 @@ def test_adapting_changes_a_copy_and_only_what_the_emulator_cannot_do() -> None:
     before = SamTemplate.load(PROJECT_ROOT / "template.yaml")
     document = adapted(before)
     assert before.document == TEMPLATE.document
-    dropped = before.document["Resources"].keys() - document["Resources"].keys()
-    assert all(TEMPLATE.document["Resources"][name]["Properties"]["Metrics"] for name in dropped)
+    assert document["Resources"].keys() == before.document["Resources"].keys()
+    assert before.document["Parameters"]["MetricMath"]["Default"] == "true"
+    assert document["Parameters"]["MetricMath"]["Default"] == "false"
     assert "AutoPublishAlias" not in str(document)
     # What names an alias names the function itself, which is all that there is here.
     api = document["Resources"]["ApiFunction"]["Properties"]

@@ -12,16 +12,25 @@ from typing import Any
 import pytest
 
 from shared import observability
+from tests.template.emitted import PER_PROVIDER, emitted_by, tells_completions
 from tests.template.stack import FUNCTIONS, ROOT, ids_of_type, properties, resource
 
 pytestmark = pytest.mark.promise("silence", "alarms of the template")
 
 ALARMS = ids_of_type("AWS::CloudWatch::Alarm")
+OURS = {"Ref": "AWS::StackName"}
 
 
-def watched(alarm: dict[str, Any]) -> tuple[str, str, Any]:
+def watched(alarm: dict[str, Any]) -> tuple[Any, str, Any]:
     (dimension,) = alarm["Dimensions"]
     return alarm["Namespace"], alarm["MetricName"], dimension["Value"]
+
+
+def metrics_of(alarm: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return every metric that an alarm watches by name (a query names none)."""
+    if "Metrics" not in alarm:
+        return [alarm]
+    return [each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each]
 
 
 @pytest.mark.parametrize("alarm", ALARMS)
@@ -54,7 +63,7 @@ def test_one_dead_letter_is_enough(queue: str) -> None:
 
 def test_a_silent_sweep_is_an_alarm_by_itself() -> None:
     alarm = properties("SweepSilenceAlarm")
-    assert watched(alarm) == ("JobTracker", "DueBacklogAge", "sweep")
+    assert watched(alarm) == (OURS, "DueBacklogAge", "sweep")
     assert alarm["Statistic"] == "SampleCount"
     assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
     assert alarm["TreatMissingData"] == "breaching"
@@ -63,7 +72,7 @@ def test_a_silent_sweep_is_an_alarm_by_itself() -> None:
 
 def test_a_sweep_that_falls_behind_is_an_alarm() -> None:
     alarm = properties("SweepBacklogAlarm")
-    assert watched(alarm) == ("JobTracker", "DueBacklogAge", "sweep")
+    assert watched(alarm) == (OURS, "DueBacklogAge", "sweep")
     assert alarm["Statistic"] == "Maximum"
     assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
     assert alarm["Threshold"] == 600
@@ -71,25 +80,25 @@ def test_a_sweep_that_falls_behind_is_an_alarm() -> None:
 
 def test_refused_webhooks_are_an_alarm() -> None:
     alarm = properties("WebhookRejectionsAlarm")
-    assert watched(alarm) == ("JobTracker", "WebhookRejected", "webhook")
+    assert watched(alarm) == (OURS, "WebhookRejected", "webhook")
     assert alarm["Statistic"] == "Sum"
 
 
 def test_a_full_quarantine_is_an_alarm() -> None:
     alarm = properties("QuarantineFullAlarm")
-    assert watched(alarm) == ("JobTracker", "QuarantineFull", "webhook")
+    assert watched(alarm) == (OURS, "QuarantineFull", "webhook")
     assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 0)
 
 
 def test_webhooks_that_we_could_not_take_are_an_alarm() -> None:
     alarm = properties("WebhookUnavailableAlarm")
-    assert watched(alarm) == ("JobTracker", "WebhookUnavailable", "webhook")
+    assert watched(alarm) == (OURS, "WebhookUnavailable", "webhook")
     assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 0)
 
 
 def test_bulk_work_that_cannot_go_on_is_an_alarm() -> None:
     alarm = properties("BulkUnavailableAlarm")
-    assert watched(alarm) == ("JobTracker", "BulkUnavailable", "bulk")
+    assert watched(alarm) == (OURS, "BulkUnavailable", "bulk")
     assert alarm["Statistic"] == "Sum"
 
 
@@ -110,17 +119,17 @@ def test_each_provider_whose_webhooks_do_not_arrive_is_an_alarm_by_itself() -> N
     """By a query that names no provider, so that a new one needs no alarm of its own."""
     alarm = properties("SilentProviderAlarm")
     [query] = alarm["Metrics"]
+    # A name that has a dash, as a stack's may, is put in quotes there.
     found = re.fullmatch(
-        r"SELECT SUM\((\w+)\) FROM SCHEMA\((\w+), (\w+), (\w+)\) "
+        r"SELECT SUM\((\w+)\) FROM SCHEMA\(\"\$\{AWS::StackName\}\", (\w+), (\w+)\) "
         r"GROUP BY (\w+) ORDER BY SUM\(\) DESC",
-        query["Expression"],
+        query["Expression"]["Fn::Sub"],
     )
     assert found is not None
-    metric, namespace, *dimensions, grouped_by = found.groups()
+    metric, *dimensions, grouped_by = found.groups()
     assert grouped_by == "provider"
     line = a_completion_as_it_is_told()
     [group] = line["_aws"]["CloudWatchMetrics"]
-    assert group["Namespace"] == namespace
     assert group["Dimensions"] == [dimensions]
     assert line[metric] == [1]
     assert resource("SilentProviderAlarm")["Condition"] == "HasMetricMath"
@@ -170,7 +179,7 @@ def test_the_average_of_what_is_told_is_the_share_in_percent() -> None:
 @pytest.mark.parametrize("name", ["api", "deliver", "dispatch", "push", "webhook"])
 def test_an_unreadable_secret_is_an_alarm_wherever_secrets_are_read(name: str) -> None:
     alarm = properties(f"{name.capitalize()}SecretUnavailableAlarm")
-    assert watched(alarm) == ("JobTracker", "SecretUnavailable", name)
+    assert watched(alarm) == (OURS, "SecretUnavailable", name)
     assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 0)
 
 
@@ -182,23 +191,75 @@ def test_errors_of_every_function_are_an_alarm(name: str) -> None:
 
 def test_a_change_that_could_not_be_told_of_is_an_alarm() -> None:
     alarm = properties("NotifyFailuresAlarm")
-    assert watched(alarm) == ("JobTracker", "NotifyFailed", "notify")
+    assert watched(alarm) == (OURS, "NotifyFailed", "notify")
     assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 0)
 
 
-def test_what_the_audit_finds_is_an_alarm_and_its_silence_too() -> None:
-    found, silent = properties("AuditDifferencesAlarm"), properties("AuditSilenceAlarm")
-    assert watched(found) == watched(silent) == ("JobTracker", "AuditDifferences", "bulk")
-    assert (found["Statistic"], found["Threshold"]) == ("Sum", 0)
-    assert (silent["Statistic"], silent["Threshold"]) == ("SampleCount", 1)
-    assert silent["ComparisonOperator"] == "LessThanThreshold"
-    # One run an hour: two may fail before anybody is called.
-    assert silent["Period"] * silent["EvaluationPeriods"] == 3 * 3600
+def test_what_the_audit_finds_is_an_alarm() -> None:
+    alarm = properties("AuditDifferencesAlarm")
+    assert watched(alarm) == (OURS, "AuditDifferences", "bulk")
+    assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 0)
 
 
-def test_only_the_dead_mans_switches_take_silence_for_trouble() -> None:
+Hour = tuple[int | None, int | None]
+NOT_YET: Hour = (None, None)
+WELL: Hour = (60, 1)
+SILENT: Hour = (60, None)
+
+
+@pytest.mark.parametrize(
+    ("hours", "rings"),
+    [
+        pytest.param([NOT_YET] * 5, False, id="nothing was deployed yet"),
+        pytest.param([NOT_YET] * 4 + [(7, None)], False, id="a new stack"),
+        pytest.param([NOT_YET] * 3 + [SILENT, (9, None)], False, id="its first audit is late"),
+        pytest.param([NOT_YET] * 2 + [SILENT] * 3, True, id="a stack that never was audited"),
+        pytest.param([WELL] * 5, False, id="all is well"),
+        pytest.param([WELL] * 2 + [(60, 3)] * 3, False, id="it was invoked by hand too"),
+        pytest.param([WELL] * 3 + [SILENT] * 2, False, id="two audits failed"),
+        pytest.param([WELL] * 2 + [SILENT] * 3, True, id="the audit is dead"),
+        pytest.param([SILENT] * 4 + [WELL], False, id="it is back"),
+        pytest.param(
+            [WELL] * 2 + [NOT_YET] * 3, False, id="the sweep is dead, which is told apart"
+        ),
+    ],
+)
+def test_a_silent_audit_is_an_alarm_by_itself_but_not_in_a_new_stack(
+    hours: list[Hour], rings: bool
+) -> None:
+    alarm = properties("AuditSilenceAlarm")
+    assert resource("AuditSilenceAlarm")["Condition"] == "HasMetricMath"
+    assert alarm["TreatMissingData"] == "notBreaching"
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 0)
+    metrics = {each["Id"]: each for each in alarm["Metrics"]}
+    assert [each["Id"] for each in alarm["Metrics"] if each["ReturnData"]] == ["silent"]
+    for name, watches in {"swept": "DueBacklogAge", "audited": "AuditDifferences"}.items():
+        stat = metrics[name]["MetricStat"]
+        assert (stat["Metric"]["Namespace"], stat["Metric"]["MetricName"]) == (OURS, watches)
+        assert (stat["Stat"], stat["Period"]) == ("SampleCount", 3600)
+    found = re.fullmatch(r"swept > (\d+) \* audited", metrics["silent"]["Expression"])
+    assert found is not None
+    # As CloudWatch computes it: where one of the two is missing it counts as 0, where both are,
+    # there is no value; what is missing beside fewer than three values is not breaching.
+    values = [
+        int((swept or 0) > int(found[1]) * (audited or 0))
+        for swept, audited in hours
+        if (swept, audited) != NOT_YET
+    ]
+    latest = values[-alarm["EvaluationPeriods"] :]
+    assert (len(latest) == alarm["EvaluationPeriods"] and all(latest)) is rings
+
+
+def test_only_the_sweeps_silence_is_taken_for_trouble_without_a_witness() -> None:
     breaching = [each for each in ALARMS if properties(each)["TreatMissingData"] == "breaching"]
-    assert breaching == ["SweepSilenceAlarm", "AuditSilenceAlarm"]
+    assert breaching == ["SweepSilenceAlarm"]
+
+
+def test_no_alarm_listens_to_another_stack_of_the_account() -> None:
+    """Two stacks count under the same names: one's sweep would hide that the other's is dead."""
+    namespaces = [each["Namespace"] for a in ALARMS for each in metrics_of(properties(a))]
+    assert len(namespaces) > len(ALARMS) - 2
+    assert all(each == OURS or str(each).startswith("AWS/") for each in namespaces)
 
 
 def test_somebody_can_be_told_by_mail() -> None:
@@ -210,29 +271,36 @@ def test_somebody_can_be_told_by_mail() -> None:
     }
 
 
+def our_metrics() -> list[tuple[str, str, str]]:
+    """Return alarm, metric and service of every metric of ours that an alarm watches."""
+    return [
+        (alarm, metric["MetricName"], metric["Dimensions"][0]["Value"])
+        for alarm in ALARMS
+        for metric in metrics_of(properties(alarm))
+        if metric["Namespace"] == OURS
+    ]
+
+
+@pytest.mark.parametrize(("alarm", "metric", "service"), our_metrics())
+def test_every_metric_that_is_watched_is_emitted_by_that_function(
+    alarm: str, metric: str, service: str
+) -> None:
+    assert metric in emitted_by(service)
+
+
+def test_completions_are_told_by_the_functions_that_learn_of_them() -> None:
+    assert a_completion_as_it_is_told().keys() >= PER_PROVIDER
+    telling = [name for name in FUNCTIONS if tells_completions(name)]
+    assert telling == ["dispatch", "webhook"]
+
+
 # What reads a metric where tests do not name it.
 READ_BY = {"PollLead": "completions_of"}
-
-
-def metrics_that_are_watched() -> set[tuple[str, str]]:
-    """Return each metric of ours that an alarm watches, and the function that tells it."""
-    found = set()
-    for alarm in map(properties, ALARMS):
-        stats = [
-            each["MetricStat"]["Metric"]
-            for each in alarm.get("Metrics", ())
-            if "MetricStat" in each
-        ]
-        found |= {
-            (metric["MetricName"], metric["Dimensions"][0]["Value"])
-            for metric in (stats if "Metrics" in alarm else [alarm])
-            if metric["Namespace"] == "JobTracker"
-        }
-        for each in alarm.get("Metrics", ()):
-            named = re.search(r"SUM\((\w+)\)", each.get("Expression", ""))
-            # The query asks for both.
-            found |= {(named[1], name) for name in ("dispatch", "webhook")} if named else set()
-    return found
+# What a query asks for has a dimension for the provider too, and comes from both of these.
+WATCHED = sorted(
+    {(metric, service) for _, metric, service in our_metrics()}
+    | {("PollLead", service) for service in ("dispatch", "webhook")}
+)
 
 
 def shown_of(function: str) -> str:
@@ -247,13 +315,7 @@ def shown_of(function: str) -> str:
     return "\n".join(shown)
 
 
-@pytest.mark.parametrize(("metric", "function"), sorted(metrics_that_are_watched()))
+@pytest.mark.parametrize(("metric", "function"), WATCHED)
 def test_every_metric_that_is_watched_is_told_when_it_must_be(metric: str, function: str) -> None:
     """By the function itself, in a test that shows it: an alarm on what nobody tells is silent."""
     assert READ_BY.get(metric, metric) in shown_of(function)
-
-
-def test_metrics_that_are_watched_are_found() -> None:
-    found = metrics_that_are_watched()
-    assert len(found) >= 15
-    assert {("PollLead", "webhook"), ("SecretUnavailable", "push")} <= found

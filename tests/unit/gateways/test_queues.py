@@ -112,6 +112,13 @@ def test_a_queue_that_is_out_or_not_ours_is_unavailable(stub: Stubber) -> None:
         SqsOutbox(CLIENT, None, None).send_dispatch([DispatchRequest(ref=REF)])
 
 
+def test_a_queue_that_refuses_is_told_with_its_reason(stub: Stubber) -> None:
+    """`ClientError` says nothing to whoever reads /health?deep=1 at night."""
+    stub.add_client_error("get_queue_attributes", "AccessDenied", http_status_code=403)
+    with pytest.raises(QueueUnavailableError, match=r"does not answer \(AccessDenied\)"):
+        queues.check_queue(CLIENT, "https://sqs/queue")
+
+
 @pytest.mark.parametrize(
     "request_",
     [

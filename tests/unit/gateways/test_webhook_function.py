@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from shared.domain.errors import InvariantError, VerifierUnavailableError
 from shared.gateways.webhook_function import OUR_FAULT, WebhookFunction
-from shared.usecases.quarantine_ports import Mark, Reverified
+from shared.usecases.quarantine_ports import KnownSecrets, Mark, Reverified
 
 ARN = "arn:aws:lambda:eu-central-1:123456789012:function:webhook:live"
 DONE = {"checked": 3, "accepted": 1, "refused": 0, "failing": 2, "remaining": 4}
@@ -65,8 +65,11 @@ def test_the_end_has_no_mark(client: Lambda, function: WebhookFunction) -> None:
 
 
 def test_fingerprints_are_passed_on(client: Lambda, function: WebhookFunction) -> None:
-    client.answer = {"fingerprints": {"NAME": [["ab"], ["cd"]]}}
-    assert function.fingerprints() == {"NAME": [["ab"], ["cd"]]}
+    known = {"NAME": [["ab"], ["cd"]]}
+    client.answer = {"fingerprints": known, "placeholders": ["NAME"]}
+    assert function.fingerprints() == KnownSecrets(
+        fingerprints=known, placeholders=frozenset({"NAME"})
+    )
 
 
 @pytest.mark.parametrize(
