@@ -188,7 +188,7 @@ def test_the_same_call_at_the_same_time_is_refused(world: World) -> None:
 def test_a_call_that_the_table_did_not_answer_may_be_made_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_args: object) -> None:
+    def fail(*_args: object, **_named: object) -> None:
         raise StoreUnavailableError("down")
 
     with monkeypatch.context() as broken:
