@@ -53,7 +53,8 @@ class DisabledReason(StrEnum):
 class Endpoint:
     """Where a shop wants to be told.
 
-    secret, old_secret: sealed. old_secret_until: until when the old one signs too.
+    secret, old_secret: sealed. old_secret_until: until when the old one signs too. rotated_with:
+    the mark of the call that rotated it last, if it had an Idempotency-Key.
     disabled_reason: why we disabled it; None while it is enabled, or when its owner did it.
     failing_since: the first failure since something last came through.
     """
@@ -67,6 +68,7 @@ class Endpoint:
     secret: str = field(repr=False)
     old_secret: str | None = field(default=None, repr=False)
     old_secret_until: datetime | None = None
+    rotated_with: str | None = None
     created_at: datetime
     updated_at: datetime
     disabled_at: datetime | None = None
@@ -85,13 +87,23 @@ class Endpoint:
         return (self.secret, self.old_secret) if now < self.old_secret_until else (self.secret,)
 
 
-def rotate(endpoint: Endpoint, sealed: str, now: datetime, *, at_once: bool) -> Endpoint:
-    """Give the endpoint a new secret; the old one signs beside it for a day, or no more."""
+def rotate(
+    endpoint: Endpoint, sealed: str, now: datetime, *, at_once: bool, mark: str | None = None
+) -> Endpoint:
+    """Give the endpoint a new secret; the old one signs beside it for a day, or no more.
+
+    mark: of the call that wants it. While its old secret signs beside the new one, the same call
+    changes nothing: the secret in use would be void, and one that nobody was told of sign.
+    """
+    is_signing = endpoint.old_secret_until is not None and now < endpoint.old_secret_until
+    if mark is not None and mark == endpoint.rotated_with and is_signing:
+        return endpoint
     return replace(
         endpoint,
         secret=sealed,
         old_secret=None if at_once else endpoint.secret,
         old_secret_until=None if at_once else now + OLD_SECRET_SIGNS_FOR,
+        rotated_with=mark,
         updated_at=now,
     )
 

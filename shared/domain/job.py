@@ -191,6 +191,7 @@ class Job:
         job, written together with what they did, so that what is delivered again does nothing
         twice.
     bulk_cursor: of a bulk job itself: how far it is.
+    delete_wanted: its deletion has begun, and its files are going: nothing begins with it any more.
     notes: entries of its timeline, as a store may lay them with it; nobody else's business.
     """
 
@@ -251,6 +252,7 @@ class Job:
     counted_type: str | None = None
     bulk_marks: tuple[str, ...] = ()
     bulk_cursor: str | None = None
+    delete_wanted: bool = False
     notes: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @property

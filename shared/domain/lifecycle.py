@@ -210,6 +210,7 @@ def retry(job: Job, now: datetime) -> Job:
 
     Raises ConflictError `wrong_status` in every other state.
     """
+    _check_stays(job)
     row = TRANSITIONS[job.state][JobEvent.RETRY]
     if row.outcome is not Outcome.APPLIED and not is_result_lost(job):
         raise ConflictError(
@@ -251,6 +252,12 @@ def is_result_lost(job: Job) -> bool:
     )
 
 
+def _check_stays(job: Job) -> None:
+    """Raise ConflictError `wrong_status` for a job whose files are going."""
+    if job.delete_wanted:
+        raise ConflictError("This job is being deleted; should it still be there, delete it again.")
+
+
 def cancel(job: Job, now: datetime) -> Job:
     """End the job here, on request. Cancelling a cancelled job changes nothing.
 
@@ -278,6 +285,7 @@ def force_complete(job: Job, result: Mapping[str, Any], now: datetime) -> Job:
     Nothing is booked: nobody said what it cost. Raises ConflictError `wrong_status` when it
     is completed already.
     """
+    _check_stays(job)
     row = TRANSITIONS[job.state][JobEvent.FORCE_COMPLETE]
     if row.outcome is not Outcome.APPLIED:
         raise ConflictError(f"This job is {job.status} already.")
@@ -324,6 +332,7 @@ def can_push(job: Job) -> bool:
     """Whether there is a kept output that was chosen to be pushed, and a product to put it on."""
     return (
         job.state is JobState.COMPLETED
+        and not job.delete_wanted
         and job.product_id is not None
         and any(output.is_kept for output in job.chosen_outputs)
     )
@@ -334,6 +343,7 @@ def request_push(job: Job, now: datetime) -> Job:
 
     Raises ConflictError `wrong_status` when there is nothing kept or no product.
     """
+    _check_stays(job)
     if job.product_id is None:
         raise ConflictError("This job has no product to push to.")
     if not can_push(job):
@@ -371,6 +381,7 @@ def request_undo(job: Job, now: datetime) -> Job:
 
     Raises ConflictError `wrong_status` when no media of this job can be on the product.
     """
+    _check_stays(job)
     if not any(output.media_id for output in job.current_outputs):
         raise ConflictError("Nothing of this job is on a product.")
     push = replace(job.push, number=job.push.number + 1, tries=0, not_before=None, undo=True)

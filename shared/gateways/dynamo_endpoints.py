@@ -228,7 +228,7 @@ def endpoint_item(endpoint: Endpoint) -> Item:
         "updated_at": number(microseconds(endpoint.updated_at)),
         "version": number(endpoint.version),
     }
-    for name in ("description", "old_secret", "disabled_reason"):
+    for name in ("description", "old_secret", "rotated_with", "disabled_reason"):
         value = getattr(endpoint, name)
         if value is not None:
             item[name] = text(value)
@@ -248,6 +248,7 @@ def read_endpoint(item: Mapping[str, Value]) -> Endpoint:
         secret=item["secret"]["S"],
         old_secret=_text(item, "old_secret"),
         old_secret_until=_at(item, "old_secret_until"),
+        rotated_with=_text(item, "rotated_with"),
         created_at=from_microseconds(int(item["created_at"]["N"])),
         updated_at=from_microseconds(int(item["updated_at"]["N"])),
         disabled_at=_at(item, "disabled_at"),

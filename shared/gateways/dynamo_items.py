@@ -366,6 +366,7 @@ _JOB_KINDS: Mapping[str, _Kind] = {
     "counted_type": _TEXT,
     "bulk_marks": _LIST,
     "bulk_cursor": _TEXT,
+    "delete_wanted": _FLAG,
     "notes": _Kind(
         lambda lines: text("\n".join(lines)), lambda value: tuple(value["S"].split("\n"))
     ),

@@ -1,6 +1,7 @@
 """Remove a job and everything kept for it."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 from shared.domain.bulk import file_key
 from shared.domain.errors import ConflictError, StoreUnavailableError, VersionConflictError
@@ -15,7 +16,9 @@ from shared.usecases.tracker import CONFLICT_TRIES, Tracker
 def delete_job(tracker: Tracker, files: Files, ref: JobRef) -> None:
     """Delete an ended job: its files, then its item, timeline and share of the statistics.
 
-    The files go first: a crash in between leaves a job that can be deleted again, never files
+    First, if it has any, it is written down that they go: whoever wants the image pushed before
+    that keeps the job as it was, and nothing begins with it after that. The files go before the
+    item: a crash in between leaves a job that can be deleted again, never files
     that nothing refers to. They are all that lies in the job's folder (images, documents,
     payloads): also documents that a crash left there when they had been replaced. Those of
     entries that came meanwhile follow.
@@ -27,9 +30,11 @@ def delete_job(tracker: Tracker, files: Files, ref: JobRef) -> None:
         check_deletable(tracker, job)
         named = [job.documents_key, file_key(job), *(output.key for output in job.outputs)]
         keys = {*files.keys(job_folder(ref)), *(key for key in named if key is not None)}
-        if keys:
-            files.delete(sorted(keys))
         try:
+            if keys and not job.delete_wanted:
+                job = tracker.store.save(job, replace(job, delete_wanted=True))
+            if keys:
+                files.delete(sorted(keys))
             left = sorted(set(tracker.store.delete(job)) - keys)
         except VersionConflictError:
             continue

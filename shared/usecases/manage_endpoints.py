@@ -147,10 +147,20 @@ def remove_endpoint(store: EndpointStore, shop: str, endpoint_id: str) -> None:
         raise NotFoundError("There is no such webhook endpoint.")
 
 
-def rotate_secret(desk: EndpointDesk, shop: str, endpoint_id: str, *, at_once: bool) -> Issued:
+def rotate_secret(
+    desk: EndpointDesk,
+    shop: str,
+    endpoint_id: str,
+    *,
+    at_once: bool,
+    idempotency: Idempotency | None = None,
+) -> Issued:
     """Give an endpoint a new secret. Raises NotFoundError.
 
-    at_once: the old one, which would sign beside it for 24 hours, is void (it has leaked).
+    Parameters
+        at_once: the old one, which would sign beside it for 24 hours, is void (it has leaked).
+        idempotency: the same key with the same body gives the secret of then, while the old one
+            signs beside it.
     """
     secret = _new_secret(desk)
     sealed = desk.box.seal(secret)
@@ -158,9 +168,16 @@ def rotate_secret(desk: EndpointDesk, shop: str, endpoint_id: str, *, at_once: b
         desk.endpoints,
         shop,
         endpoint_id,
-        lambda found: rules.rotate(found, sealed, desk.clock.now(), at_once=at_once),
+        lambda found: rules.rotate(
+            found,
+            sealed,
+            desk.clock.now(),
+            at_once=at_once,
+            mark=idempotency.mark if idempotency else None,
+        ),
     )
-    return Issued(endpoint=changed, secret=secret)
+    is_new = changed.secret == sealed
+    return Issued(endpoint=changed, secret=secret if is_new else _secret_of(desk, changed))
 
 
 def send_trial(desk: EndpointDesk, shop: str, endpoint_id: str) -> Delivery:

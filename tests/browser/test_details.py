@@ -46,6 +46,19 @@ def test_the_timeline_shows_every_event_duplicates_and_ignored_ones_too(
 
 
 @pytest.mark.feature("a job in full on the page")
+def test_a_delivery_that_came_before_its_job_says_when_it_came(
+    reader: Reader, store: Store
+) -> None:
+    store.deliver_unknown("pk_page_early", creditsUsed=3)
+    store.create(toolId="background-removal", productTitle="Early", pikcelJobId="pk_page_early")
+    reader.sign_in(store)
+    entries = opened(reader, "Early").get_by_role("list", name="Timeline").locator(".entry")
+    early = entries.filter(has_text="It came in on")
+    expect(early).to_have_count(1)
+    expect(early).to_contain_text("Webhook")
+
+
+@pytest.mark.feature("a job in full on the page")
 def test_what_was_really_sent_is_fetched_when_somebody_wants_to_see_it(
     reader: Reader, store: Store
 ) -> None:

@@ -84,7 +84,7 @@ def test_an_endpoint_comes_back_as_it_was_and_is_one_shops(store: EndpointStore)
 def test_everything_that_can_become_of_an_endpoint_comes_back(store: EndpointStore) -> None:
     made = endpoint(failing_since=START)
     store.add_endpoint(made)
-    changed = rotate(made, "sealed(2)", later(9), at_once=False)
+    changed = rotate(made, "sealed(2)", later(9), at_once=False, mark="ab12")
     changed = disable(changed, DisabledReason.FAILING, later(10))
     saved = store.save_endpoint(made, changed)
     assert saved == replace(changed, version=2)

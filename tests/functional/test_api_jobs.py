@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from shared.domain.plan import Step
 from shared.domain.shop import Shop
 from shared.domain.status import JobStatus, Outcome, PushStatus
 from shared.usecases.ports import DispatchRequest
-from tests.api_world import ADMIN, World, digest, sample, world
+from tests.api_world import ADMIN, Reply, World, digest, sample, world
 from tests.builders import (
     OTHER_SHOP,
     SHOP,
@@ -695,6 +696,50 @@ def test_a_deleted_job_is_gone_with_its_images(world: World) -> None:
     assert list(world.files.stored) == ["another"]
     assert world.get(f"/api/jobs/{job.job_id}").status == 404
     assert world.get("/api/jobs/stats").json["stats"]["total"] == 0
+
+
+def test_who_wants_its_image_pushed_before_the_files_go_keeps_the_job(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, find = _kept(world), world.files.keys
+
+    def push_first(prefix: str) -> list[str]:
+        monkeypatch.setattr(world.files, "keys", find)
+        world.tracker.change(job.ref, lambda seen, now: (lifecycle.request_push(seen, now), None))
+        return find(prefix)
+
+    monkeypatch.setattr(world.files, "keys", push_first)
+    assert world.call("DELETE", f"/api/jobs/{job.job_id}").code == "job_active"
+    assert set(world.files.stored) == {output.key for output in job.outputs}
+
+
+@pytest.mark.parametrize("action", ["push-to-shopify", "undo-push", "retry"])
+def test_nothing_begins_with_a_job_whose_files_are_going(
+    world: World, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    """It would find no file, and the deletion would be refused after all."""
+    job = _kept(world, status=JobStatus.FAILED if action == "retry" else JobStatus.COMPLETED)
+    told: list[Reply] = []
+    delete = world.files.delete
+
+    def act_first(keys: Sequence[str]) -> None:
+        monkeypatch.setattr(world.files, "delete", delete)
+        delete(keys)
+        told.append(world.post(f"/api/jobs/{action}", {"jobId": job.job_id}))
+
+    monkeypatch.setattr(world.files, "delete", act_first)
+    assert world.call("DELETE", f"/api/jobs/{job.job_id}").status == 200
+    assert [(reply.status, reply.code) for reply in told] == [(409, "wrong_status")]
+    assert "being deleted" in told[0].json["error"]
+    assert world.get(f"/api/jobs/{job.job_id}").status == 404
+
+
+def _kept(world: World, **changes: Any) -> Job:
+    output = replace(a_kept_output(), media_id="gid://shopify/MediaImage/1")
+    product = "gid://shopify/Product/1"
+    job = world.has(a_kept_job(outputs=(output,), product_id=product, **changes))
+    world.files.put(output.key or "", b"PNG", "image/png")
+    return job
 
 
 @pytest.mark.parametrize("job", [a_job(), a_dispatched_job()], ids=["pending", "processing"])

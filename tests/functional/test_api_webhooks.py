@@ -12,6 +12,7 @@ from shared.domain.notice_types import CHOICES
 from shared.usecases.ports import DeliverRequest, DeliveryRef
 from tests.api_world import World, logged, world
 from tests.builders import OTHER_SHOP, SHOP
+from tests.fakes.tokens import FakeBox
 
 __all__ = ["world"]
 
@@ -157,6 +158,21 @@ def test_an_endpoint_whose_answer_was_lost_is_found_again_with_its_secret(world:
     world.lose_answers()
     assert world.post(ALL, {"url": URL}, **again).json == lost
     assert len(world.get(ALL).json["endpoints"]) == 1
+
+
+def test_a_rotation_whose_answer_was_lost_leaves_the_secret_that_is_in_use(world: World) -> None:
+    """Rotated twice, the one that nobody was told of would sign beside the newest."""
+    made = make(world)
+    path, again = f"{one(made)}/rotate", {"headers": {"idempotency-key": "k"}}
+    lost = world.post(path, **again).json
+    world.lose_answers()
+    world.clock.advance(60)
+    assert world.post(path, **again).json == lost
+    (endpoint,) = world.endpoints.endpoints(SHOP)
+    signing = [FakeBox().open(each) for each in endpoint.sealed_secrets(world.clock.now())]
+    assert signing == [lost["secret"], made["secret"]]
+    world.clock.advance(24 * 3600)
+    assert world.post(path, **again).json["secret"] != lost["secret"]
 
 
 def test_an_endpoint_is_changed_field_by_field(world: World) -> None:

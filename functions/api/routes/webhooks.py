@@ -57,7 +57,9 @@ def remove(call: Call, endpoint_id: str, query: ShopQuery) -> Answer:
 def rotate(call: Call, endpoint_id: str, query: RotateQuery) -> Answer:
     """Give an endpoint a new secret."""
     shop, at_once = call.caller.require_shop(), query.keep_old == "0"
-    issued = endpoints.rotate_secret(call.app.desk, shop, endpoint_id, at_once=at_once)
+    issued = endpoints.rotate_secret(
+        call.app.desk, shop, endpoint_id, at_once=at_once, idempotency=call.once
+    )
     return _issued(issued, 200)
 
 

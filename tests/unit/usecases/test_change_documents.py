@@ -174,6 +174,7 @@ def test_a_job_that_is_deleted_meanwhile_leaves_nothing(
     save = world.store.save
 
     def save_late(before: Job, after: Job, **more: Any) -> Job:
+        monkeypatch.setattr(world.store, "save", save)
         delete_job(world.tracker, world.files, job.ref)
         return save(before, after, **more)
 
