@@ -145,7 +145,7 @@ def _begin(lane: DispatchLane, seen: Job, expected: int | None) -> Job | None:
         return job.with_attempt(attempt), None
 
     try:
-        written = lane.tracker.change(seen.ref, decide)
+        written = lane.tracker.change(seen.ref, decide, seen=seen)
     except NotFoundError:
         return None
     return written if is_ours else None

@@ -206,7 +206,7 @@ def _record(lane: DispatchLane, seen: Job, harvest: _Harvest) -> Advanced:
         return after, _note(job, after, harvest)
 
     try:
-        lane.tracker.change(seen.ref, decide)
+        lane.tracker.change(seen.ref, decide, seen=seen)
     except NotFoundError:
         # Deleted meanwhile, and its images before: these would be referred to by nothing.
         keys = [found.key for found in harvest.found if found.key is not None]

@@ -202,6 +202,7 @@ class Tracker:
         ref: JobRef,
         decide: Callable[[Job, datetime], tuple[Job, Note | None]],
         *,
+        seen: Job | None = None,
         take_links: bool = False,
         ceiling: Budget | None = None,
     ) -> Job:
@@ -210,11 +211,13 @@ class Tracker:
         Parameters
             decide: returns the job afterwards and the note; the same job means no change
                 (then a note is put on the timeline without a write of the job).
+            seen: the job as it was read just now. The first try begins with it and saves a read;
+                the write is on condition that it is still so, as ever.
 
         Raises NotFoundError, and what `decide` raises.
         """
         for _ in range(CONFLICT_TRIES):
-            before = self.store.get(ref)
+            before, seen = seen or self.store.get(ref), None
             after, note = decide(before, self.now())
             if after is before:
                 if note is not None:

@@ -11,7 +11,7 @@ from tests.builders import a_job
 from tests.whole.plain_job import Life, live_a_plain_job
 from tests.whole.units import index_units, write_units
 
-WRITE_UNITS, READ_UNITS = 40, 14.5
+WRITE_UNITS, READ_UNITS = 40, 12
 
 
 @pytest.fixture(scope="module")
