@@ -26,7 +26,9 @@ def run(command: Sequence[str], environment: Mapping[str, str], folder: Path) ->
         with tempfile.TemporaryDirectory(
             prefix="job-tracker-proof-", ignore_cleanup_errors=True
         ) as base:
-            return _run([*command, "--basetemp", f"{base}/run"], environment, folder)
+            # Stacks that are interrupted while they start leave theirs: it goes with ours.
+            there = {**environment, "TMPDIR": base}
+            return _run([*command, "--basetemp", f"{base}/run"], there, folder)
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -16,7 +16,8 @@ from tests.proof.running import run
 ROOT = Path(__file__).resolve().parents[2]
 # Stands for pytest: tells where its files are to be, has a child, and tidies up when interrupted.
 TESTS = """
-import pathlib, signal, subprocess, sys, time
+import pathlib, signal, subprocess, sys, tempfile, time
+tempfile.mkdtemp()
 told, stubborn, base = pathlib.Path(sys.argv[1]), sys.argv[2] == "stubborn", sys.argv[4]
 pathlib.Path(base).mkdir()
 if stubborn:
