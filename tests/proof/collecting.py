@@ -19,6 +19,9 @@ from tests.proof.rows import Row
 
 type Way = tuple[str, str]
 
+LONGEST = 160
+"""Of what is said of a failure."""
+
 
 class Collector:
     """Gathers the reports of all processes into rows."""
@@ -35,7 +38,7 @@ class Collector:
             row = self._rows.setdefault((promise, way), Row(promise, way))
             row.seconds += report.duration
             if report.failed:
-                row.failed.append(report.nodeid)
+                row.failed.append(f"{report.nodeid}: {_what(report)}")
             elif report.skipped:
                 row.skipped.append(f"{report.nodeid}: {_why(report)}")
             if report.when == "call" and not report.skipped:
@@ -46,6 +49,13 @@ class Collector:
         """Return what came together, in the order of the promises."""
         order = list(PROMISES)
         return sorted(self._rows.values(), key=lambda row: (order.index(row.promise), row.way))
+
+
+def _what(report: pytest.TestReport) -> str:
+    """Return what broke, in a line."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    said = crash.message if crash is not None else str(report.longrepr)
+    return (said.strip().splitlines() or [""])[0][:LONGEST]
 
 
 def _why(report: pytest.TestReport) -> str:

@@ -23,6 +23,7 @@ from typing import Any
 from tests.promises import PROMISES
 
 HELD, FAILED, NOT_SHOWN = "held", "failed", "not shown"
+MOST_REASONS = 3  # of a way; all are in rows.jsonl
 # The worst of several results is that of all.
 _WORST = (FAILED, NOT_SHOWN, HELD)
 
@@ -85,6 +86,22 @@ def table(rows: Sequence[Row]) -> str:
         result = worst(row.result for row in own)
         lines.append(f"| {sentence} | {ways} | {cases:,} | {result} | {seconds:,.0f} |")
     return "\n".join(lines)
+
+
+def reasons(rows: Sequence[Row]) -> list[str]:
+    """Say of each way that did not hold why, in at most so many words.
+
+    >>> reasons([Row("lost", "crashes", expected=1, tests=1, failed=["test_a: paid twice"])])
+    ['crashes (lost): failed, test_a: paid twice']
+    """
+    found = []
+    for row in rows:
+        if row.result != HELD:
+            told = row.remarks[:MOST_REASONS]
+            rest = len(row.remarks) - len(told)
+            more = [f"and {rest} more"] if rest else []
+            found.append(f"{row.way} ({row.promise}): {row.result}, {'; '.join([*told, *more])}")
+    return found
 
 
 def worst(results: Iterable[str]) -> str:

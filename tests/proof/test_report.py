@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 from tests.promises import CASES, MARK, PROMISES
-from tests.proof.__main__ import BEGIN, END, merged, put_into
+from tests.proof.__main__ import BEGIN, END, merged, put_into, report_of
 from tests.proof.collecting import Collector
 from tests.proof.rows import Row, table
+
+SAID: dict[str, Any] = {"skipped": ("file", 1, "no wheel"), "failed": "paid twice\nat line 3"}
 
 type Outcome = Literal["passed", "failed", "skipped"]
 
@@ -31,7 +34,7 @@ def a_report(
         location=(name, 1, name),
         keywords={},
         outcome=outcome,
-        longrepr=("file", 1, "no wheel") if outcome == "skipped" else None,
+        longrepr=SAID.get(outcome),
         when=when,
         duration=1.5,
         user_properties=properties,
@@ -83,9 +86,9 @@ def test_one_failure_in_any_phase_fails_its_row(
     when: Literal["setup", "call", "teardown"],
 ) -> None:
     (row,) = rows(a_report("a"), a_report("b", "failed", when))
-    assert (row["result"], row["failed"]) == ("failed", ["b"])
+    assert (row["result"], row["failed"]) == ("failed", ["b: paid twice"])
     (merged_row,) = merged([["lost", "crashes", 2]], [row])
-    assert (merged_row.result, merged_row.failed) == ("failed", ["b"])
+    assert (merged_row.result, merged_row.failed) == ("failed", ["b: paid twice"])
 
 
 def test_what_is_skipped_is_not_shown_and_says_why() -> None:
@@ -105,6 +108,20 @@ def test_the_table_has_a_line_for_each_promise_and_says_what_was_not_shown() -> 
     assert len(lines) == len(PROMISES)
     assert lines[0].endswith("| crashes | 1,200 | held | 2 |")
     assert all("| not shown |" in line for line in lines[1:])
+
+
+def test_the_report_says_when_where_what_and_why_not() -> None:
+    held = Row("lost", "crashes", expected=1, tests=1, cases=12, seconds=2)
+    failed = Row("twice", "orders", expected=5, tests=4, failed=[f"test_{n}: x" for n in range(4)])
+    chosen = {"PROOF": "1", "SEED": "7"}
+    text = report_of([held, failed], chosen, 3.2, is_whole=True)
+    first, *_ = text.splitlines()
+    assert re.match(r"20\d\d-\d\d-\d\d, \d+ cores, .*`PROOF=1 SEED=7`, 3 minutes: failed\.", first)
+    assert "- orders (twice): failed, test_0: x; test_1: x; test_2: x; and 2 more\n" in text
+    assert "- crashes" not in text
+    whole = report_of([held], chosen, 3.2, is_whole=False)
+    assert "held, for it was interrupted" not in report_of([held], chosen, 3, is_whole=True)
+    assert "for it was interrupted" in whole
 
 
 def test_the_report_takes_the_place_of_the_former_one(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 
 import pytest
 
+from shared.providers.registry import ADAPTERS
 from tests.promises import CASES, Record, scale, seed
 from tests.whole.elsewhere import TOOLS
 from tests.whole.elsewhere_stories import ELSEWHERE_STORIES
@@ -36,6 +37,10 @@ def test_in_peace_every_story_elsewhere_ends_well(story: Story) -> None:
     (job,) = ending.state["jobs"]
     assert (job["status"], job["push"][0]) == (status, push_status)
     assert len(ending.state["on the product"]) == images
+    provider, name = story.name.split(" ")
+    is_stopped = name == "stopped" and ADAPTERS[provider].can_cancel
+    is_paid = [paid for _, paid in ending.state["charges"]] == [1]
+    assert is_paid is not is_stopped
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import json
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import permutations
 from typing import Any
 
 import httpx
@@ -54,14 +55,16 @@ _ENDS = {"job.completed": JobState.COMPLETED, "job.failed": JobState.FAILED}
 _TOLD = {"": "job.started", "running": "job.started"} | {
     name.removeprefix("job."): name for name in _ENDS
 }
+_REPORTS = ({"processed": 5}, {"progress": 60}, {"progress": 30}, {"progress": 100})
 _EVENT_OF = {"processing": "job.started", "completed": "job.completed", "failed": "job.failed"}
 
 
 @dataclass(slots=True)
 class Model:
     """What a job must be, as far as its status goes. wants: whether its image is to be on the
-    product. booked: the credits of each attempt, once they are known. by_hand: an administrator
-    completed it. worker: a program of the shop's does it, whose reports are believed."""
+    product. booked: the credits of each attempt, once they are known; told: the attempts whose
+    charge a believed webhook told. progress: of each attempt. by_hand: an administrator completed
+    it. worker: a program of the shop's does it, whose reports are believed."""
 
     shop: str
     wants: bool = False
@@ -71,6 +74,8 @@ class Model:
     state: JobState = JobState.PENDING
     attempt: int = 1
     booked: dict[int, int] = field(default_factory=dict)
+    told: set[int] = field(default_factory=set)
+    progress: dict[int, int] = field(default_factory=dict)
 
     def heard(self, attempt: int, event: str) -> JobState:
         """Return the state after an event."""
@@ -93,7 +98,14 @@ class Interleaving(RuleBasedStateMachine):
 
     @initialize(links=st.integers(1, 2))
     def begin(self, links: int) -> None:
-        self.world = World(self.stack, self.engine, links=links, webhook_retry_delays_s=[])
+        self.world = World(
+            self.stack,
+            self.engine,
+            links=links,
+            webhook_retry_delays_s=[],
+            # Their clock may jump over what is left of a link's life.
+            result_lifetime_s=7200,
+        )
         self.links = links
         self.world.is_held = True
 
@@ -127,7 +139,7 @@ class Interleaving(RuleBasedStateMachine):
         job_id = data.draw(st.sampled_from(works))
         model = self.models[job_id]
         shop = data.draw(st.sampled_from([model.shop, model.shop, _other(model.shop)]))
-        told = {"status": word} if word else {"processed": 5}
+        told: dict[str, Any] = {"status": word} if word else data.draw(st.sampled_from(_REPORTS))
         answer = self.world.ask("PATCH", f"/api/jobs/{job_id}", told, shop=shop)
         if shop != model.shop:
             assert answer.status == 404, answer
@@ -191,6 +203,12 @@ class Interleaving(RuleBasedStateMachine):
         self.world.run_for(seconds)
         self._accept({})
 
+    @rule(minutes=st.sampled_from([-10, 0, 10]))
+    def set_their_clock(self, minutes: int) -> None:
+        """The clock of PikcelAI and Shopify jumps: what they sign now is of another time."""
+        self.world.others.off = timedelta(minutes=minutes)
+        self._accept({})
+
     @precondition(lambda self: self.models)
     @rule(
         data=st.data(), action=st.sampled_from(["retry", "cancel", "push-to-shopify", "undo-push"])
@@ -252,6 +270,7 @@ class Interleaving(RuleBasedStateMachine):
         sent_at = datetime.fromisoformat(told["timestamp"])
         if abs(self.world.our_clock.now() - sent_at) <= WINDOW:
             model.state = model.heard(found.attempt, told["event"])
+            model.told |= {found.attempt} if told["event"] == "job.completed" else set()
         answer = self.world.post_webhook(letter)
         assert answer is not None
         assert answer["statusCode"] == 200
@@ -280,11 +299,24 @@ class Interleaving(RuleBasedStateMachine):
             return
         for job in self.world.jobs():
             booked = self.models[job.job_id].booked
+            told = self.models[job.job_id].told
             for attempt in job.attempts:
                 if attempt.credits is not None:
                     assert booked.setdefault(attempt.number, attempt.credits) == attempt.credits
                     assert attempt.credits == _paid(self.world, job, attempt.number)
                 assert attempt.credits is not None or attempt.number not in booked
+                # Late, stale or refused as it may have been: what was paid is known.
+                assert attempt.credits is not None or attempt.number not in told
+
+    @invariant()
+    def progress_never_falls(self) -> None:
+        if not self.models:
+            return
+        for job in self.world.jobs():
+            known = self.models[job.job_id].progress
+            assert known.get(job.attempt.number, 0) <= job.progress <= 100
+            assert job.progress < 100 or job.state is JobState.COMPLETED
+            known[job.attempt.number] = job.progress
 
     @invariant()
     def no_output_is_on_a_product_twice(self) -> None:
@@ -413,6 +445,71 @@ def run(machine: type[Interleaving], examples: int, steps: int) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
+def test_every_order_of_what_two_attempts_tell_ends_as_the_model_says(
+    order: tuple[int, ...],
+) -> None:
+    """All twenty-four: the first attempt's news comes before, between and after the second's."""
+    machine = Interleaving()
+    try:
+        machine.begin(links=1)
+        world = machine.world
+        machine.create(SHOP, fails=True, auto_push=True)
+        ((job_id, model),) = machine.models.items()
+        first = _news(machine)
+        machine._receive(first[1])
+        assert model.state is JobState.FAILED
+        assert world.ask("POST", "/api/jobs/retry", {"jobId": job_id}).status == 200
+        machine._note_wish(model, "retry")
+        letters = [*first, *_news(machine)]
+        events = [json.loads(letter.content)["event"] for letter in letters]
+        assert events == ["job.started", "job.failed", "job.started", "job.completed"]
+        for number in order:
+            machine._receive(letters[number])
+            machine.costs_are_booked_once()
+        assert machine.models[job_id].state is JobState.COMPLETED
+        machine._finish()
+    finally:
+        machine.stack.close()
+
+
+@pytest.mark.parametrize("ended", ["cancelled", "completed by hand"])
+def test_what_was_paid_is_booked_however_late_it_is_told(ended: str) -> None:
+    machine = Interleaving()
+    try:
+        machine.begin(links=1)
+        world = machine.world
+        machine.create(SHOP, fails=False, auto_push=True)
+        ((job_id, model),) = machine.models.items()
+        news = _news(machine)
+        if ended == "cancelled":
+            assert world.ask("POST", "/api/jobs/cancel", {"jobId": job_id}).status == 200
+            machine._note_wish(model, "cancel")
+        else:
+            done = world.ask(
+                "POST", f"/api/admin/jobs/{job_id}/complete", {"result": {"by": "hand"}}
+            )
+            assert done.status == 200
+            model.state, model.by_hand = JobState.COMPLETED, True
+        for letter in reversed(news):
+            machine._receive(letter)
+            machine._receive(letter)
+        machine.costs_are_booked_once()
+        assert (model.told, [a.credits for a in world.job(job_id).attempts]) == ({1}, [1])
+        machine._finish()
+    finally:
+        machine.stack.close()
+
+
+def _news(machine: Interleaving) -> list[httpx.Request]:
+    """Have the provider do the current attempt; returns what it tells, undelivered."""
+    machine.world.letters.clear()
+    machine.world.deliver("dispatch")
+    machine.world.run_for(15)
+    told, machine.world.letters = machine.world.letters, []
+    return told
 
 
 def test_any_order_of_events_ends_as_the_model_says() -> None:

@@ -18,6 +18,7 @@ from shared.domain.status import JobStatus
 from shared.usecases.announce import Announcer
 from shared.usecases.deliver_notice import deliver_notice
 from shared.usecases.notice_ports import Change
+from tests.promises import CASES, Record
 from tests.unit.usecases.notice_world import NoticeWorld, finished
 from tests.unit.usecases.test_announce import end, jobs_of
 
@@ -113,6 +114,22 @@ FATES = st.dictionaries(
 def test_every_end_is_delivered_once_to_each_endpoint_whatever_dies(
     plan: dict[int, str], answers: list[int]
 ) -> None:
+    check_all_told(plan, answers)
+
+
+@pytest.mark.parametrize("fate", ["before", "after", "fails"])
+def test_whichever_single_call_dies_every_end_is_delivered_once(
+    fate: str, record_property: Record
+) -> None:
+    calls = check_all_told({}, [])
+    assert calls > 30
+    for number in range(calls):
+        check_all_told({number: fate}, [])
+    record_property(CASES, calls)
+
+
+def check_all_told(plan: dict[int, str], answers: list[int]) -> int:
+    """Have a batch of three end, told to two endpoints; returns how many calls that took."""
     world = Dying(plan)
     one, two = world.endpoint(1), world.endpoint(2)
     ref = world.batch(3)
@@ -139,6 +156,7 @@ def test_every_end_is_delivered_once_to_each_endpoint_whatever_dies(
     assert len({notice.notice_id for notice in finished(world.bus)}) == 1
     assert {notice.data["completedJobs"] for notice in finished(world.bus)} == {2}
     assert len(set(world.told())) == 4
+    return world.calls
 
 
 @given(data=st.data())

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.domain.bulk import BulkAction, action_of
+from shared.domain.events import Source
 from shared.domain.job import Job
 from shared.domain.references import read_reference
 from shared.domain.statistics import is_uncounted
@@ -79,6 +80,7 @@ def tell(
         wrong += [f"paid {times} times: {ref}" for ref, times in paid.items() if times > 1]
         wrong += differences_of(world)
         wrong += world.ear.leaks
+        wrong += _forgotten(world)
         state = ending_of(world) | {"seen": story.look(world)}
         return Ending(
             state={part: value for part, value in state.items() if part not in story.free},
@@ -87,6 +89,19 @@ def tell(
             hits=tuple(world.probe.hits),
             wrong=tuple(wrong),
         )
+
+
+def _forgotten(world: World) -> list[str]:
+    """Return which acknowledged webhooks are on no timeline: polls would hide their loss."""
+    found = []
+    for job in world.jobs():
+        ids = [attempt.provider_job_id or "" for attempt in job.attempts]
+        told = sum(len(world.acknowledged.get(name, ())) for name in ids)
+        entries = world.store.log(job.ref, limit=100).entries
+        noted = len([entry for entry in entries if entry.source is Source.WEBHOOK])
+        if noted < told:
+            found.append(f"{told} webhooks acknowledged, {noted} noted")
+    return found
 
 
 def ending_of(world: World) -> dict[str, Any]:

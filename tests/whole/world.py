@@ -10,6 +10,7 @@ import importlib
 import json
 import random
 import ssl
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -149,15 +150,15 @@ class WorldClock:
 
 
 class OthersClock:
-    """The clock of somebody else, which is off."""
+    """The clock of somebody else, which is off, and may be set."""
 
     def __init__(self, clock: ManualClock, off: timedelta) -> None:
         self._clock = clock
-        self._off = off
+        self.off = off
 
     def now(self) -> datetime:
         """Return what that clock shows."""
-        return self._clock.now() + self._off
+        return self._clock.now() + self.off
 
     async def sleep(self, seconds: float) -> None:
         """Wait: that takes as long on any clock."""
@@ -328,6 +329,8 @@ class World:
         self.letters: list[httpx.Request] = []
         # Every webhook that was ever sent, for those who send it again.
         self.sent: list[httpx.Request] = []
+        # Those of PikcelAI that were acknowledged: its id of the job → the events.
+        self.acknowledged: defaultdict[str, set[str]] = defaultdict(set)
         self._dynamo: DynamoDBClient | None = None
         self.failed_runs: list[str] = []
         self.dispatch = queue_of("DispatchQueue", "dispatch", batch_size=1)
@@ -343,7 +346,8 @@ class World:
         self._loop = asyncio.new_event_loop()
         stack.callback(self._loop.close)
         self._elsewhere = elsewhere
-        self._start_simulators(stack, OthersClock(self.clock, others_off), provider)
+        self.others = OthersClock(self.clock, others_off)
+        self._start_simulators(stack, self.others, provider)
         self._give_links(links)
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         self.store = self._open_store(stack, patch, engine)
@@ -595,6 +599,10 @@ class World:
     def post_webhook(self, request: httpx.Request) -> dict[str, Any] | None:
         """Deliver a webhook once; None when it was not answered."""
         answer: dict[str, Any] | None = self.invoke("webhook", _webhook_event(request))
+        is_taken = answer is not None and answer["statusCode"] == 200
+        if is_taken and request.url.path.endswith("/pikcel"):
+            told = json.loads(request.content)
+            self.acknowledged[told["job"]["id"]].add(told["event"])
         return answer
 
     def _take_from_shopify(self, url: str, headers: Mapping[str, str], body: bytes) -> Taken:

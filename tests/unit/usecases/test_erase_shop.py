@@ -359,6 +359,7 @@ def test_nobody_stops_an_erasure_and_no_number_of_failures_does(
 # --- crashes and races ----------------------------------------------------------------------
 
 
+@pytest.mark.promise("lost", "an erasure that dies, and what comes after it began")
 @pytest.mark.parametrize("step", range(1, 41))
 def test_a_crash_at_any_write_changes_nothing_of_the_end(
     world: ShopWorld, monkeypatch: pytest.MonkeyPatch, step: int
@@ -402,6 +403,7 @@ def test_a_crash_at_any_write_changes_nothing_of_the_end(
     assert report.deleted["files"] == 2
 
 
+@pytest.mark.promise("lost", "an erasure that dies, and what comes after it began")
 def test_a_late_webhook_and_a_late_message_bring_nothing_back(world: ShopWorld) -> None:
     furnish(world)
     active = next(job for job in world.jobs_of_all() if job.provider_job_id == "a-active")
@@ -416,6 +418,7 @@ def test_a_late_webhook_and_a_late_message_bring_nothing_back(world: ShopWorld) 
     assert world.names() == []
 
 
+@pytest.mark.promise("lost", "an erasure that dies, and what comes after it began")
 def test_a_result_that_was_being_fetched_is_found_by_the_next_look(world: ShopWorld) -> None:
     furnish(world)
     leave(world)
