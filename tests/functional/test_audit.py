@@ -20,6 +20,8 @@ from shared import wiring
 from shared.domain.audit import SETTLED_AFTER, Wrong
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.ids import JobRef
+from shared.domain.statistics import OTHER
+from shared.gateways import dynamo_counters, store_rules
 from shared.gateways import dynamo_items as items
 from shared.gateways.dynamo_table import item_bytes
 from shared.usecases import audit_shop
@@ -433,6 +435,22 @@ def test_the_days_of_a_large_shop_are_summed(
         lines = told().lines
         assert {(line["difference"], line["job_id"]) for line in lines} == {("counter", None)}
         assert {line["what"].partition(":")[0] for line in lines} >= set(sums)
+
+
+@pytest.mark.parametrize("at_most", [2, audit_shop.AT_MOST])
+def test_a_day_that_has_no_room_for_every_name_is_sound(
+    at_most: int, told: Callable[[], Told], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (dynamo_counters, store_rules):
+        monkeypatch.setattr(module, "NAMES_PER_DAY", 1)
+    monkeypatch.setattr(audit_shop, "AT_MOST", at_most)
+    with a_shop() as world:
+        store = wiring.bulk_app().audit.tracker.store
+        (day, *_) = store.days(SHOP, audit_shop.FIRST_DAY, audit_shop.LAST_DAY)
+        assert OTHER in day.by_tool
+        assert told().lines == []
+        count_a_type_less(world)
+        assert told().wrong == {"counter"}
 
 
 def test_of_a_large_shop_the_batch_of_a_drawn_job_is_recounted(
