@@ -38,12 +38,18 @@ def handler(event: dict[str, Any], context: object) -> Failures:
             count("NotifyUnavailable")
             return {"batchItemFailures": [{"itemIdentifier": number}]}
         except JobTrackerError as error:
-            extra = {"code": error.code, "sequence_number": number}
+            extra = {"code": error.code, "sequence_number": number, "item": _item(record)}
             logger.error("record left out", extra=extra, exc_info=error.__cause__ or error)
             count("NotifyFailed")
             continue
         _report(told)
     return {"batchItemFailures": []}
+
+
+def _item(record: dict[str, Any]) -> str:
+    """Say whose change it is: the keys are all that can surely be read of it."""
+    keys = record["dynamodb"]["Keys"]
+    return f"{keys['pk']['S']} {keys['sk']['S']}"
 
 
 def _tell(app: wiring.NotifyApp, announcer: Announcer, record: dict[str, Any]) -> Told:

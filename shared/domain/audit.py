@@ -16,12 +16,16 @@ from shared.domain.events import Link, LogEntry, Source
 from shared.domain.job import Job
 from shared.domain.plan import Patience, next_look
 from shared.domain.statistics import (
+    OTHER,
     TALLY_FIELDS,
+    TYPE,
     Scope,
     Tally,
     contribution,
+    counted_names,
     is_uncounted,
     scopes,
+    total,
 )
 from shared.domain.status import JobStatus, PushStatus
 
@@ -29,6 +33,7 @@ from shared.domain.status import JobStatus, PushStatus
 SETTLED_AFTER = timedelta(minutes=10)
 # Nobody plans a look so much later than the job itself calls for, and the sweep comes every minute.
 TOO_LATE = timedelta(hours=1)
+DAY = "DAY#"
 # Two functions' clocks may differ: entries so near to each other have no order.
 SAME_MOMENT = timedelta(seconds=5)
 
@@ -210,6 +215,10 @@ def _files(job: Job, evidence: Evidence) -> Iterator[Difference]:
         yield Difference(Wrong.OUTPUT, "Its documents are not in the bucket.")
 
 
+# What days count apart: by UTC date and family (tool or type), then by name.
+type NamesOfDays = Mapping[tuple[str, str], Mapping[str, Tally]]
+
+
 @dataclass(frozen=True, slots=True)
 class Recount:
     """What jobs add up to. is_whole: they are all the jobs that the counters are about."""
@@ -217,18 +226,24 @@ class Recount:
     tallies: Mapping[Scope, Tally]
     months: Mapping[str, Spending]
     is_whole: bool
+    names: NamesOfDays = field(default_factory=dict)
 
 
 def recount(jobs: Iterable[Job], *, is_whole: bool) -> Recount:
     """Count jobs, one by one, wherever they are counted."""
     tallies: defaultdict[Scope, Tally] = defaultdict(Tally)
     months: defaultdict[str, Spending] = defaultdict(Spending)
+    names: defaultdict[tuple[str, str], defaultdict[str, Tally]] = defaultdict(
+        lambda: defaultdict(Tally)
+    )
     for job in jobs:
         for scope in scopes(job):
             tallies[scope] += contribution(job)
+        for family, name in counted_names(job) if scopes(job) else ():
+            names[f"{job.completed_at:%Y-%m-%d}", family][name] += contribution(job)
         for month, taken in spending(job).items():
             months[month] += taken
-    return Recount(tallies, months, is_whole)
+    return Recount(tallies, months, is_whole, names)
 
 
 def counter_differences(
@@ -263,13 +278,49 @@ def counter_differences(
     return found
 
 
+def name_differences(recounted: Recount, counted: NamesOfDays) -> list[Difference]:
+    """Compare a shop's statistics by tool and by type with a recount.
+
+    Where a day calls some of them `other`, only the sum of all is compared.
+    """
+    found = []
+    days = {*recounted.names, *counted} if recounted.is_whole else {*recounted.names}
+    for date, family in sorted(days):
+        have = counted.get((date, family), {})
+        want = recounted.names.get((date, family), {})
+        if OTHER in have or OTHER in want:
+            have, want = {OTHER: total(have.values())}, {OTHER: total(want.values())}
+        for name in sorted({*have, *want} if recounted.is_whole else want):
+            more = have.get(name, Tally()) - want.get(name, Tally())
+            wrong = _unlike(more, is_whole=recounted.is_whole)
+            if wrong:
+                found.append(Difference(Wrong.COUNTER, f"{date} by {family}, {name}: {wrong}."))
+    return found
+
+
+def type_differences(shop_counters: Mapping[str, Tally], counted: NamesOfDays) -> list[Difference]:
+    """Compare each day's counter with the sum of its types: every job has one.
+
+    Parameters
+        shop_counters: every bucket of the shop's own family (`ALL`, `DAY#…`).
+    """
+    found = []
+    for bucket, tally in sorted(shop_counters.items()):
+        if bucket.startswith(DAY):
+            date = bucket.removeprefix(DAY)
+            wrong = _unlike(total(counted.get((date, TYPE), {}).values()) - tally, is_whole=True)
+            if wrong:
+                found.append(Difference(Wrong.COUNTER, f"The types of {date}: {wrong}."))
+    return found
+
+
 def day_differences(shop_counters: Mapping[str, Tally]) -> list[Difference]:
     """Compare a shop's counter of all jobs with the sum of its days: true at any number of jobs.
 
     Parameters
         shop_counters: every bucket of the shop's own family (`ALL`, `DAY#…`).
     """
-    days = sum((t for name, t in shop_counters.items() if name.startswith("DAY#")), Tally())
+    days = sum((t for name, t in shop_counters.items() if name.startswith(DAY)), Tally())
     wrong = _unlike(shop_counters.get("ALL", Tally()) - days, is_whole=True)
     return [Difference(Wrong.COUNTER, f"ALL and its days: {wrong}.")] if wrong else []
 

@@ -13,6 +13,9 @@ from shared.domain.status import JobStatus
 
 BULK_TYPE_PREFIX = "bulk."
 OTHER = "other"
+# The families of names that a day counts apart.
+TOOL = "tool"
+TYPE = "type"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +161,13 @@ def scopes(job: Job) -> tuple[Scope, ...]:
     if job.project_id is not None:
         found.append(Scope(name=f"PROJECT#{job.shop}", bucket=job.project_id))
     return tuple(found)
+
+
+def counted_names(job: Job) -> list[tuple[str, str]]:
+    """Return under what the day of its end counts the job apart: families and names in them."""
+    tool = job.counted_tool or job.tool_id
+    found = [(TYPE, job.counted_type or job.type)]
+    return found if tool is None else [(TOOL, tool), *found]
 
 
 def is_uncounted(job: Job) -> bool:

@@ -19,9 +19,12 @@ from shared.domain.job import Job
 from shared.domain.statistics import (
     OTHER,
     TALLY_FIELDS,
+    TOOL,
+    TYPE,
     Scope,
     Tally,
     contribution,
+    counted_names,
     scopes,
     total,
 )
@@ -42,8 +45,6 @@ from shared.usecases.ports import DayTally
 SHARDS = 8
 DAY = "DAY#"
 BATCH = "BATCH#"
-TOOL = "tool"
-TYPE = "type"
 SHORT_NAMES = {
     "completed": "c",
     "failed": "f",
@@ -103,26 +104,20 @@ def _book(changes: defaultdict[Scope, CounterChange], job: Job, delta: Tally) ->
         change = changes[scope]
         change.delta += delta
         if scope.bucket.startswith(DAY):
-            for name in _counted_names(job):
+            for name in counted_names(job):
                 change.names[name] = change.names.get(name, Tally()) + delta
 
 
 def _claim(changes: defaultdict[Scope, CounterChange], before: Job | None, after: Job) -> None:
-    held = set(_counted_names(before)) if before is not None else set()
+    held = set(counted_names(before)) if before is not None else set()
     for scope in scopes(after):
         if scope.bucket.startswith(DAY):
             is_new = before is None or scope not in scopes(before)
             changes[scope].claimed = [
                 name
-                for name in _counted_names(after)
+                for name in counted_names(after)
                 if name[1] != OTHER and (is_new or name not in held)
             ]
-
-
-def _counted_names(job: Job) -> list[_Name]:
-    tool = job.counted_tool or job.tool_id
-    found = [(TYPE, job.counted_type or job.type)]
-    return found if tool is None else [(TOOL, tool), *found]
 
 
 def counter_row(scope: Scope, change: CounterChange, shard: int) -> Row:

@@ -1,21 +1,25 @@
 """Recount a shop: its statistics and its months against its jobs, read one by one."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from shared.domain.audit import (
+    DAY,
     Difference,
+    NamesOfDays,
     Recount,
     counter_differences,
     day_differences,
+    name_differences,
     recount,
+    type_differences,
 )
 from shared.domain.budget import Spending, month_of
 from shared.domain.filters import JobFilter
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
-from shared.domain.statistics import Scope, Tally
+from shared.domain.statistics import TOOL, TYPE, Scope, Tally
 from shared.domain.status import JobStatus
 from shared.usecases.audit_job import AuditLane
 from shared.usecases.ports import Sighting
@@ -27,6 +31,7 @@ BATCH_AT_MOST = 1_000
 ACTIVE = 100
 PAGE = 100
 READINGS = 3  # while counters move
+FIRST_DAY, LAST_DAY = "0000-01-01", "9999-12-31"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,7 @@ class _Sums:
 
     counters: Mapping[Scope, Tally]
     months: Mapping[str, Spending]
+    names: NamesOfDays = field(default_factory=dict)
 
 
 def look_at_shop(lane: AuditLane, shop: str, drawn: JobRef | None) -> ShopLook:
@@ -69,7 +75,7 @@ def _look_at_all(lane: AuditLane, shop: str) -> ShopLook:
         seen[:] = _walk(lane, shop, None)
         return recount(_jobs(seen), is_whole=True)
 
-    families = [f"{family}#{shop}" for family in ("SHOP", "PROJECT", "BATCH")]
+    families = [f"{family}#{shop}" for family in ("PROJECT", "BATCH")]
     found = _compare(lambda: _sums(lane, shop, families), count)
     return ShopLook(differences=found, seen=seen)
 
@@ -80,8 +86,9 @@ def _look_at_part(lane: AuditLane, shop: str, drawn: JobRef | None) -> ShopLook:
     days: list[Difference] = []
 
     def read() -> _Sums:
-        sums = _sums(lane, shop, [family])
-        days[:] = day_differences({s.bucket: tally for s, tally in sums.counters.items()})
+        sums = _sums(lane, shop, [])
+        buckets = {scope.bucket: tally for scope, tally in sums.counters.items()}
+        days[:] = [*day_differences(buckets), *type_differences(buckets, sums.names)]
         return sums
 
     def count() -> Recount:
@@ -122,20 +129,32 @@ def _compare(read: Callable[[], _Sums], count: Callable[[], Recount]) -> list[Di
         before = read()
         found = count()
         if read() == before:
-            return counter_differences(found, before.counters, before.months)
+            return [
+                *counter_differences(found, before.counters, before.months),
+                *name_differences(found, before.names),
+            ]
     return None
 
 
 def _sums(lane: AuditLane, shop: str, families: Sequence[str]) -> _Sums:
-    """Read counters, and of what was spent the present month and the one before."""
+    """Read the shop's own counters and those of families beside them; and of what was spent the
+    present month and the one before."""
     store, now = lane.tracker.store, lane.tracker.now()
-    counters = {
+    own = f"SHOP#{shop}"
+    days = store.days(shop, FIRST_DAY, LAST_DAY)
+    counters = {Scope(name=own, bucket="ALL"): store.tally(own, "ALL")}
+    counters |= {Scope(name=own, bucket=DAY + day.date): day.tally for day in days}
+    counters |= {
         Scope(name=family, bucket=bucket): tally
         for family in families
         for bucket, tally in store.tallies(family).items()
     }
     months = {month_of(now), month_of(now.replace(day=1) - timedelta(days=1))}
-    return _Sums(counters, {month: store.spent(shop, month) for month in months})
+    return _Sums(
+        counters,
+        {month: store.spent(shop, month) for month in months},
+        {(d.date, TOOL): d.by_tool for d in days} | {(d.date, TYPE): d.by_type for d in days},
+    )
 
 
 def _walk(lane: AuditLane, shop: str, after: str | None) -> list[Sighting]:

@@ -4,16 +4,16 @@ template's."""
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from shared.providers.base import ProviderAdapter, Receiver
 from shared.providers.registry import ADAPTERS
-from tests.template.stack import ids_of_type
+from tests.template.emitted import PER_PROVIDER, emitted_by
+from tests.template.stack import FUNCTIONS, ROOT, ids_of_type, properties, template
 from tests.unit.providers.senders import RECEIVERS
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 HEAD = "| provider | `toolId` is |"
 
 
@@ -75,3 +75,40 @@ def test_a_row_says_what_it_means_where_to_look_and_what_to_do(name: str) -> Non
     assert look
     assert then
     assert "|" not in meaning + look + then
+
+
+NIGHT = README.split("\n## When an alarm rings\n")[1].split("\n## ")[0]
+SOURCES = "\n".join(
+    path.read_text(encoding="utf-8")
+    for folder in ("functions", "shared")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+)
+
+
+def test_what_is_typed_at_night_is_there() -> None:
+    wanted = re.findall(r"output (\w+)\)", NIGHT)
+    assert {"SweepFunctionName", "DispatchDeadLetterQueueUrl"} <= set(wanted)
+    assert set(wanted) | {"BulkFunctionName", "DashboardUrl"} <= template()["Outputs"].keys()
+    for name in re.findall(r"events/\w+\.json", README):
+        assert (ROOT / name).is_file()
+    assert template()["Globals"]["Function"]["AutoPublishAlias"] == "live"
+    assert 'stack_name = "job-tracker"' in (ROOT / "samconfig.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_logs_where_the_readme_says(name: str) -> None:
+    group = properties(f"{name.capitalize()}Logs")["LogGroupName"]["Fn::Sub"]
+    assert group == f"/aws/lambda/${{AWS::StackName}}-{name}"
+
+
+@pytest.mark.parametrize("line", sorted(set(re.findall(r"`([a-z ]+)` lines", NIGHT))))
+def test_a_line_to_look_for_is_one_that_is_logged(line: str) -> None:
+    assert re.search(rf'\(\s*"{line}"', SOURCES)
+
+
+def test_a_name_that_is_told_at_night_is_one_of_ours() -> None:
+    """Metrics, alarms, secrets, parameters: whatever is written in one word of several."""
+    told = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)+)`", NIGHT))
+    metrics = {name for service in FUNCTIONS for name in emitted_by(service)} | PER_PROVIDER
+    known = metrics | template()["Resources"].keys() | template()["Parameters"].keys()
+    assert told - known - template()["Outputs"].keys() == {"IteratorAge"}  # AWS Lambda's own

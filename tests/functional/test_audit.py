@@ -20,6 +20,8 @@ from shared import wiring
 from shared.domain.audit import SETTLED_AFTER, Wrong
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.ids import JobRef
+from shared.domain.statistics import OTHER
+from shared.gateways import dynamo_counters, store_rules
 from shared.gateways import dynamo_items as items
 from shared.gateways.dynamo_table import item_bytes
 from shared.usecases import audit_shop
@@ -252,6 +254,34 @@ def count_a_day_twice(world: World) -> None:
     update(world, a_counter(world, "SHOP", "DAY#"), "ADD credits :two", two={"N": "2"})
 
 
+def count_a_tool_twice(world: World) -> None:
+    key = a_counter(world, "SHOP", "DAY#")
+    add(world, key, "tool#image-enhancement#c", 1)
+
+
+def count_a_type_less(world: World) -> None:
+    add(world, a_counter(world, "SHOP", "DAY#"), "type#image#cr", -1)
+
+
+def add(world: World, key: Any, attribute: str, number: int) -> None:
+    world.dynamo.update_item(
+        TableName=TABLE,
+        Key=key,
+        UpdateExpression="ADD #one :number",
+        ExpressionAttributeNames={"#one": attribute},
+        ExpressionAttributeValues={":number": {"N": str(number)}},
+    )
+
+
+def lose_a_job(world: World) -> None:
+    """Its links, its timeline and its files lead to nothing then."""
+    world.dynamo.delete_item(TableName=TABLE, Key=key_of(pushed(world)))
+
+
+def hide_from_push_index(world: World) -> None:
+    update(world, key_of(pushed(world)), "REMOVE push_pk")
+
+
 def lose_a_batch_counter(world: World) -> None:
     world.dynamo.delete_item(TableName=TABLE, Key=a_counter(world, "BATCH", ""))
 
@@ -271,6 +301,7 @@ CORRUPTIONS: list[tuple[Wrong, Callable[[World], None]]] = [
     (Wrong.OVERDUE, postpone_for_ever),
     (Wrong.OVERDUE, leave_overdue),
     (Wrong.MISPLACED, hide_from_status_index),
+    (Wrong.MISPLACED, hide_from_push_index),
     (Wrong.UNREADABLE, spoil),
     (Wrong.END, undo_the_end),
     (Wrong.TIMELINE, fail_silently),
@@ -287,6 +318,9 @@ CORRUPTIONS: list[tuple[Wrong, Callable[[World], None]]] = [
     (Wrong.PUSH, abandon_the_push),
     (Wrong.COUNTER, count_one_too_many),
     (Wrong.COUNTER, count_a_day_twice),
+    (Wrong.COUNTER, count_a_tool_twice),
+    (Wrong.COUNTER, count_a_type_less),
+    (Wrong.COUNTER, lose_a_job),
     (Wrong.COUNTER, lose_a_batch_counter),
     (Wrong.COUNTER, count_a_project_less),
     (Wrong.BUDGET, forget_spending),
@@ -382,16 +416,42 @@ def test_of_a_large_shop_some_jobs_are_recounted_from_any_on(
             assert [finding.difference.wrong for finding in found] == [Wrong.BUDGET]
 
 
-@pytest.mark.parametrize("corrupt", [count_one_too_many, count_a_day_twice])
+@pytest.mark.parametrize(
+    ("corrupt", "sums"),
+    [
+        (count_one_too_many, ["ALL and its days"]),
+        (count_a_day_twice, ["ALL and its days", "The types of 2026-11-22"]),
+        (count_a_type_less, ["The types of 2026-11-22"]),
+    ],
+)
 def test_the_days_of_a_large_shop_are_summed(
-    corrupt: Callable[[World], None], told: Callable[[], Told], monkeypatch: pytest.MonkeyPatch
+    corrupt: Callable[[World], None],
+    sums: list[str],
+    told: Callable[[], Told],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(audit_shop, "AT_MOST", 2)
     with a_shop() as world:
         corrupt(world)
-        (line,) = told().lines
-        assert (line["difference"], line["job_id"]) == ("counter", None)
-        assert line["what"].startswith("ALL and its days: ")
+        lines = told().lines
+        assert {(line["difference"], line["job_id"]) for line in lines} == {("counter", None)}
+        assert {line["what"].partition(":")[0] for line in lines} >= set(sums)
+
+
+@pytest.mark.parametrize("at_most", [2, audit_shop.AT_MOST])
+def test_a_day_that_has_no_room_for_every_name_is_sound(
+    at_most: int, told: Callable[[], Told], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (dynamo_counters, store_rules):
+        monkeypatch.setattr(module, "NAMES_PER_DAY", 1)
+    monkeypatch.setattr(audit_shop, "AT_MOST", at_most)
+    with a_shop() as world:
+        store = wiring.bulk_app().audit.tracker.store
+        (day, *_) = store.days(SHOP, audit_shop.FIRST_DAY, audit_shop.LAST_DAY)
+        assert OTHER in day.by_tool
+        assert told().lines == []
+        count_a_type_less(world)
+        assert told().wrong == {"counter"}
 
 
 def test_of_a_large_shop_the_batch_of_a_drawn_job_is_recounted(

@@ -66,9 +66,10 @@ def test_a_record_that_nobody_can_read_is_left_out_and_counted(
     assert handler(event, None) == {"batchItemFailures": []}
     assert world.kinds() == ["endpoint.disabled"]
     assert metrics_of(capsys)["NotifyFailed"] == 1
-    assert [record.levelno for record in caplog.records if record.levelno >= logging.ERROR] == [
-        logging.ERROR
-    ]
+    (line,) = (record for record in caplog.records if record.levelno >= logging.ERROR)
+    keys = event["Records"][0]["dynamodb"]["Keys"]
+    # Whoever is called by NotifyFailuresAlarm looks for the job.
+    assert vars(line)["item"] == f"{keys['pk']['S']} {keys['sk']['S']}"
 
 
 @pytest.mark.promise("silence", "what the alarms watch, as functions tell it")

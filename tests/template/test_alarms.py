@@ -96,6 +96,21 @@ def test_webhooks_that_we_could_not_take_are_an_alarm() -> None:
     assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 0)
 
 
+def test_a_provider_that_refuses_our_key_is_an_alarm() -> None:
+    """Its jobs fail one by one after a quarter of an hour, and nothing else would tell why."""
+    alarm = properties("ProviderUnauthorizedAlarm")
+    assert watched(alarm) == (OURS, "ProviderUnauthorized", "dispatch")
+    assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 0)
+
+
+def test_an_answer_of_ours_that_is_an_error_is_an_alarm() -> None:
+    """A bug that is caught is no error of the function's for AWS Lambda."""
+    failed, unavailable = properties("ApiFailuresAlarm"), properties("ApiUnavailableAlarm")
+    assert watched(failed) == (OURS, "ApiFailed", "api")
+    assert watched(unavailable) == (OURS, "ApiUnavailable", "api")
+    assert (failed["Threshold"], unavailable["Threshold"]) == (0, 5)
+
+
 def test_bulk_work_that_cannot_go_on_is_an_alarm() -> None:
     alarm = properties("BulkUnavailableAlarm")
     assert watched(alarm) == (OURS, "BulkUnavailable", "bulk")

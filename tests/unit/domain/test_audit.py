@@ -16,8 +16,10 @@ from shared.domain.audit import (
     day_differences,
     evidence_differences,
     is_settled,
+    name_differences,
     place_differences,
     recount,
+    type_differences,
 )
 from shared.domain.budget import Spending
 from shared.domain.duties import Duty, new_duty
@@ -25,7 +27,7 @@ from shared.domain.events import Link, LogEntry, Source
 from shared.domain.ids import JobRef
 from shared.domain.job import Attempt, Job, Push
 from shared.domain.plan import Patience
-from shared.domain.statistics import Scope, Tally
+from shared.domain.statistics import OTHER, TOOL, TYPE, Scope, Tally, total
 from shared.domain.status import JobStatus, Outcome, PushStatus
 from tests.builders import (
     OTHER_SHOP,
@@ -271,6 +273,51 @@ def test_a_month_has_no_less_than_its_attempts_took(spent: int, is_sound: bool) 
     told = counter_differences(found, found.tallies, months)
     wanted = Difference(Wrong.BUDGET, "2026-11: credits -1, cost +0.")
     assert told == ([] if is_sound else [wanted])
+
+
+TOOLS, TYPES = ("2026-11-22", TOOL), ("2026-11-22", TYPE)
+
+
+def test_statistics_by_tool_and_by_type_that_equal_a_recount_are_right() -> None:
+    found = recount(jobs(), is_whole=True)
+    assert {day for day, _ in found.names} == {"2026-11-22"}
+    assert name_differences(found, found.names) == []
+    assert sum(tally.completed for tally in found.names[TYPES].values()) == 2
+
+
+@pytest.mark.parametrize("day", [TOOLS, TYPES])
+def test_a_name_that_is_counted_too_often_or_not_at_all_is_told(day: tuple[str, str]) -> None:
+    found = recount(jobs(), is_whole=True)
+    (name,) = found.names[day]
+    more = dict(found.names) | {day: {name: found.names[day][name] + Tally(failed=1)}}
+    assert [each.what for each in name_differences(found, more)] == [
+        f"2026-11-22 by {day[1]}, {name}: failed +1."
+    ]
+    assert len(name_differences(found, dict(found.names) | {day: {}})) == 1
+
+
+def test_of_some_jobs_a_name_may_count_more_and_never_less() -> None:
+    some = recount(jobs(), is_whole=False)
+    (name,) = some.names[TYPES]
+    for off, is_sound in ((Tally(completed=1), True), (Tally(completed=-1), False)):
+        counted = dict(some.names) | {TYPES: {name: some.names[TYPES][name] + off}}
+        assert (name_differences(some, counted) == []) is is_sound
+
+
+def test_names_that_a_day_has_no_room_for_are_compared_in_sum() -> None:
+    found = recount(jobs(), is_whole=True)
+    summed = dict(found.names) | {TYPES: {OTHER: total(found.names[TYPES].values())}}
+    assert name_differences(found, summed) == []
+    less = dict(found.names) | {TYPES: {OTHER: Tally(completed=1)}}
+    assert len(name_differences(found, less)) == 1
+
+
+def test_a_day_is_the_sum_of_its_types() -> None:
+    day = {"ALL": Tally(failed=9), "DAY#2026-11-22": Tally(failed=2)}
+    types = {"image": Tally(failed=1), OTHER: Tally(failed=1)}
+    assert type_differences(day, {TYPES: types}) == []
+    (told,) = type_differences(day, {TYPES: {"image": Tally(failed=1)}, TOOLS: types})
+    assert told.what == "The types of 2026-11-22: failed -1."
 
 
 def test_all_is_the_sum_of_the_days() -> None:
