@@ -65,7 +65,8 @@ def handler(event: dict[str, Any], context: object) -> HttpResponse:
         delivery = delivery_in(event, provider, app.clock.now())
         receipt = _receive(app, delivery)
     except JobTrackerError as error:
-        return refuse("webhook", error, delivery, request_id, {"provider": provider})
+        told = {"provider": provider}
+        return refuse("webhook refused", error, delivery, request_id, told)
     return _acknowledge(receipt, provider)
 
 
@@ -107,7 +108,7 @@ def body_of(event: dict[str, Any]) -> bytes:
 
 
 def refuse(
-    what: str,
+    line: str,
     error: JobTrackerError,
     delivery: Delivery | None,
     request_id: str,
@@ -115,14 +116,14 @@ def refuse(
 ) -> HttpResponse:
     """Answer with why a delivery is refused, and keep it if it failed its check.
 
-    what: the delivery as the log calls it; told: what the log tells of it besides. delivery:
-    None when its envelope could not be opened.
+    line: what the log says, and told: what it tells besides. delivery: None when its envelope
+    could not be opened.
     """
     held = _hold(delivery, error)
     reason = error.check if isinstance(error, SignatureError) else error.code
     is_ours = error_status(error) >= 500
     log = logger.error if is_ours else logger.info
-    log(f"{what} refused", extra=told | {"code": error.code, "reason": reason, "held": held})
+    log(line, extra=told | {"code": error.code, "reason": reason, "held": held})
     count(_REFUSALS.get(error.code, "WebhookUnavailable" if is_ours else "WebhookUnreadable"))
     return error_response(error, request_id)
 

@@ -34,7 +34,7 @@ def receive(event: dict[str, Any]) -> HttpResponse:
         receipt = receive_shop_webhook(desk, delivery)
     except JobTrackerError as error:
         request_id = event["requestContext"]["requestId"]
-        return refuse("shopify webhook", error, delivery, request_id, {})
+        return refuse("shopify webhook refused", error, delivery, request_id, {})
     return _acknowledge(receipt)
 
 

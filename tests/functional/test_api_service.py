@@ -56,6 +56,7 @@ def test_every_route_but_the_open_ones_wants_to_know_who_calls(world: World, rou
     assert reply.status == (200 if route.is_open else 401)
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 def test_a_bug_of_ours_is_a_500_without_details_and_is_logged_once(
     world: World,
     monkeypatch: pytest.MonkeyPatch,
@@ -75,8 +76,9 @@ def test_a_bug_of_ours_is_a_500_without_details_and_is_logged_once(
     assert "ApiFailed" in capsys.readouterr().out
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 def test_a_table_that_is_out_is_a_503_that_tells_nothing(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise StoreUnavailableError("ThrottlingException at the table")
@@ -85,6 +87,7 @@ def test_a_table_that_is_out_is_a_503_that_tells_nothing(
     reply = world.get("/api/jobs")
     assert (reply.status, reply.code, reply.headers["retry-after"]) == (503, "unavailable", "5")
     assert "Throttling" not in reply.text
+    assert "ApiUnavailable" in capsys.readouterr().out
 
 
 # --- health ----------------------------------------------------------------------------

@@ -230,6 +230,7 @@ def test_a_bucket_that_is_out_has_the_message_come_again(world: LaneWorld) -> No
     assert handler(event, None) == {"batchItemFailures": failed}
 
 
+@pytest.mark.promise("silence", "what the alarms watch, as functions tell it")
 def test_a_key_that_the_provider_refuses_is_an_error_of_ours(
     world: LaneWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
