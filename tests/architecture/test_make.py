@@ -20,7 +20,7 @@ def selections(goals: str) -> list[tuple[str, ...]]:
     """Return what each run of pytest takes of the tests, in the order of the runs."""
     words = (shlex.split(line, comments=True) for line in make("-n", *goals.split()).splitlines())
     runs = [each[each.index("pytest") + 1 :] for each in words if "pytest" in each]
-    how = {"--dist", "loadfile", "worksteal", "-n", "2", "3", "--no-loadscope-reorder"}
+    how = {"--dist", "loadfile", "worksteal", "-n", "2", "4", "--no-loadscope-reorder"}
     return [tuple(word for word in run if word not in how) for run in runs]
 
 

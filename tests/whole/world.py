@@ -599,11 +599,19 @@ class World:
     def post_webhook(self, request: httpx.Request) -> dict[str, Any] | None:
         """Deliver a webhook once; None when it was not answered."""
         answer: dict[str, Any] | None = self.invoke("webhook", _webhook_event(request))
-        is_taken = answer is not None and answer["statusCode"] == 200
-        if is_taken and request.url.path.endswith("/pikcel"):
-            told = json.loads(request.content)
-            self.acknowledged[told["job"]["id"]].add(told["event"])
+        if answer is not None and answer["statusCode"] == 200:
+            self._note_acknowledged(request)
         return answer
+
+    def _note_acknowledged(self, request: httpx.Request) -> None:
+        if not request.url.path.endswith("/pikcel"):
+            return
+        told = json.loads(request.content)
+        # Its two forms: `{event, job: {id}}`, and the flat `{jobId, status}`.
+        if "job" in told:
+            self.acknowledged[told["job"]["id"]].add(told["event"])
+        else:
+            self.acknowledged[told["jobId"]].add(told["status"])
 
     def _take_from_shopify(self, url: str, headers: Mapping[str, str], body: bytes) -> Taken:
         """Deliver one of Shopify's own webhooks once."""
