@@ -58,7 +58,7 @@ fast-tests: .venv/.installed
 
 # In the order of tests/conftest.py, the longest first. They wait more than they compute.
 slow-tests: .venv/.installed
-	$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder --ignore=tests/browser -m slow
+	$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder --ignore=tests/browser -m slow
 
 # Apart: the browser's driver keeps an event loop running.
 browser-tests: .venv/.installed
