@@ -28,10 +28,14 @@ SLOW_TIERS: Final = frozenset({"bench", "browser", "integration", "packaging"})
 
 # What takes minutes, the longest first: begun last, it would be waited for alone.
 LONGEST: Final = (
+    "test_crash_kills.py",
+    "test_crash_failures.py",
+    "test_growth.py",
     "test_demo_run.py",
     "test_shop_life_over_http.py",
     "test_every_provider_whole_way.py",
     "test_demo_of_replicate.py",
+    "test_crash_elsewhere.py",
     "test_bulk_whole_way.py",
     "test_access_whole_way.py",
     "test_random_day.py",
