@@ -70,7 +70,7 @@ lint-template: .tools/sam/.installed
 build: install lint-template ## what goes to AWS, into .aws-sam/build
 	$(SAM) build --region $(LINT_REGION) --build-dir $(BUILD_DIR)
 
-bench: .venv/.installed .tools/bench/.installed ## every bar beside its peers; some twenty minutes (README=1, ROOMS="webhook life")
+bench: .venv/.installed .tools/bench/.installed ## every bar beside its peers; some four minutes (README=1, ROOMS="webhook life")
 	@$(PYTHON) -m tests.bench $(if $(README),--readme) $(ROOMS)
 
 deploy: build ## sam deploy with your AWS settings (OPTIONS="--guided")
