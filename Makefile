@@ -42,7 +42,7 @@ up: .venv/.installed ## the stack alone, in the foreground (PORT, AUTH=1, KEEP=d
 
 test: install fast-tests slow-tests browser-tests ## every test (RANDOM_DAYS, RANDOM_DAY, GROWTH_JOBS: see README)
 
-proof: install .tools/proof/.installed ## what must never happen, shown and reported; a quarter of an hour (PROOF=1, SEED, README=1)
+proof: install .tools/proof/.installed ## what must never happen, shown and reported; ten minutes (PROOF=1, SEED, README=1)
 	@$(PYTHON) -m tests.proof
 
 # `make check test` is both, and runs the fast tests once.
