@@ -16,6 +16,7 @@ from shared.domain.events import Link, LogEntry, Source
 from shared.domain.job import Job
 from shared.domain.plan import Patience, next_look
 from shared.domain.statistics import (
+    DAY,
     OTHER,
     TALLY_FIELDS,
     TYPE,
@@ -33,7 +34,6 @@ from shared.domain.status import JobStatus, PushStatus
 SETTLED_AFTER = timedelta(minutes=10)
 # Nobody plans a look so much later than the job itself calls for, and the sweep comes every minute.
 TOO_LATE = timedelta(hours=1)
-DAY = "DAY#"
 # Two functions' clocks may differ: entries so near to each other have no order.
 SAME_MOMENT = timedelta(seconds=5)
 

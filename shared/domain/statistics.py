@@ -13,6 +13,8 @@ from shared.domain.status import JobStatus
 
 BULK_TYPE_PREFIX = "bulk."
 OTHER = "other"
+# What the buckets of days begin with; then comes the UTC date.
+DAY = "DAY#"
 # The families of names that a day counts apart.
 TOOL = "tool"
 TYPE = "type"
@@ -154,7 +156,7 @@ def scopes(job: Job) -> tuple[Scope, ...]:
         return ()
     found = [
         Scope(name=f"SHOP#{job.shop}", bucket="ALL"),
-        Scope(name=f"SHOP#{job.shop}", bucket=f"DAY#{job.completed_at:%Y-%m-%d}"),
+        Scope(name=f"SHOP#{job.shop}", bucket=f"{DAY}{job.completed_at:%Y-%m-%d}"),
     ]
     if job.batch_id is not None:
         found.append(Scope(name=f"BATCH#{job.shop}", bucket=job.batch_id))

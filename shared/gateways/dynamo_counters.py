@@ -17,6 +17,7 @@ from typing import Any
 
 from shared.domain.job import Job
 from shared.domain.statistics import (
+    DAY,
     OTHER,
     TALLY_FIELDS,
     TOOL,
@@ -43,7 +44,6 @@ from shared.gateways.store_rules import NAMES_PER_DAY, limit_names
 from shared.usecases.ports import DayTally
 
 SHARDS = 8
-DAY = "DAY#"
 BATCH = "BATCH#"
 SHORT_NAMES = {
     "completed": "c",

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from shared.domain.audit import (
-    DAY,
     Difference,
     NamesOfDays,
     Recount,
@@ -19,7 +18,7 @@ from shared.domain.budget import Spending, month_of
 from shared.domain.filters import JobFilter
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
-from shared.domain.statistics import TOOL, TYPE, Scope, Tally
+from shared.domain.statistics import DAY, TOOL, TYPE, Scope, Tally
 from shared.domain.status import JobStatus
 from shared.usecases.audit_job import AuditLane
 from shared.usecases.ports import Sighting
