@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from shared.domain.endpoints import (
@@ -54,7 +55,6 @@ from shared.gateways.dynamo_table import (
     number,
     text,
 )
-from shared.gateways.store_rules import made_and_deleted
 from shared.usecases.notice_ports import DeliveryPage
 from shared.usecases.ports import DeliveryRef
 
@@ -89,18 +89,15 @@ class DynamoEndpointStore:
         ]
         making = Making(
             shop=endpoint.shop,
-            made_id=endpoint.endpoint_id,
-            what="webhook endpoints",
+            thing=endpoint,
+            thing_id=endpoint.endpoint_id,
+            find=partial(self.get_endpoint, endpoint.shop),
+            one="webhook endpoint",
+            many="webhook endpoints",
             most=MAX_ENDPOINTS,
             idempotency=idempotency,
         )
-        earlier = add_once(self._table, self._clock, rows, making)
-        if earlier is None:
-            return endpoint
-        found = self.get_endpoint(endpoint.shop, earlier)
-        if found is None:
-            raise made_and_deleted("webhook endpoint")
-        return found
+        return add_once(self._table, self._clock, rows, making)
 
     def get_endpoint(self, shop: str, endpoint_id: str) -> Endpoint | None:
         """Read consistently; None when the shop has no such endpoint."""

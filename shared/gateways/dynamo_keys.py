@@ -13,6 +13,7 @@ The first is all that a call reads; it exists only while the key opens something
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shared.domain.errors import VersionConflictError
@@ -37,7 +38,7 @@ from shared.gateways.dynamo_table import (
     text,
     update_expression,
 )
-from shared.gateways.store_rules import made_and_deleted, too_many
+from shared.gateways.store_rules import too_many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,18 +94,19 @@ class DynamoKeyStore:
         ]
         making = Making(
             shop=key.shop,
-            made_id=key.key_id,
-            what="keys",
+            thing=key,
+            thing_id=key.key_id,
+            find=self._shop_key,
+            one="key",
+            many="keys",
             most=MAX_SHOP_KEYS,
             idempotency=idempotency,
         )
-        earlier = add_once(self._table, self._clock, rows, making)
-        if earlier is None:
-            return key
-        item = self._table.get(_holder_key(earlier))
-        if item is None:
-            raise made_and_deleted("key")
-        return _read_key(item)
+        return add_once(self._table, self._clock, rows, making)
+
+    def _shop_key(self, key_id: str) -> ShopKey | None:
+        item = self._table.get(_holder_key(key_id))
+        return _read_key(item) if item is not None else None
 
     def renew_key(self, key: ShopKey, digest: str) -> ShopKey:
         """Give a shop's key another secret; see `KeyStore.renew_key`."""
@@ -144,18 +146,15 @@ class DynamoKeyStore:
         ]
         making = Making(
             shop=agent.shop,
-            made_id=agent.agent_id,
-            what="active agents",
+            thing=agent,
+            thing_id=agent.agent_id,
+            find=partial(self.get_agent, agent.shop),
+            one="agent",
+            many="active agents",
             most=MAX_AGENTS,
             idempotency=idempotency,
         )
-        earlier = add_once(self._table, self._clock, rows, making)
-        if earlier is None:
-            return agent
-        found = self.get_agent(agent.shop, earlier)
-        if found is None:
-            raise made_and_deleted("agent")
-        return found
+        return add_once(self._table, self._clock, rows, making)
 
     def agents(self, shop: str) -> list[Agent]:
         """Read the shop's agents, the oldest first (their ids are time-ordered)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from shared.gateways.dynamo_table import (
     text,
     update_expression,
 )
-from shared.gateways.store_rules import too_many
+from shared.gateways.store_rules import made_and_deleted, too_many
 
 if TYPE_CHECKING:
     from shared.usecases.ports import Clock, Idempotency
@@ -49,28 +49,47 @@ def quota_row(shop: str, what: str, most: int | None) -> Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Making:
+class Making[Thing]:
     """Something that is made, perhaps for the second time.
 
-    what: the things of its kind, as people call them; most: how many of them a shop may have.
+    find: reads such a thing by its id. one, many: what people call it; most: how many of them a
+    shop may have.
     """
 
     shop: str
-    made_id: str
-    what: str
+    thing: Thing
+    thing_id: str
+    find: Callable[[str], Thing | None]
+    one: str
+    many: str
     most: int
     idempotency: Idempotency | None
 
 
-def add_once(table: Table, clock: Clock, rows: Sequence[Row], making: Making) -> str | None:
-    """Write rows of which the first is the count.
+def add_once[Thing](
+    table: Table, clock: Clock, rows: Sequence[Row], making: Making[Thing]
+) -> Thing:
+    """Write rows of which the first is the count; returns the thing.
 
-    Returns the id of what was made before with the same key and body (it may be gone); None when
-    this was written. Raises ConflictError when the count is full, IdempotencyKeyReusedError.
+    Returns what was made before with the same key and body instead, if anything was. Raises
+    ConflictError when the count is full or that is gone, IdempotencyKeyReusedError.
     """
+    earlier = _write_once(table, clock, rows, making)
+    if earlier is None:
+        return making.thing
+    found = making.find(earlier)
+    if found is None:
+        raise made_and_deleted(making.one)
+    return found
+
+
+def _write_once[Thing](
+    table: Table, clock: Clock, rows: Sequence[Row], making: Making[Thing]
+) -> str | None:
+    """Return the id of what was made before; None when this was written."""
     now, key_used = clock.now(), making.idempotency
     if key_used is not None:
-        made = {"made_id": text(making.made_id)}
+        made = {"made_id": text(making.thing_id)}
         rows = [*rows, idempotency_row(making.shop, key_used, made, now)]
     refused = _write(table, clock, rows)
     if not refused:
@@ -81,7 +100,7 @@ def add_once(table: Table, clock: Clock, rows: Sequence[Row], making: Making) ->
         if found is not None and was_made_with(found, key_used, now):
             return str(found["made_id"]["S"])
         raise StoreUnavailableError("The table is too busy at the moment.")
-    raise too_many(making.what, making.most)
+    raise too_many(making.many, making.most)
 
 
 def write_counted(table: Table, clock: Clock, rows: Sequence[Row]) -> bool:

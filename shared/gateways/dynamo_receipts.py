@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from shared.domain.ids import milliseconds
 from shared.gateways.dynamo_errors import ConditionFailedError
-from shared.gateways.dynamo_items import expiry, has_expired, idempotency_key
+from shared.gateways.dynamo_items import expiry, idempotency_key, was_made_with
 from shared.gateways.dynamo_table import Table, Terms, check_size, number, text, update_expression
-from shared.gateways.store_rules import IDEMPOTENT_FOR, ONE_CALL_TAKES, answered_now, key_reused
+from shared.gateways.store_rules import IDEMPOTENT_FOR, ONE_CALL_TAKES, answered_now
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -54,11 +54,7 @@ class DynamoReceipts:
             found = failed.item or self._table.get(idempotency_key(shop, idempotency.key))
         else:
             return None
-        if found is None or has_expired(found, now):
-            raise answered_now()
-        if found["body_sha256"]["S"] != idempotency.body_sha256:
-            raise key_reused()
-        if "answer" not in found:
+        if found is None or not was_made_with(found, idempotency, now) or "answer" not in found:
             raise answered_now()
         return str(found["answer"]["S"])
 

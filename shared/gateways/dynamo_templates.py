@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shared.domain.errors import VersionConflictError
@@ -27,7 +28,6 @@ from shared.gateways.dynamo_table import (
     number,
     text,
 )
-from shared.gateways.store_rules import made_and_deleted
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -56,18 +56,15 @@ class DynamoTemplateStore:
         ]
         making = Making(
             shop=template.shop,
-            made_id=template.template_id,
-            what="templates",
+            thing=template,
+            thing_id=template.template_id,
+            find=partial(self.get_template, template.shop),
+            one="template",
+            many="templates",
             most=MAX_TEMPLATES,
             idempotency=idempotency,
         )
-        earlier = add_once(self._table, self._clock, rows, making)
-        if earlier is None:
-            return template
-        found = self.get_template(template.shop, earlier)
-        if found is None:
-            raise made_and_deleted("template")
-        return found
+        return add_once(self._table, self._clock, rows, making)
 
     def templates(self, shop: str) -> list[Template]:
         """Read the shop's templates, the oldest first (their ids are time-ordered)."""

@@ -23,7 +23,7 @@ from shared.domain.pace import bucket_of, expected_ms
 from shared.domain.shop import Shop
 from shared.domain.statistics import Tally, contribution, is_uncounted, scopes, total
 from shared.domain.status import JobStatus, PushStatus
-from shared.gateways.memory_once import Makings, find_made, remember
+from shared.gateways.memory_once import Makings, made_before, remember
 from shared.gateways.store_rules import (
     BODY_KEPT_FOR,
     MAX_LOG_ENTRIES,
@@ -38,7 +38,6 @@ from shared.gateways.store_rules import (
     limit_names,
     link_taken,
     links,
-    made_and_deleted,
     new_links,
     pace_months,
     pack_body,
@@ -198,12 +197,8 @@ class InMemoryJobStore:
 
     def made_before(self, shop: str, idempotency: Idempotency) -> Job | None:
         """Return the job that was made with this key; see `JobStore.made_before`."""
-        ref = find_made(self._made, shop, idempotency, self._clock.now())
-        if ref is None:
-            return None
-        if ref not in self._jobs:
-            raise made_and_deleted()
-        return self._jobs[ref]
+        now = self._clock.now()
+        return made_before(self._made, shop, idempotency, now, find=self._jobs.get)
 
     # --- timeline --------------------------------------------------------------------
 

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from shared.domain.endpoints import DELIVERY_KEPT_FOR, MAX_ENDPOINTS, Delivery, Endpoint
 from shared.domain.errors import VersionConflictError
-from shared.gateways.memory_once import Makings, find_made, remember
-from shared.gateways.store_rules import made_and_deleted, too_many
+from shared.gateways.memory_once import Makings, made_before, remember
+from shared.gateways.store_rules import too_many
 from shared.usecases.notice_ports import DeliveryPage
 from shared.usecases.ports import Clock, DeliveryRef, Idempotency
 
@@ -25,12 +26,12 @@ class InMemoryEndpointStore:
     ) -> Endpoint:
         """Store an endpoint; see `EndpointStore.add_endpoint`."""
         now = self._clock.now()
-        earlier = find_made(self._made, endpoint.shop, idempotency, now)
+        find = partial(self.get_endpoint, endpoint.shop)
+        earlier = made_before(
+            self._made, endpoint.shop, idempotency, now, find=find, one="webhook endpoint"
+        )
         if earlier is not None:
-            found = self.get_endpoint(endpoint.shop, earlier)
-            if found is None:
-                raise made_and_deleted("webhook endpoint")
-            return found
+            return earlier
         if len(self.endpoints(endpoint.shop)) >= MAX_ENDPOINTS:
             raise too_many("webhook endpoints", MAX_ENDPOINTS)
         self._endpoints[endpoint.shop, endpoint.endpoint_id] = endpoint

@@ -2,16 +2,16 @@
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from shared.domain.errors import VersionConflictError
 from shared.domain.keys import MAX_AGENTS, MAX_SHOP_KEYS, Agent, KeyHolder, ShopKey
-from shared.gateways.memory_once import Makings, find_made, remember
+from shared.gateways.memory_once import Makings, made_before, remember
 from shared.gateways.store_rules import (
     IDEMPOTENT_FOR,
     ONE_CALL_TAKES,
     answered_now,
     key_reused,
-    made_and_deleted,
     too_many,
 )
 from shared.usecases.ports import Clock, Idempotency
@@ -40,11 +40,16 @@ class InMemoryKeyStore:
     def add_key(self, key: ShopKey, *, idempotency: Idempotency | None = None) -> ShopKey:
         """Store a shop's key; see `KeyStore.add_key`."""
         now = self._clock.now()
-        earlier = find_made(self._made, key.shop, idempotency, now)
+        earlier = made_before(
+            self._made,
+            key.shop,
+            idempotency,
+            now,
+            find=lambda key_id: self._keys.get((key.shop, key_id)),
+            one="key",
+        )
         if earlier is not None:
-            if (key.shop, earlier) not in self._keys:
-                raise made_and_deleted("key")
-            return self._keys[key.shop, earlier]
+            return earlier
         if len(self.shop_keys(key.shop)) >= MAX_SHOP_KEYS:
             raise too_many("keys", MAX_SHOP_KEYS)
         self._keys[key.shop, key.key_id] = key
@@ -81,12 +86,10 @@ class InMemoryKeyStore:
     def add_agent(self, agent: Agent, *, idempotency: Idempotency | None = None) -> Agent:
         """Store an agent with its key; see `KeyStore.add_agent`."""
         now = self._clock.now()
-        earlier = find_made(self._made, agent.shop, idempotency, now)
+        find = partial(self.get_agent, agent.shop)
+        earlier = made_before(self._made, agent.shop, idempotency, now, find=find, one="agent")
         if earlier is not None:
-            found = self.get_agent(agent.shop, earlier)
-            if found is None:
-                raise made_and_deleted("agent")
-            return found
+            return earlier
         self._check_room(agent.shop)
         self._agents[agent.shop, agent.agent_id] = agent
         self._admit(agent)

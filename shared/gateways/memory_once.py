@@ -1,20 +1,28 @@
 """What was made with an Idempotency-Key, for the stores in memory."""
 
+from collections.abc import Callable
 from datetime import datetime
 
-from shared.gateways.store_rules import IDEMPOTENT_FOR, key_reused
+from shared.gateways.store_rules import IDEMPOTENT_FOR, key_reused, made_and_deleted
 from shared.usecases.ports import Idempotency
 
 # By shop and key: until when, with which body, and which thing.
 type Makings[Ref] = dict[tuple[str, str], tuple[datetime, str, Ref]]
 
 
-def find_made[Ref](
-    makings: Makings[Ref], shop: str, idempotency: Idempotency | None, now: datetime
-) -> Ref | None:
+def made_before[Ref, Thing](
+    makings: Makings[Ref],
+    shop: str,
+    idempotency: Idempotency | None,
+    now: datetime,
+    *,
+    find: Callable[[Ref], Thing | None],
+    one: str = "job",
+) -> Thing | None:
     """Return what was made with this key and body within 24 hours, None if nothing was.
 
-    Raises IdempotencyKeyReusedError.
+    find: reads such a thing; one: what people call it. Raises IdempotencyKeyReusedError, and
+    ConflictError when it is gone.
     """
     found = makings.get((shop, idempotency.key)) if idempotency is not None else None
     if found is None or idempotency is None:
@@ -24,7 +32,10 @@ def find_made[Ref](
         return None
     if digest != idempotency.body_sha256:
         raise key_reused()
-    return ref
+    thing = find(ref)
+    if thing is None:
+        raise made_and_deleted(one)
+    return thing
 
 
 def remember[Ref](

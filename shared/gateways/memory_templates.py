@@ -2,11 +2,12 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 from shared.domain.errors import VersionConflictError
 from shared.domain.templates import MAX_TEMPLATES, Template
-from shared.gateways.memory_once import Makings, find_made, remember
-from shared.gateways.store_rules import made_and_deleted, too_many
+from shared.gateways.memory_once import Makings, made_before, remember
+from shared.gateways.store_rules import too_many
 from shared.usecases.ports import Clock, Idempotency
 
 
@@ -23,12 +24,12 @@ class InMemoryTemplateStore:
     ) -> Template:
         """Store a template; see `TemplateStore.add_template`."""
         now = self._clock.now()
-        earlier = find_made(self._made, template.shop, idempotency, now)
+        find = partial(self.get_template, template.shop)
+        earlier = made_before(
+            self._made, template.shop, idempotency, now, find=find, one="template"
+        )
         if earlier is not None:
-            found = self.get_template(template.shop, earlier)
-            if found is None:
-                raise made_and_deleted("template")
-            return found
+            return earlier
         if len(self.templates(template.shop)) >= MAX_TEMPLATES:
             raise too_many("templates", MAX_TEMPLATES)
         self._put(template)
