@@ -92,20 +92,17 @@ def create_endpoint(
     """
     _check_url(desk, wish.url)
     now = desk.clock.now()
-    secret = _new_secret(desk)
     endpoint = Endpoint(
         shop=shop,
         endpoint_id=desk.new_id(),
         url=wish.url,
         types=wish.types,
         description=wish.description,
-        secret=desk.box.seal(secret),
+        secret=desk.box.seal(_new_secret(desk)),
         created_at=now,
         updated_at=now,
     )
     stored = desk.endpoints.add_endpoint(endpoint, idempotency=idempotency)
-    if stored.endpoint_id == endpoint.endpoint_id:
-        return Issued(endpoint=stored, secret=secret)
     return Issued(endpoint=stored, secret=_secret_of(desk, stored))
 
 
@@ -162,8 +159,7 @@ def rotate_secret(
         idempotency: the same key with the same body gives the secret of then, while the old one
             signs beside it.
     """
-    secret = _new_secret(desk)
-    sealed = desk.box.seal(secret)
+    sealed = desk.box.seal(_new_secret(desk))
     changed = _change(
         desk.endpoints,
         shop,
@@ -176,8 +172,7 @@ def rotate_secret(
             mark=idempotency.mark if idempotency else None,
         ),
     )
-    is_new = changed.secret == sealed
-    return Issued(endpoint=changed, secret=secret if is_new else _secret_of(desk, changed))
+    return Issued(endpoint=changed, secret=_secret_of(desk, changed))
 
 
 def send_trial(desk: EndpointDesk, shop: str, endpoint_id: str) -> Delivery:
