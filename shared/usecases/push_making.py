@@ -119,15 +119,12 @@ class FileMaker:
         content_type = output.content_type or "image/png"
         try:
             self._run.admin.upload(target, body, content_type)
-        except ShopRefusedError as error:
+        except (ShopBusyError, ShopRefusedError) as error:
             if error.code == UPLOAD_ADDRESS:
                 # Nobody's waiting makes it another one, and nobody would see what is waited for.
                 self._run.fail_output(key, UPLOAD_ADDRESS)
             else:
                 self._run.postpone(key[0], None, UPLOAD_FAILED)
-            return False
-        except ShopBusyError:
-            self._run.postpone(key[0], None, UPLOAD_FAILED)
             return False
         return True
 
