@@ -11,11 +11,16 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import cycle, islice
 from pathlib import Path
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
+
+_BLOCK = 100
+_PORT_BLOCKS = (20_000, 32_000, _BLOCK)
 
 _INHERITED = ("PATH", "LANG", "LC_ALL")
 """All that a child sees of our environment. ministack hands its own environment to every
@@ -34,14 +39,35 @@ def clean_environment(**variables: str) -> dict[str, str]:
     return {**inherited, "PYTHONUNBUFFERED": "1", **variables}
 
 
+@cache
+def _own_ports() -> tuple[socket.socket, Iterator[int]]:
+    """Take a block of ports for this process, by listening on its first for as long as it lives."""
+    for first in range(*_PORT_BLOCKS):
+        with contextlib.suppress(OSError):
+            return socket.create_server((LOOPBACK, first)), cycle(range(first + 1, first + _BLOCK))
+    raise StackError("Every block of ports is taken: end some of what runs here.")
+
+
 def free_ports(count: int) -> list[int]:
-    """Return ``count`` different loopback ports that nothing listens on at this moment."""
-    sockets = [socket.create_server((LOOPBACK, 0)) for _ in range(count)]
+    """Return ``count`` different loopback ports that nothing listens on.
+
+    They are this process's own, in turn: of two stacks that start side by side neither finds its
+    port taken, or the other's simulator answering there, in the second until its own listens. Nor
+    does the kernel give them to a connection that goes out: it numbers those from 32,768 on.
+    """
+    _, own = _own_ports()
+    found = list(islice(filter(_is_free, islice(own, _BLOCK - 1)), count))
+    if len(found) < count:
+        raise StackError(f"This process has no {count} free ports left.")
+    return found
+
+
+def _is_free(port: int) -> bool:
     try:
-        return [int(opened.getsockname()[1]) for opened in sockets]
-    finally:
-        for opened in sockets:
-            opened.close()
+        socket.create_server((LOOPBACK, port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def require_free(port: int, purpose: str) -> None:

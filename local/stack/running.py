@@ -185,19 +185,20 @@ class Stack:
         """Return the first true value of ``predicate``; raise TimeoutError after ``timeout_s``."""
         return wait_until(predicate, timeout_s=timeout_s, what=what)
 
-    def ended_child(self) -> ChildProcess | None:
-        """Return a program of the stack that has ended although it should not, or None."""
-        return next((child for child in self.children if not child.is_running()), None)
-
     def stay_up(self) -> NoReturn:
         """Wait for ever; a signal's KeyboardInterrupt ends it.
 
         Raises StackError when a program of the stack ends by itself.
         """
         while True:
-            if (child := self.ended_child()) is not None:
-                raise StackError(f"{child.name} has ended by itself:\n{child.log_tail()}")
+            self.check_is_whole()
             time.sleep(1.0)
+
+    def check_is_whole(self) -> None:
+        """Raise StackError when a program of the stack has ended by itself."""
+        for child in self.children:
+            if not child.is_running():
+                raise StackError(f"{child.name} has ended by itself:\n{child.log_tail()}")
 
 
 @dataclass(frozen=True)
@@ -280,7 +281,10 @@ def running_stack(
         stack_file = state_dir / "stack.json"
         info.write(stack_file)
         cleanup.callback(_forget, stack_file, info)
-        yield Stack(info, deployment, (emulator, gateway, *(child for child, _ in simulators)))
+        stack = Stack(info, deployment, (emulator, gateway, *(child for child, _ in simulators)))
+        # What answered may have been another's program on the same port, while ours ended.
+        stack.check_is_whole()
+        yield stack
 
 
 def _forget(stack_file: Path, info: StackInfo) -> None:

@@ -1,6 +1,5 @@
 """The simulator as a process: it says when it is ready, answers on loopback, cuts connections."""
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,20 +7,15 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from local.stack.processes import free_ports
 from tests.local.shopify_world import SHOP, STAGE, picture
 
 TOKEN = {"X-Shopify-Access-Token": "shpat_tour"}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    port = free_port()
+    (port,) = free_ports(1)
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "local.shopify_simulator", "--port", str(port)),

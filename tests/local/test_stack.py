@@ -25,6 +25,7 @@ from local.stack import (
     wait_until,
 )
 from local.stack.processes import PROJECT_ROOT, free_ports
+from local.stack.running import PORTS
 from tests.local.probe_project import make_probe_project
 
 pytestmark = pytest.mark.slow
@@ -399,6 +400,28 @@ def test_a_taken_port_is_said_plainly(stack: Stack, project: Path) -> None:
         running_stack(taken, project_dir=project, settings=ELSEWHERE),
     ):
         pass
+
+
+def test_another_stacks_simulator_is_not_taken_for_its_own(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when both found the port free: it answers, and would know none of our secrets."""
+    first, *_ = free_ports(PORTS)
+    another = [*(sys.executable, "-m", "local.shopify_simulator"), "--port", str(first + 3)]
+    settings = {name: value for name, value in ELSEWHERE.items() if name != "SHOPIFY_BASE_URL"}
+    monkeypatch.setattr("local.stack.running.require_free", lambda *_: None)
+    with (
+        subprocess.Popen(another, stdout=subprocess.PIPE, text=True) as simulator,
+        contextlib.ExitStack() as cleanup,
+    ):
+        cleanup.callback(simulator.terminate)
+        assert simulator.stdout is not None
+        assert "ready" in simulator.stdout.readline()
+        with (
+            pytest.raises(StackError, match="shopify-simulator has ended by itself"),
+            running_stack(first, project_dir=project, settings=settings),
+        ):
+            pass
 
 
 def test_a_failed_deployment_says_what_failed_and_leaves_nothing_running(project: Path) -> None:
