@@ -40,11 +40,13 @@ def clean_environment(**variables: str) -> dict[str, str]:
 
 
 @cache
-def _own_ports() -> tuple[socket.socket, Iterator[int]]:
+def _own_ports() -> Iterator[int]:
     """Take a block of ports for this process, by listening on its first for as long as it lives."""
     for first in range(*_PORT_BLOCKS):
         with contextlib.suppress(OSError):
-            return socket.create_server((LOOPBACK, first)), cycle(range(first + 1, first + _BLOCK))
+            # Nothing closes it but the end of the process.
+            socket.create_server((LOOPBACK, first)).detach()
+            return cycle(range(first + 1, first + _BLOCK))
     raise StackError("Every block of ports is taken: end some of what runs here.")
 
 
@@ -55,8 +57,7 @@ def free_ports(count: int) -> list[int]:
     port taken, or the other's simulator answering there, in the second until its own listens. Nor
     does the kernel give them to a connection that goes out: it numbers those from 32,768 on.
     """
-    _, own = _own_ports()
-    found = list(islice(filter(_is_free, islice(own, _BLOCK - 1)), count))
+    found = list(islice(filter(_is_free, islice(_own_ports(), _BLOCK - 1)), count))
     if len(found) < count:
         raise StackError(f"This process has no {count} free ports left.")
     return found
