@@ -85,6 +85,9 @@ class OpenaiAdapter(ProviderAdapter):
     patience = Patience(list_gap_s=None, max_poll_s=600)
     result_hosts: tuple[str, ...] = ()
     can_cancel = True
+    # A response repeats its metadata (16 pairs at most, a value of at most 512 characters), and a
+    # delivery names the response alone. (openai-python at 001707b, `Response`, read 2026-11-26.)
+    tells_owner = True
     # Its limits depend on the account: these suit the smallest that pays.
     create_ceiling = 60
     poll_ceiling = 300
