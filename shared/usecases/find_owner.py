@@ -97,9 +97,7 @@ def _ask_later(lane: DispatchLane, request: FindOwnerRequest, error: RetryableEr
 
 
 def _apply(lane: DispatchLane, owner: Reference, event: ProviderEvent) -> Advanced:
-    # The job is to end as if the answer had not been lost: neither that nor a delivery would have
-    # named its tool, and what is pushed is captioned with that name.
-    told = replace(event, attempt=owner.attempt, source=Source.POLL, tool_name=None)
+    told = replace(event, attempt=owner.attempt, source=Source.POLL)
     outcome = apply_event(lane.tracker, owner.ref, told)
     if outcome is Outcome.GONE:
         return Advanced(advance=Advance.GONE)
