@@ -1,8 +1,8 @@
-"""Everything towards the providers: create, look up, poll, keep results.
+"""Everything towards the providers: create, look up, poll, keep results, ask whose a job is.
 
 Trigger: the dispatch queue (SQS standard; group = shop), one message at a time.
 Samples: events/dispatch_job.json, events/dispatch_poll_many.json,
-events/dispatch_refresh.json, events/dispatch_malformed.json.
+events/dispatch_refresh.json, events/dispatch_find_owner.json, events/dispatch_malformed.json.
 
 | a message | when |
 | --- | --- |
@@ -81,6 +81,7 @@ _METRICS = {
     Advance.UNAUTHORIZED: "ProviderUnauthorized",
     Advance.ANSWER_LOST: "AnswerLost",
     Advance.FOUND: "AnswerFound",
+    Advance.FOREIGN: "DispatchNothing",
     Advance.MISSED: "AnswerMissed",
     Advance.ABSENT: "AnswerAbsent",
     Advance.UNPROVEN: "AnswerUnproven",

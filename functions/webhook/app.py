@@ -12,7 +12,7 @@ format 2.0). Samples: events/webhook_pikcel_completed.json, events/webhook_shopi
 | 404 `not_found` | no such provider; no such job of a worker |
 | 409 `not_a_worker_job` | a worker's report on a job that is not one's own |
 | 413 `too_large` | genuine, but over 1 MiB |
-| 503 `unavailable` | our secret or table is missing or down: the sender tries again |
+| 503 `unavailable` | our secret, table or queue is missing or down: the sender tries again |
 
 A worker whose job was cancelled also reads `"cancelRequested": true` in a 200.
 

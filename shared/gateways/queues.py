@@ -4,6 +4,7 @@ Messages, JSON:
     dispatch  {"shop", "jobId", "poll"?: true}  or  {"resumePushes": shop, "position"?}
               or  {"pollMany": provider, "jobs": [[shop, jobId], …]}
               or  {"refresh": provider, "kind", "ageS"}
+              or  {"findOwner": provider, "providerJobId", "tries"}
     push      {"shop", "jobId", "n"}
     bulk      {"shop", "jobId"}
     deliver   {"shop", "endpointId", "deliveryId", "n"}
@@ -25,6 +26,7 @@ from shared.usecases.ports import (
     DeliveryRef,
     DispatchMessage,
     DispatchRequest,
+    FindOwnerRequest,
     PollManyRequest,
     PushRequest,
     RefreshRequest,
@@ -157,7 +159,7 @@ def queue_unavailable(error: ClientError | BotoCoreError) -> QueueUnavailableErr
 
 
 def _group_of(request: DispatchMessage) -> str:
-    if isinstance(request, RefreshRequest):
+    if isinstance(request, RefreshRequest | FindOwnerRequest):
         return f"provider-{request.provider}"  # all shops'
     if isinstance(request, PollManyRequest):
         return request.refs[0].shop
@@ -169,6 +171,9 @@ def write_dispatch(request: DispatchMessage) -> str:
     body: dict[str, Any]
     if isinstance(request, RefreshRequest):
         body = {"refresh": request.provider, "kind": request.kind, "ageS": request.age_s}
+    elif isinstance(request, FindOwnerRequest):
+        names = {"findOwner": request.provider, "providerJobId": request.provider_job_id}
+        body = {**names, "tries": request.tries}
     elif isinstance(request, PollManyRequest):
         jobs = [[ref.shop, ref.job_id] for ref in request.refs]
         body = {"pollMany": request.provider, "jobs": jobs}
@@ -186,6 +191,8 @@ def read_dispatch(text: str) -> DispatchMessage:
             return PollManyRequest(provider=provider, refs=tuple(map(_ref, jobs)))
         case {"refresh": str(provider), "kind": "tools" | "account" as kind, "ageS": int(age_s)}:
             return RefreshRequest(provider=provider, kind=FactKind(kind), age_s=age_s)
+        case {"findOwner": str(provider), "providerJobId": str(job_id), "tries": int(tries)}:
+            return FindOwnerRequest(provider=provider, provider_job_id=job_id, tries=tries)
         case {"shop": str(shop), "jobId": str(job_id), **rest}:
             return DispatchRequest(ref=JobRef(shop, job_id), poll=rest.get("poll") is True)
     raise MalformedMessageError("not a dispatch message")

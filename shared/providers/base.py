@@ -296,6 +296,10 @@ class ProviderAdapter(Receiver, Protocol):
     needs_image: bool = False
     # Whether one must know a job's tool to ask about it.
     asks_by_tool: bool = False
+    # Whether a job that is asked about tells our reference, and its deliveries cannot. Then it is
+    # asked whose job it is that a delivery is about and nobody here knows: else a create call
+    # whose answer was lost would never be known to have been executed.
+    tells_owner: bool = False
     # Calls of a minute we allow ourselves, for creates and for everything else.
     create_ceiling: int
     poll_ceiling: int

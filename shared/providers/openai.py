@@ -74,7 +74,8 @@ class OpenaiAdapter(ProviderAdapter):
     Its deliveries are thin: they name a response, and the images, or the reason of a failure, are
     in the answer when it is asked for. They are signed as Standard Webhooks say; the id in the
     header is the delivery's, the one in the body is not. They are sent again for up to three days,
-    also after a redirect. What a response cost is not said.
+    also after a redirect. What a response cost is not said. Nor is a tool named: only an answer
+    tells the model, so what is pushed would be captioned with it or not by who told of the end.
     """
 
     name = "openai"
@@ -85,6 +86,9 @@ class OpenaiAdapter(ProviderAdapter):
     patience = Patience(list_gap_s=None, max_poll_s=600)
     result_hosts: tuple[str, ...] = ()
     can_cancel = True
+    # A response repeats its metadata (16 pairs at most, a value of at most 512 characters), and a
+    # delivery names the response alone. (openai-python at 001707b, `Response`, read 2026-11-26.)
+    tells_owner = True
     # Its limits depend on the account: these suit the smallest that pays.
     create_ceiling = 60
     poll_ceiling = 300
@@ -219,7 +223,6 @@ def _read(reply: Reply, job_id: str | None, source: Source) -> ProviderEvent:
         source=source,
         proof=Proof.POLL,
         output_urls=images if kind is JobEvent.COMPLETED else (),
-        tool_name=text(response.get("model")),
         error_code=_code(native, code) if has_failed else None,
         error_message=(message or f"OpenAI says that the response is {native}.")
         if has_failed

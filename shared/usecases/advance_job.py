@@ -6,12 +6,14 @@ from shared.domain.plan import DISPATCH_STEPS, Step, owed_results, owed_stops
 from shared.providers.base import ProviderAdapter
 from shared.usecases.create_at_provider import create_at_provider
 from shared.usecases.dispatch_lane import Advance, Advanced, DispatchLane
+from shared.usecases.find_owner import find_owner
 from shared.usecases.keep_outputs import keep_outputs
 from shared.usecases.look_up_job import look_up_job
 from shared.usecases.poll_provider import can_poll, poll_many, poll_provider
 from shared.usecases.ports import (
     DispatchMessage,
     DispatchRequest,
+    FindOwnerRequest,
     PollManyRequest,
     RefreshRequest,
 )
@@ -32,6 +34,8 @@ def advance(lane: DispatchLane, message: DispatchMessage) -> list[Advanced]:
             return poll_many(lane, message.provider, message.refs)
         case RefreshRequest():
             return [refresh_provider(lane, message)]
+        case FindOwnerRequest():
+            return [find_owner(lane, message)]
 
 
 def advance_job(lane: DispatchLane, request: DispatchRequest) -> Advanced:

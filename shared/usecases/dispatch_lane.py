@@ -62,6 +62,7 @@ class Advance(StrEnum):
     UNAUTHORIZED = "unauthorized"  # not executed: the provider does not accept our key
     ANSWER_LOST = "answer_lost"  # it may have been executed: to be looked up
     FOUND = "found"  # a lost create call was executed
+    FOREIGN = "foreign"  # what was parked is about no job of ours
     MISSED = "missed"  # the first complete listing lacks it
     ABSENT = "absent"  # the second one too: it was not executed, and is sent again
     UNPROVEN = "unproven"  # a listing that broke off proves nothing

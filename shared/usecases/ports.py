@@ -677,6 +677,18 @@ class RefreshRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FindOwnerRequest:
+    """Ask a provider whose job it is that a parked delivery is about.
+
+    tries: how often it did not answer so far.
+    """
+
+    provider: str
+    provider_job_id: str
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BulkRequest:
     """Do the next chunk of this bulk job. A hint: the job's own cursor says where it is."""
 
@@ -694,7 +706,7 @@ class DeliverRequest:
     number: int
 
 
-type DispatchMessage = DispatchRequest | PollManyRequest | RefreshRequest
+type DispatchMessage = DispatchRequest | PollManyRequest | RefreshRequest | FindOwnerRequest
 
 
 class Outbox(Protocol):

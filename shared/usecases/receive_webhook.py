@@ -1,5 +1,6 @@
 """Receive a provider's webhook: verify it on its raw bytes, then bring it to its job."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -27,7 +28,7 @@ from shared.providers.base import (
     Verdict,
 )
 from shared.usecases.apply_event import apply_event, want_poll
-from shared.usecases.ports import KeySets, Secrets
+from shared.usecases.ports import FindOwnerRequest, KeySets, Secrets
 from shared.usecases.tracker import Note, Tracker
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -102,11 +103,12 @@ def receive_webhook(tracker: Tracker, seals: Seals, delivery: Delivery) -> Recei
         NotFoundError: no such provider. SignatureError: not genuine; nothing was parsed.
         TooLargeError, InvalidRequestError: genuine, but not readable; when our reference
             tells which job it is about, that job is polled instead.
-        SecretUnavailableError, StoreUnavailableError: our fault (or the provider's, whose public
-            keys cannot be had); the sender must try again.
+        SecretUnavailableError, StoreUnavailableError, QueueUnavailableError: our fault (or the
+            provider's, whose public keys cannot be had); the sender must try again.
     Guarantees
-        Once it returns, the delivery's effect is in the table. One consistent read and one
-        write when our reference came with it; a forged delivery costs no call at all.
+        Once it returns, the delivery's effect is in the table; or it is parked there, and a
+        provider that can tell will be asked whose it is. One consistent read and one write when
+        our reference came with it; a forged delivery costs no call at all.
     """
     adapter = tracker.adapters.get(delivery.provider)
     if adapter is None:
@@ -234,6 +236,7 @@ def _deliver(
         link = tracker.store.find_link(event.provider, event.provider_job_id)
         if link is None and parsed.in_window:
             if tracker.store.park(_parked(delivery, parsed)):
+                _ask_whose(tracker, event.provider, event.provider_job_id)
                 return Outcome.PARKED
             # Its job was registered between our look and the parking.
             link = tracker.store.find_link(event.provider, event.provider_job_id)
@@ -262,6 +265,17 @@ def _deliver(
         body=delivery.body,
         received_at=came if is_held else None,
     )
+
+
+def _ask_whose(tracker: Tracker, provider: str, provider_job_id: str) -> None:
+    """Have a provider that can tell asked whose job it is that was parked for.
+
+    Not before the answer to its create call, if that is under way, must have come.
+    """
+    adapter = tracker.adapters[provider]
+    if adapter.tells_owner:
+        request = FindOwnerRequest(provider=provider, provider_job_id=provider_job_id)
+        tracker.outbox.send_dispatch([request], delay_s=math.ceil(adapter.patience.call_s))
 
 
 def _parked(delivery: Delivery, parsed: ParsedDelivery) -> ParkedEvent:

@@ -23,6 +23,7 @@ from tests.builders import (
 )
 from tests.fakes.provider_api import Fault, a_refusal
 from tests.unit.usecases.lane_world import LaneWorld
+from tests.unit.usecases.openai_world import OpenaiWorld
 
 EVENTS = Path(__file__).parents[2] / "events"
 JOB_IDS = [f"019aab7c-5e00-7000-8000-00000000000{number}" for number in (1, 2, 3)]
@@ -258,3 +259,28 @@ def test_the_provider_is_asked_for_its_tools(
     assert handler(sample("refresh"), None) == DONE
     assert metrics_of(capsys) == {"ProviderRefreshed": 1}
     assert [call.path for call in world.api.calls] == ["/api/ai-models"]
+
+
+def test_a_provider_is_asked_whose_a_parked_delivery_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = OpenaiWorld()
+    app = wiring.DispatchApp(lane=world.lane, read=read_dispatch)
+    monkeypatch.setattr(wiring, "dispatch_app", lambda: app)
+    ref = world.has_unanswered()
+    world.api.end("resp_1")
+    world.deliver()
+    assert handler(sample("find_owner"), None) == DONE
+    assert world.job(ref).status is JobStatus.COMPLETED
+    assert handler(sample("find_owner"), None) == DONE
+    assert metrics_of(capsys) == {"AnswerFound": 1, "DispatchNothing": 1}
+
+
+def test_what_is_nobodys_here_is_no_trouble(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = OpenaiWorld()
+    app = wiring.DispatchApp(lane=world.lane, read=read_dispatch)
+    monkeypatch.setattr(wiring, "dispatch_app", lambda: app)
+    assert handler(sample("find_owner"), None) == DONE
+    assert metrics_of(capsys) == {"DispatchNothing": 1}

@@ -268,6 +268,7 @@ def test_when_the_queue_is_down_nothing_acknowledged_is_lost(world: World) -> No
 def test_an_unknown_job_is_parked_and_applied_when_it_is_registered(world: World) -> None:
     answer = world.send(sample("foreign"))
     assert (answer["statusCode"], said(answer)["outcome"]) == (200, "parked")
+    assert world.outbox.dispatches == []  # PikcelAI would have said that it is ours
     job = a_job(attempt={"provider_job_id": "pk_foreign", "linked_at": later(1)})
     adopt_parked(world.tracker, world.store.create(job))
     assert world.store.get(job.ref).status is JobStatus.COMPLETED

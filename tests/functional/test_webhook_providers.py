@@ -316,6 +316,13 @@ def test_what_comes_before_its_job_is_known_waits_for_it(stack: Stack) -> None:
     assert parked.key == "msg_1"  # the delivery's id, not the event's
 
 
+def test_whose_it_is_then_costs_one_message_at_a_provider_that_tells(stack: Stack) -> None:
+    job = stack.has("openai", attempt={})
+    stack.deliver("openai", job.ref)
+    assert stack.dynamo.operations == ["get_item", "transact_write_items"]
+    assert stack.sqs.operations == ["send_message_batch"]
+
+
 # --- what it imports -----------------------------------------------------------------------
 
 HEAVY = ("pydantic", "httpx", "boto3", "jwt", "nacl", "urllib3.contrib.pyopenssl", "imagesize")

@@ -53,6 +53,10 @@ CASES: dict[str, dict[str, Any]] = {
     "cancelled": {"faults": {"stuck": True}},
     "shuffled": {"faults": {"webhook_out_of_order": True, "webhook_copies": 2}},
 }
+# Of photos that are sent after the story.
+LATER_CASES: dict[str, dict[str, Any]] = {
+    "unanswered": {"times": 1, "per": "job", "faults": {"create": "lost_answer"}},
+}
 PUSHED = [case for case in CASES if case not in ("cancelled", "dead")]
 # PikcelAI gives a fresh link for a dead one, OpenAI has no links.
 DYING = ("replicate", "fal", "runpod", "bfl")
@@ -101,7 +105,8 @@ class Tale:
                 told["webhook_url"] = f"{self.stack.info.api_url}/webhooks/openai"
             self.configure(name, **told)
         rules = [
-            {"match": {"url_contains": f"case={case}"}, **rule} for case, rule in CASES.items()
+            {"match": {"url_contains": f"case={case}"}, **rule}
+            for case, rule in (CASES | LATER_CASES).items()
         ]
         for name in self.inside:
             self.configure(name, rules=rules, webhook_timeout_s=90.0)
@@ -458,6 +463,24 @@ def test_a_cancel_ends_the_job_here_and_there_where_it_can(tale: Tale, provider:
     (there,) = tale.at_provider(photo)
     assert there["status"] == ("cancelled" if provider in STOPPING else "processing")
     assert tale.media(photo) == []
+
+
+def test_openai_is_asked_whose_a_response_is_when_the_answer_to_a_create_call_was_lost(
+    tale: Tale,
+) -> None:
+    """Its webhook does not say; nobody sweeps, and nobody adopts it."""
+    photo = tale.send("openai", "unanswered")
+    tale.stack.wait_until(lambda: tale.job(photo)["pushStatus"] == "pushed", 150, "the push")
+    job, (there,) = tale.job(photo), tale.at_provider(photo)
+    assert (job["providerJobId"], job["attempt"]) == (there["id"], 1)
+    assert tale.media(photo) == [job["shopifyMediaId"]]
+    lines = tale.timeline(photo)
+    assert [line["source"] for line in lines if line["to"] == "completed" != line["from"]] == [
+        "poll"
+    ]
+    assert "webhook" in {line["source"] for line in lines}  # what was parked
+    ledger = httpx.get(f"{tale.inside['openai']}/_simulator/ledger", timeout=30).json()["charges"]
+    assert len([each for each in ledger if each["job_id"] == there["id"]]) == 1
 
 
 @pytest.mark.feature("several results")

@@ -23,8 +23,8 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-# Whose webhooks name the provider's own id alone; and when there are none.
-UNTOLD = ("openai", "silent")
+# When there are no webhooks.
+UNTOLD = "silent"
 # A prime: the numbers of the calls that are tried differ from story to story, and by the seed.
 EVERY = 13
 
@@ -95,7 +95,7 @@ def _what_is_wrong(story: Story, told: Ending, peaceful: Ending, number: int) ->
     if number not in _around_the_create_call(peaceful):
         return [f"unknown, and not for {told.hits}", *found]
     is_sent = told.state["charges"] != []
-    if is_sent and not any(word in story.name for word in UNTOLD):
+    if is_sent and UNTOLD not in story.name:
         return ["unknown, although its webhook told", *found]
     return []
 

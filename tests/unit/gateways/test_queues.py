@@ -17,6 +17,7 @@ from shared.usecases.ports import (
     DeliveryRef,
     DispatchMessage,
     DispatchRequest,
+    FindOwnerRequest,
     PushRequest,
     RefreshRequest,
 )
@@ -61,19 +62,32 @@ def test_a_dispatch_names_its_shop_as_the_group_and_its_delay(stub: Stubber) -> 
     stub.assert_no_pending_responses()
 
 
-def test_what_is_asked_of_a_provider_makes_no_shop_wait(stub: Stubber) -> None:
-    body = json.dumps({"refresh": "pikcel", "kind": "tools", "ageS": 10})
+@pytest.mark.parametrize(
+    ("request_", "body"),
+    [
+        (
+            RefreshRequest(provider="pikcel", kind=FactKind.TOOLS, age_s=10),
+            {"refresh": "pikcel", "kind": "tools", "ageS": 10},
+        ),
+        (
+            FindOwnerRequest(provider="pikcel", provider_job_id="pk_1", tries=2),
+            {"findOwner": "pikcel", "providerJobId": "pk_1", "tries": 2},
+        ),
+    ],
+)
+def test_what_is_asked_of_a_provider_makes_no_shop_wait(
+    stub: Stubber, request_: DispatchMessage, body: dict[str, Any]
+) -> None:
     entry = {
         "Id": "0",
-        "MessageBody": body,
+        "MessageBody": json.dumps(body),
         "MessageGroupId": "provider-pikcel",
         "DelaySeconds": 0,
     }
     stub.add_response(
         "send_message_batch", replies(1), {"QueueUrl": "https://sqs/dispatch", "Entries": [entry]}
     )
-    request = RefreshRequest(provider="pikcel", kind=FactKind.TOOLS, age_s=10)
-    outbox().send_dispatch([request])
+    outbox().send_dispatch([request_])
     stub.assert_no_pending_responses()
 
 
@@ -126,6 +140,8 @@ def test_a_queue_that_refuses_is_told_with_its_reason(stub: Stubber) -> None:
         DispatchRequest(ref=REF, poll=True),
         RefreshRequest(provider="pikcel", kind=FactKind.TOOLS, age_s=10),
         RefreshRequest(provider="pikcel", kind=FactKind.ACCOUNT, age_s=0),
+        FindOwnerRequest(provider="openai", provider_job_id="resp_1"),
+        FindOwnerRequest(provider="openai", provider_job_id="é\n\ud800", tries=7),
     ],
 )
 def test_a_dispatch_message_is_read_back(request_: DispatchMessage) -> None:

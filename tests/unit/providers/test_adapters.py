@@ -18,8 +18,10 @@ from shared.domain.errors import (
     ProviderUnreachableError,
 )
 from shared.domain.events import Proof, ProviderEvent
+from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.plan import EXPIRY_MARGIN_S
+from shared.domain.references import has_form_of_reference, make_reference
 from shared.domain.status import JobEvent
 from shared.providers.base import (
     Callback,
@@ -75,6 +77,8 @@ def test_an_adapter_declares_everything(name: str) -> None:
     assert (adapter.cancel_request(asked) is not None) is adapter.can_cancel
     can_list = adapter.list_request(a_job().created_at, 0) is not None
     assert can_list is (adapter.patience.list_gap_s is not None)
+    # Whose a job is, is asked by its id alone.
+    assert not (adapter.tells_owner and adapter.asks_by_tool)
 
 
 PROOFS = {
@@ -406,6 +410,13 @@ def test_openai_is_asked_for_a_background_response_with_the_image_tool() -> None
         ],
         "metadata": {"ref": "the-ref"},
     }
+
+
+def test_our_reference_is_no_longer_than_openai_lets_a_value_of_metadata_be() -> None:
+    longest = make_reference("openai", JobRef("s" * 120, a_job().job_id), 999_999, "secret")
+    assert has_form_of_reference(longest)
+    assert not has_form_of_reference("s" + longest)
+    assert len(longest) <= 512
 
 
 def test_no_parameter_makes_openai_answer_at_once_or_name_another_job() -> None:
