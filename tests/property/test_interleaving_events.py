@@ -465,7 +465,7 @@ def test_every_order_of_what_two_attempts_tell_ends_as_the_model_says(
         for number in order:
             machine._receive(letters[number])
             machine.costs_are_booked_once()
-        assert model.state is JobState.COMPLETED
+        assert machine.models[job_id].state is JobState.COMPLETED
         machine._finish()
 
 
