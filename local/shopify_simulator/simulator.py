@@ -151,16 +151,16 @@ class Simulator(SimulatorState):
         endpoint = _GRAPHQL_PATH.match(rest)
         if endpoint is None or request.method != "POST":
             return _refusal(404)
+        version = endpoint["version"]
+        if version > API_VERSION and version != "unstable":
+            return _refusal(404)
         token = self.tokens.find(shop.domain, request.headers.get("x-shopify-access-token", ""))
         if token is None:
             self._record("graphql", shop.domain, 401, "unauthorized")
             answer = _refusal(401)
         else:
             answer = self._graphql(request, shop, switches, token)
-        version = endpoint["version"]
         served = version if version in SUPPORTED_VERSIONS else SUPPORTED_VERSIONS[0]
-        if version > API_VERSION and version != "unstable":
-            return _refusal(404)
         return Response(
             answer.status, answer.body, {**answer.headers, "x-shopify-api-version": served}
         )
