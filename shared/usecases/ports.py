@@ -748,18 +748,6 @@ class KeySets(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeptFile:
-    """What keeping a result found out."""
-
-    key: str
-    content_type: str
-    sha256: str
-    size_bytes: int
-    width: int | None
-    height: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
     """The bytes of a result, and what they are (sniffed, not told).
 
