@@ -17,11 +17,27 @@ import httpcore
 import httpx
 
 
+def countdown(total_s: float, monotonic: Callable[[], float]) -> Callable[[], float]:
+    """Begin an exchange; returns what tells the seconds left of it.
+
+    That raises httpcore.ReadTimeout when there are none.
+    """
+    ends_at = monotonic() + total_s
+
+    def left() -> float:
+        seconds = ends_at - monotonic()
+        if seconds <= 0:
+            raise httpcore.ReadTimeout("deadline")
+        return seconds
+
+    return left
+
+
 class TimedStream(httpcore.NetworkStream):
     """A connection on which every operation ends with the exchange's own deadline.
 
     Parameters
-        left: the seconds left; raises httpcore.ReadTimeout when there are none.
+        left: from `countdown`.
     """
 
     def __init__(self, stream: httpcore.NetworkStream, left: Callable[[], float]) -> None:
@@ -115,7 +131,7 @@ class TimedTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Make one exchange. Raises httpx's own errors."""
-        self._exchange.ends_at = self._monotonic() + self._total_s
+        self._exchange.left = countdown(self._total_s, self._monotonic)
         url = httpcore.URL(
             scheme=request.url.raw_scheme,
             host=request.url.raw_host,
@@ -144,9 +160,7 @@ class TimedTransport(httpx.BaseTransport):
         self._pool.close()
 
     def _left(self) -> float:
-        seconds: float = self._exchange.ends_at - self._monotonic()
-        if seconds <= 0:
-            raise httpcore.ReadTimeout("deadline")
+        seconds: float = self._exchange.left()
         return seconds
 
 
