@@ -169,8 +169,14 @@ def _as_httpx() -> Iterator[None]:
     """Raise httpx's errors: they have the names of httpcore's."""
     try:
         yield
-    except Exception as error:
-        for kind in type(error).__mro__:
-            if kind.__module__.startswith("httpcore") and hasattr(httpx, kind.__name__):
-                raise getattr(httpx, kind.__name__)(str(error)) from error
-        raise
+    except _HTTPCORE_ERRORS as error:
+        raise getattr(httpx, type(error).__name__)(str(error)) from error
+
+
+_HTTPCORE_ERRORS = (
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.TimeoutException,
+    httpcore.UnsupportedProtocol,
+)
