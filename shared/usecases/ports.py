@@ -83,7 +83,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogPage:
-    """One page of a timeline, newest first. `uncounted`: entries beyond the 500 kept."""
+    """One page of a timeline, newest first. dropped: entries beyond the 500 kept."""
 
     entries: tuple[LogEntry, ...]
     position: str | None
