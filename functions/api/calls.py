@@ -8,7 +8,7 @@ from shared.bodies.route import Answer
 from shared.domain.errors import NotFoundError, SecretUnavailableError
 from shared.domain.ids import JobRef, is_job_id
 from shared.domain.job import Job
-from shared.representation import job_json
+from shared.serializers.jobs import job_json
 from shared.usecases.documents import fetch_to_show
 from shared.usecases.identify_caller import Caller
 from shared.usecases.ports import Idempotency

@@ -17,7 +17,7 @@ nothing of the customer.
 
 from typing import Any
 
-from functions.webhook.app import SHOPIFY, delivery_in, refuse
+from functions.webhook.deliveries import delivery_in, refuse
 from shared import wiring
 from shared.domain.errors import JobTrackerError
 from shared.observability import count, logger
@@ -30,7 +30,7 @@ def receive(event: dict[str, Any]) -> HttpResponse:
     delivery = None
     try:
         desk = wiring.shop_desk()
-        delivery = delivery_in(event, SHOPIFY, desk.tracker.now())
+        delivery = delivery_in(event, wiring.SHOPIFY, desk.tracker.now())
         receipt = receive_shop_webhook(desk, delivery)
     except JobTrackerError as error:
         request_id = event["requestContext"]["requestId"]

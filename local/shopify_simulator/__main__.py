@@ -13,13 +13,9 @@ import uvicorn
 
 from .app import create_app
 from .config import Config
-from .simulator import (
-    DEFAULT_CLIENT_ID,
-    DEFAULT_CLIENT_SECRET,
-    DEFAULT_STATIC_TOKEN,
-    Simulator,
-    warm_up,
-)
+from .schema import admin_schema
+from .simulator import Simulator
+from .simulator_state import DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_STATIC_TOKEN
 
 
 class _Server(uvicorn.Server):
@@ -60,7 +56,7 @@ def main() -> None:
         static_tokens=frozenset(given.access_token or [DEFAULT_STATIC_TOKEN]),
         webhook_url=given.webhook_url,
     )
-    warm_up()
+    admin_schema()  # now, so that the first call is not the slow one
     server = _Server(
         uvicorn.Config(
             create_app(simulator),

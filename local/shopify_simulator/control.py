@@ -27,7 +27,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import webhooks
 from .config import ConfigError, parse_fault, to_json
@@ -36,13 +36,11 @@ from .files import create_stranger
 from .images import MediaFailure, Picture, judge
 from .messages import Request, Response
 from .schema import API_VERSION
+from .simulator_state import SimulatorState
 from .sources import basename, process
 from .state import Media, Product, Shop, Variant, with_uuid
 from .tokens import SHOP_PATTERN, AccessToken, mint_id_token
 from .views import cdn_url
-
-if TYPE_CHECKING:
-    from .simulator import Simulator
 
 _PRODUCT_KEYS = frozenset(
     {"shop", "title", "imageUrl", "imageBase64", "filename", "alt", "vendor", "status", "variants"}
@@ -60,7 +58,7 @@ class _RefusedError(Exception):
 class Control:
     """Serves the routes in the table above."""
 
-    def __init__(self, simulator: "Simulator") -> None:
+    def __init__(self, simulator: SimulatorState) -> None:
         self._simulator = simulator
 
     def handle(self, request: Request) -> Response:

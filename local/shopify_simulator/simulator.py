@@ -12,33 +12,27 @@ Serves, for every shop ``*.myshopify.com`` and either under ``/{shop}/admin/…`
 import json
 import re
 import secrets
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
 import httpx
 
 from . import files, products  # noqa: F401  (they register the resolvers)
-from .config import Clock, Config, Fault, Switches, to_json
+from .config import Fault, Switches
 from .control import Control
 from .cost import Bucket, throttle_status
 from .execution import Call, DocumentError, Prepared, error_json, prepare, run
 from .messages import ConnectionDroppedError, Request, Response
-from .schema import API_VERSION, admin_schema
-from .sources import Download, download
-from .state import Shop, World
-from .tokens import SHOP_PATTERN, AccessToken, TokenOffice, TokenRefusedError
+from .schema import API_VERSION
+from .simulator_state import CallRecord, SimulatorState
+from .state import Shop
+from .tokens import SHOP_PATTERN, AccessToken, TokenRefusedError
 from .uploads import receive_post, receive_put
-from .webhooks import Deliver, deliver
 
 SUPPORTED_VERSIONS = ("2026-01", "2026-04", "2026-07", "2026-10", "unstable")
 """2026-11; an older version falls forward to the oldest of these [D]."""
 
-DEFAULT_CLIENT_ID = "simulator-api-key"
-DEFAULT_CLIENT_SECRET = "simulator-api-secret-0123456789abcdef"
-DEFAULT_STATIC_TOKEN = "shpat_simulator"
 THROTTLE_DOCUMENTATION = "https://shopify.dev/api/usage/rate-limits"
 
 _ADMIN_PATH = re.compile(r"(?:/(?P<shop>[^/]+))?/admin/(?P<rest>.*)\Z")
@@ -53,81 +47,8 @@ _REFUSALS = {
 }
 
 
-@dataclass(frozen=True)
-class CallRecord:
-    """One call as ``GET /_simulator/calls`` shows it."""
-
-    at: float
-    kind: str
-    shop: str
-    status: int
-    outcome: str
-    name: str | None = None
-    fields: list[str] = field(default_factory=list)
-    requested_cost: int | None = None
-    actual_cost: int | None = None
-    variables: Any = None
-
-    def view(self) -> dict[str, Any]:
-        """The record as JSON."""
-        return {
-            "at": self.at,
-            "kind": self.kind,
-            "shop": self.shop,
-            "status": self.status,
-            "outcome": self.outcome,
-            "name": self.name,
-            "fields": self.fields,
-            "requestedCost": self.requested_cost,
-            "actualCost": self.actual_cost,
-            "variables": self.variables,
-        }
-
-
-class Simulator:
-    """All state of one simulator process.
-
-    Parameters:
-        base_url: where this server is reached; staged targets and CDN addresses begin with it.
-        clock: epoch seconds; everything that takes time follows it.
-        fetch: how foreign sources are downloaded.
-        static_tokens: access tokens of a custom app, good on every shop.
-        webhook_url: where the app takes Shopify's webhooks. deliver: how they are sent.
-    """
-
-    def __init__(
-        self,
-        base_url: str = "http://127.0.0.1:8790",
-        *,
-        clock: Clock = time.time,
-        fetch: Download = download,
-        client_id: str = DEFAULT_CLIENT_ID,
-        client_secret: str = DEFAULT_CLIENT_SECRET,
-        static_tokens: frozenset[str] = frozenset({DEFAULT_STATIC_TOKEN}),
-        config: Config | None = None,
-        webhook_url: str | None = None,
-        deliver: Deliver = deliver,
-    ) -> None:
-        self.base_url = base_url.rstrip("/")
-        self.clock = clock
-        self.fetch = fetch
-        self.webhook_url = webhook_url
-        self.deliver = deliver
-        self._credentials = (client_id, client_secret, static_tokens)
-        self.config = config or Config()
-        self._initial_config = to_json(self.config)
-        self.control = Control(self)
-        self.world = World()
-        self.tokens = TokenOffice(clock, *self._credentials)
-        self.calls: list[CallRecord] = []
-
-    def reset(self) -> None:
-        """Forget shops, tokens and calls; switches and faults are again what they began as."""
-        self.world = World()
-        self.tokens = TokenOffice(self.clock, *self._credentials)
-        self.config = Config()
-        self.config.update(self._initial_config)
-        self.calls = []
+class Simulator(SimulatorState):
+    """Answers for one process, out of its state."""
 
     def transport(self) -> httpx.MockTransport:
         """An httpx transport that answers in process, without sockets.
@@ -156,7 +77,7 @@ class Simulator:
             ConnectionDroppedError: the caller shall get no answer.
         """
         if request.path.startswith("/_simulator/"):
-            return self.control.handle(request)
+            return Control(self).handle(request)
         if request.path.startswith("/staged/"):
             return self._staged(request)
         if request.path.startswith("/cdn/"):
@@ -230,16 +151,16 @@ class Simulator:
         endpoint = _GRAPHQL_PATH.match(rest)
         if endpoint is None or request.method != "POST":
             return _refusal(404)
+        version = endpoint["version"]
+        if version > API_VERSION and version != "unstable":
+            return _refusal(404)
         token = self.tokens.find(shop.domain, request.headers.get("x-shopify-access-token", ""))
         if token is None:
             self._record("graphql", shop.domain, 401, "unauthorized")
             answer = _refusal(401)
         else:
             answer = self._graphql(request, shop, switches, token)
-        version = endpoint["version"]
         served = version if version in SUPPORTED_VERSIONS else SUPPORTED_VERSIONS[0]
-        if version > API_VERSION and version != "unstable":
-            return _refusal(404)
         return Response(
             answer.status, answer.body, {**answer.headers, "x-shopify-api-version": served}
         )
@@ -455,8 +376,3 @@ def _injected(fault: Fault) -> Response:
 
 def _refusal(status: int) -> Response:
     return Response.of_json({"errors": _REFUSALS[status]}, status)
-
-
-def warm_up() -> None:
-    """Build the schema now, so that the first call is not the slow one."""
-    admin_schema()

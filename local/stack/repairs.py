@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import ClientError
 
+from local.stack.deployment import Deployment
 from local.stack.emulator import REGION
 from local.stack.sam_template import (
     BUCKET_POLICY,
@@ -25,9 +26,6 @@ from local.stack.sam_template import (
     TABLE,
     SamTemplate,
 )
-
-if TYPE_CHECKING:
-    from local.stack.deployment import Deployment
 
 _FUNCTION_ARN = f"arn:aws:lambda:{REGION}:000000000000:function:{{}}"
 METRIC_MATH = "MetricMath"  # the parameter that tells whether CloudWatch can compute

@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from local.stack.deployment import Deployment, deploy
+from local.stack.deploying import deploy
+from local.stack.deployment import Deployment
 from local.stack.emulator import REGION, endpoint_of, start_emulator
 from local.stack.processes import (
     LOOPBACK,
@@ -27,7 +28,6 @@ from local.stack.processes import (
     require_free,
     wait_until,
 )
-from local.stack.repairs import repair
 from local.stack.sam_template import HTTP_API, SECRET, TABLE, SamTemplate
 from local.stack.settings import kept_secrets
 
@@ -268,12 +268,7 @@ def running_stack(
         )
         cleanup.callback(emulator.stop)
         simulators = _start_simulators(settings or {}, wanted, ports, photos, state_dir, cleanup)
-        deployment = deploy(
-            template,
-            endpoint=endpoint_of(ports.emulator),
-            settings=wanted,
-        )
-        repair(deployment)
+        deployment = deploy(template, endpoint=endpoint_of(ports.emulator), settings=wanted)
         gateway = _start_gateway(deployment, ports, state_dir, cleanup)
         for child, url in simulators:
             child.wait_until_ready(url)

@@ -172,3 +172,12 @@ def _kebab(logical_id: str, suffix: str) -> str:
     """
     words = re.findall(r"[A-Z][a-z0-9]*", logical_id.removesuffix(suffix))
     return "-".join(word.lower() for word in words)
+
+
+def variable_name(parameter: str) -> str:
+    """Return the setting that fills a template parameter.
+
+    >>> variable_name("PikcelApiUrl")
+    'PIKCEL_API_URL'
+    """
+    return "".join(f"_{each}" if each.isupper() else each.upper() for each in parameter).lstrip("_")

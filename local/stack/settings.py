@@ -13,9 +13,8 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from local.stack.deployment import variable_name
 from local.stack.processes import StackError
-from local.stack.sam_template import SamTemplate
+from local.stack.sam_template import SamTemplate, variable_name
 
 # The emulator and the simulators take the five ports after it.
 LAST_FIRST_PORT = 65_530

@@ -7,8 +7,7 @@
     │   ├── ForbiddenError 403
     │   ├── NotFoundError 404 · TooLargeError 413
     │   ├── ConflictError 409      wrong_status, job_active, provider_job_taken, already_running, …
-    │   ├── IdempotencyKeyReusedError 422
-    │   └── RateLimitedError 429
+    │   └── IdempotencyKeyReusedError 422
     ├── RetryableError     may heal by itself; `retry_after_s` says when to try again
     │   ├── VersionConflictError   somebody else changed the item first: read again
     │   ├── StoreUnavailableError · QueueUnavailableError · SecretUnavailableError
@@ -120,13 +119,6 @@ class IdempotencyKeyReusedError(RejectedError):
 
     status = 422
     code = "idempotency_key_reused"
-
-
-class RateLimitedError(RejectedError):
-    """The caller is too fast."""
-
-    status = 429
-    code = "rate_limited"
 
 
 class RetryableError(JobTrackerError):

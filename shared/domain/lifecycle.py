@@ -41,10 +41,6 @@ class Decision:
     job: Job
     outcome: Outcome
 
-    def has_changed(self, before: Job) -> bool:
-        """Whether there is anything to write about the job itself."""
-        return self.job is not before
-
 
 def apply_event(job: Job, event: ProviderEvent, now: datetime) -> Decision:
     """Apply what a provider said about one attempt.

@@ -201,7 +201,6 @@ class PushEvent(StrEnum):
     ATTACH = "attach"  # it was seen on the product
     FAIL = "fail"  # it will not heal by itself
     UNDO = "undo"  # the reference was removed on request
-    RESET = "reset"  # a retry: the output is no longer this job's result
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +211,7 @@ class PushRow:
     outcome: Outcome
 
 
-def _push_row(**targets: PushStatus | None) -> dict[PushEvent, PushStatus | None]:
+def _push(**targets: PushStatus | None) -> dict[PushEvent, PushStatus | None]:
     return {PushEvent(event): to for event, to in targets.items()}
 
 
@@ -221,18 +220,12 @@ _P, _D, _F = PushStatus.PROCESSING, PushStatus.PUSHED, PushStatus.FAILED
 
 # None: late, no effect. A push that was ended or undone is moved only by a new request.
 _PUSH_TARGETS: dict[PushStatus, dict[PushEvent, PushStatus | None]] = {
-    _N: _push_row(request=_Q, stage=None, create=None, restart=None, attach=None, fail=None)
-    | _push_row(undo=None, reset=_N),
-    _Q: _push_row(request=_Q, stage=_S, create=_P, restart=_S, attach=_D, fail=_F)
-    | _push_row(undo=_N, reset=_N),
-    _S: _push_row(request=_Q, stage=_S, create=_P, restart=_S, attach=_D, fail=_F)
-    | _push_row(undo=_N, reset=_N),
-    _P: _push_row(request=_Q, stage=None, create=_P, restart=_S, attach=_D, fail=_F)
-    | _push_row(undo=_N, reset=_N),
-    _D: _push_row(request=_Q, stage=None, create=None, restart=None, attach=_D, fail=None)
-    | _push_row(undo=_N, reset=_N),
-    _F: _push_row(request=_Q, stage=None, create=None, restart=None, attach=None, fail=_F)
-    | _push_row(undo=_N, reset=_N),
+    _N: _push(request=_Q, stage=None, create=None, restart=None, attach=None, fail=None, undo=None),
+    _Q: _push(request=_Q, stage=_S, create=_P, restart=_S, attach=_D, fail=_F, undo=_N),
+    _S: _push(request=_Q, stage=_S, create=_P, restart=_S, attach=_D, fail=_F, undo=_N),
+    _P: _push(request=_Q, stage=None, create=_P, restart=_S, attach=_D, fail=_F, undo=_N),
+    _D: _push(request=_Q, stage=None, create=None, restart=None, attach=_D, fail=None, undo=_N),
+    _F: _push(request=_Q, stage=None, create=None, restart=None, attach=None, fail=_F, undo=_N),
 }
 
 PUSH_TRANSITIONS: dict[PushStatus, dict[PushEvent, PushRow]] = {

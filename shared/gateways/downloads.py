@@ -24,6 +24,7 @@ from shared.gateways.guarded_network import (
     resolve,
     wire_url,
 )
+from shared.gateways.timed_network import countdown
 from shared.usecases.ports import Clock, Download
 
 MAX_BYTES = 20 * 1024 * 1024
@@ -125,14 +126,7 @@ class GuardedDownloads:
         if url.startswith(_INLINE):
             return _describe(_inline(url))
         allowed = (*self._extra_hosts, *hosts)
-        ends_at = self._monotonic() + DEADLINE_S
-
-        def left() -> float:
-            seconds = ends_at - self._monotonic()
-            if seconds <= 0:
-                raise httpcore.ReadTimeout("deadline")
-            return seconds
-
+        left = countdown(DEADLINE_S, self._monotonic)
         place = _parse(url)
         for _ in range(MAX_REDIRECTS + 1):
             may_be_private = self._check(place, allowed)

@@ -124,7 +124,7 @@ def counter_row(scope: Scope, change: CounterChange, shard: int) -> Row:
     """Return the row that books a change on one shard.
 
     Its condition fails when the day has no room for a claimed name; the answer then brings
-    the item, for `crowded_names`.
+    the item, for `count_as_other`.
     """
     terms = Terms()
     add = {name: number(value) for name, value in _non_zero(change.delta)}

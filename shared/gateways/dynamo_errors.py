@@ -106,6 +106,11 @@ class TransactionCancelledError(StoreUnavailableError):
         self.reasons = reasons
 
 
+def too_busy() -> StoreUnavailableError:
+    """Make the error of a write or a batch that has been tried often enough."""
+    return StoreUnavailableError("The table is too busy at the moment.")
+
+
 @contextmanager
 def domain_errors() -> Iterator[None]:
     """Turn everything that a botocore call can raise into an error of ours."""

@@ -45,6 +45,7 @@ from shared.gateways.dynamo_errors import (
     ConditionFailedError,
     Reason,
     TransactionCancelledError,
+    too_busy,
 )
 from shared.gateways.dynamo_listing import Listing
 from shared.gateways.dynamo_notes import note_of, read_note, rewritten
@@ -207,7 +208,7 @@ class DynamoJobStore:
                     return earlier
             else:
                 return write.placed
-        raise StoreUnavailableError("The table is too busy at the moment.")
+        raise too_busy()
 
     def save(
         self,
@@ -244,7 +245,7 @@ class DynamoJobStore:
                 self._judge(write, rows, cancelled.reasons)
             else:
                 return write.placed
-        raise StoreUnavailableError("The table is too busy at the moment.")
+        raise too_busy()
 
     def delete(self, job: Job) -> list[str]:
         """Delete the job; see `JobStore.delete`.
@@ -310,7 +311,7 @@ class DynamoJobStore:
                     raise VersionConflictError("A link was taken over meanwhile.") from None
             else:
                 return
-        raise StoreUnavailableError("The table is too busy at the moment.")
+        raise too_busy()
 
     def _is_held(self, link: Link) -> bool:
         stored = self.find_link(link.provider, link.provider_job_id)
@@ -506,7 +507,7 @@ class DynamoJobStore:
                 self._clock.sleep(0.01 * 2**tries * self._random.fraction())
             else:
                 return True
-        raise StoreUnavailableError("The table is too busy at the moment.")
+        raise too_busy()
 
     def _count_only(self, ref: JobRef) -> None:
         terms = Terms()
@@ -641,7 +642,7 @@ class DynamoJobStore:
                 self._clock.sleep(0.01 * 2**tries * self._random.fraction())
             else:
                 return True
-        raise StoreUnavailableError("The table is too busy at the moment.")
+        raise too_busy()
 
     def parked(self, provider: str, provider_job_id: str) -> list[ParkedEvent]:
         """Read consistently what is parked for a provider's id, the oldest first."""

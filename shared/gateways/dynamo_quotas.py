@@ -6,8 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.domain.errors import StoreUnavailableError
-from shared.gateways.dynamo_errors import CONDITION_FAILED, Reason, TransactionCancelledError
+from shared.gateways.dynamo_errors import (
+    CONDITION_FAILED,
+    Reason,
+    TransactionCancelledError,
+    too_busy,
+)
 from shared.gateways.dynamo_items import (
     idempotency_key,
     idempotency_row,
@@ -99,7 +103,7 @@ def _write_once[Thing](
         found = refused[-1].item or table.get(idempotency_key(making.shop, key_used.key))
         if found is not None and was_made_with(found, key_used, now):
             return str(found["made_id"]["S"])
-        raise StoreUnavailableError("The table is too busy at the moment.")
+        raise too_busy()
     raise too_many(making.many, making.most)
 
 
@@ -119,4 +123,4 @@ def _write(table: Table, clock: Clock, rows: Sequence[Row]) -> Sequence[Reason]:
             clock.sleep(0.02)
         else:
             return ()
-    raise StoreUnavailableError("The table is too busy at the moment.")
+    raise too_busy()

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from shared.domain.errors import InvalidRequestError, StoreUnavailableError
-from shared.gateways.dynamo_errors import domain_errors
+from shared.domain.errors import InvalidRequestError
+from shared.gateways.dynamo_errors import domain_errors, too_busy
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -311,5 +311,5 @@ class Table:
     @staticmethod
     def _unfinished(left: Sequence[object], found: list[Item]) -> list[Item]:
         if left:
-            raise StoreUnavailableError("The table is too busy at the moment.")
+            raise too_busy()
         return found

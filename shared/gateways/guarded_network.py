@@ -47,7 +47,7 @@ class CheckedBackend(httpcore.NetworkBackend):
     """Connects to checked addresses only, within a deadline.
 
     Parameters
-        left: the seconds left; raises httpcore.ReadTimeout when there are none.
+        left: from `timed_network.countdown`.
         may_be_private: the place of this exchange may be private (a laptop).
         connect_s: the longest that one connection may take to be made.
     """

@@ -64,18 +64,8 @@ class SqsOutbox:
     def send_dispatch(self, requests: Sequence[DispatchMessage], *, delay_s: int = 0) -> None:
         """Send to the dispatch queue. The group names the shop, so that a busy one does not
         make the others wait (fair queue). Raises QueueUnavailableError."""
-        self._send(
-            self._dispatch_url,
-            [
-                {
-                    "Id": str(number),
-                    "MessageBody": write_dispatch(request),
-                    "MessageGroupId": _group_of(request),
-                    "DelaySeconds": min(max(delay_s, 0), MAX_DELAY_S),
-                }
-                for number, request in enumerate(requests)
-            ],
-        )
+        grouped = [(_group_of(each), write_dispatch(each)) for each in requests]
+        self._send_fairly(self._dispatch_url, grouped, delay_s)
 
     def send_push(self, requests: Sequence[PushRequest]) -> None:
         """Send to the push queue. Raises QueueUnavailableError.
@@ -98,31 +88,28 @@ class SqsOutbox:
 
     def send_bulk(self, requests: Sequence[BulkRequest], *, delay_s: int = 0) -> None:
         """Send to the bulk queue (group = shop: fair). Raises QueueUnavailableError."""
-        self._send(
-            self._bulk_url,
-            [
-                {
-                    "Id": str(number),
-                    "MessageBody": write_bulk(request),
-                    "MessageGroupId": request.ref.shop,
-                    "DelaySeconds": min(max(delay_s, 0), MAX_DELAY_S),
-                }
-                for number, request in enumerate(requests)
-            ],
-        )
+        grouped = [(each.ref.shop, write_bulk(each)) for each in requests]
+        self._send_fairly(self._bulk_url, grouped, delay_s)
 
     def send_deliver(self, requests: Sequence[DeliverRequest], *, delay_s: int = 0) -> None:
         """Send to the deliver queue (group = shop: fair). Raises QueueUnavailableError."""
+        grouped = [(each.ref.shop, write_deliver(each)) for each in requests]
+        self._send_fairly(self._deliver_url, grouped, delay_s)
+
+    def _send_fairly(
+        self, url: str | None, grouped: Iterable[tuple[str, str]], delay_s: int
+    ) -> None:
+        """Send to a fair queue. grouped: each message's group, and its body."""
         self._send(
-            self._deliver_url,
+            url,
             [
                 {
                     "Id": str(number),
-                    "MessageBody": write_deliver(request),
-                    "MessageGroupId": request.ref.shop,
+                    "MessageBody": body,
+                    "MessageGroupId": group,
                     "DelaySeconds": min(max(delay_s, 0), MAX_DELAY_S),
                 }
-                for number, request in enumerate(requests)
+                for number, (group, body) in enumerate(grouped)
             ],
         )
 

@@ -17,11 +17,27 @@ import httpcore
 import httpx
 
 
+def countdown(total_s: float, monotonic: Callable[[], float]) -> Callable[[], float]:
+    """Begin an exchange; returns what tells the seconds left of it.
+
+    That raises httpcore.ReadTimeout when there are none.
+    """
+    ends_at = monotonic() + total_s
+
+    def left() -> float:
+        seconds = ends_at - monotonic()
+        if seconds <= 0:
+            raise httpcore.ReadTimeout("deadline")
+        return seconds
+
+    return left
+
+
 class TimedStream(httpcore.NetworkStream):
     """A connection on which every operation ends with the exchange's own deadline.
 
     Parameters
-        left: the seconds left; raises httpcore.ReadTimeout when there are none.
+        left: from `countdown`.
     """
 
     def __init__(self, stream: httpcore.NetworkStream, left: Callable[[], float]) -> None:
@@ -115,7 +131,7 @@ class TimedTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Make one exchange. Raises httpx's own errors."""
-        self._exchange.ends_at = self._monotonic() + self._total_s
+        self._exchange.left = countdown(self._total_s, self._monotonic)
         url = httpcore.URL(
             scheme=request.url.raw_scheme,
             host=request.url.raw_host,
@@ -144,9 +160,7 @@ class TimedTransport(httpx.BaseTransport):
         self._pool.close()
 
     def _left(self) -> float:
-        seconds: float = self._exchange.ends_at - self._monotonic()
-        if seconds <= 0:
-            raise httpcore.ReadTimeout("deadline")
+        seconds: float = self._exchange.left()
         return seconds
 
 
@@ -155,8 +169,14 @@ def _as_httpx() -> Iterator[None]:
     """Raise httpx's errors: they have the names of httpcore's."""
     try:
         yield
-    except Exception as error:
-        for kind in type(error).__mro__:
-            if kind.__module__.startswith("httpcore") and hasattr(httpx, kind.__name__):
-                raise getattr(httpx, kind.__name__)(str(error)) from error
-        raise
+    except _HTTPCORE_ERRORS as error:
+        raise getattr(httpx, type(error).__name__)(str(error)) from error
+
+
+_HTTPCORE_ERRORS = (
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.TimeoutException,
+    httpcore.UnsupportedProtocol,
+)

@@ -19,6 +19,7 @@ from shared.gateways.guarded_network import (
     resolve,
     wire_url,
 )
+from shared.gateways.timed_network import countdown
 from shared.usecases.notice_ports import Posted
 from shared.usecases.ports import Clock
 
@@ -77,13 +78,7 @@ class GuardedPosts:
             Redirects are not followed: 3xx is the answer. No credentials, cookies or environment
             (proxies) of ours take part. At most 1 KB of the answer is read as text.
         """
-        began = self._monotonic()
-
-        def left() -> float:
-            seconds = began + DEADLINE_S - self._monotonic()
-            if seconds <= 0:
-                raise httpcore.ReadTimeout("deadline")
-            return seconds
+        began, left = self._monotonic(), countdown(DEADLINE_S, self._monotonic)
 
         def answered(status: int | None, code: str | None) -> Posted:
             duration_ms = max(0, round((self._monotonic() - began) * 1000))

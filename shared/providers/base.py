@@ -77,7 +77,7 @@ class Delivery:
     """One webhook as it arrived.
 
     headers: names in lower case. reference: our own `ref` from the callback URL, if any,
-    not yet verified.
+    not yet verified. is_held: it has lain in quarantine since it came.
     """
 
     provider: str
@@ -85,6 +85,12 @@ class Delivery:
     headers: Mapping[str, str] = field(repr=False)
     received_at: datetime
     reference: str | None = None
+    is_held: bool = False
+
+    @property
+    def held_since(self) -> datetime | None:
+        """Since when it has lain in quarantine; None when it came just now."""
+        return self.received_at if self.is_held else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

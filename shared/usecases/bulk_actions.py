@@ -16,21 +16,20 @@ from shared.domain.errors import (
     BudgetExceededError,
     ConflictError,
     NotFoundError,
-    StoreUnavailableError,
-    VersionConflictError,
 )
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.plan import schedule
 from shared.domain.statistics import is_uncounted
 from shared.usecases.cancel_job import cancel_job
+from shared.usecases.conflicts import retry_on_conflict
 from shared.usecases.delete_job import check_deletable, delete_job
 from shared.usecases.identify_caller import Caller
 from shared.usecases.ports import Files
 from shared.usecases.request_push import queue_push
 from shared.usecases.retry_job import retry_job
 from shared.usecases.sync_job import can_be_asked, is_fresh
-from shared.usecases.tracker import CONFLICT_TRIES, Note, Tracker
+from shared.usecases.tracker import Note, Tracker
 from shared.usecases.undo_push import queue_undo
 
 type Decide = Callable[[Job, datetime], tuple[Job, Note | None]]
@@ -202,7 +201,8 @@ def _want_poll(tracker: MarkingTracker, ref: JobRef) -> Job | None:
 
     Returns None for a job that was asked about just now.
     """
-    for _ in range(CONFLICT_TRIES):
+
+    def change() -> Job | None:
         before = tracker.store.get(ref)
         now = tracker.now()
         _check_is_work(before)
@@ -210,8 +210,6 @@ def _want_poll(tracker: MarkingTracker, ref: JobRef) -> Job | None:
         if is_fresh(before, now):
             return None
         after = schedule(after, now, tracker.patience(after))
-        try:
-            return before if before.poll_wanted else tracker.store.save(before, after)
-        except VersionConflictError:
-            continue
-    raise StoreUnavailableError("The job is being changed by too many at once; try again.")
+        return before if before.poll_wanted else tracker.store.save(before, after)
+
+    return retry_on_conflict("job", change)

@@ -10,9 +10,10 @@ from shared.domain.errors import DocumentsLostError, NotFoundError, StoreUnavail
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.statistics import is_uncounted
+from shared.usecases.conflicts import CONFLICT_TRIES, contended
 from shared.usecases.documents import fetch, shelve, with_documents_of
 from shared.usecases.ports import Files
-from shared.usecases.tracker import CONFLICT_TRIES, Note, Tracker
+from shared.usecases.tracker import Note, Tracker
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def change_documents(tracker: Tracker, files: Files, ref: JobRef, decide: Decide
             continue
         change.tidy(saved.documents_key)
         return with_documents_of(saved, change.whole)
-    raise StoreUnavailableError("The job is being changed by too many at once; try again.")
+    raise contended("job")
 
 
 @dataclass(slots=True)

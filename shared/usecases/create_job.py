@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from shared.domain.budget import Budget
 from shared.domain.errors import (
     ConflictError,
     ForbiddenError,
@@ -117,13 +118,54 @@ def create_job(
     """
     now = tracker.now()
     wish = _own_wish(caller, wish)
-    provider = provider_of(wish)
     check_wish(tracker, wish, is_allowed_http)
     shop = caller.require_shop()
     settings = shops.get_shop(shop)
     check_is_open(settings)
+    whole = _job_of(tracker, shop, wish, settings, identity, now)
+    try:
+        check_credits(tracker, whole, now)
+    except InsufficientCreditsError:
+        made = _made_before(tracker, whole, idempotency, identity)
+        if made is None:
+            raise
+        return made
     budget = budget_of(settings)
-    whole = Job(
+    whole = set_aside(tracker, whole, budget)
+    if wish.starts_as is not None:
+        start = Report(status=JobStatus.PROCESSING, native=wish.starts_as)
+        whole = apply_report(whole, start, now).job
+    whole = schedule(whole, now, tracker.patience(whole))
+    job = shelve(files, whole)
+    # A job made elsewhere is being paid for already: it is counted, never refused.
+    ceiling = budget if wish.provider_job_id is None else None
+    created = _write(tracker, files, caller, job, idempotency, ceiling)
+    if created.job_id == job.job_id:
+        promise_credits(tracker, created)
+        tracker.send_owed(None, created, now)
+    else:
+        _take_back(files, job)
+        if not caller.may_see(created):
+            raise ConflictError("The job made with this Idempotency-Key is another agent's by now.")
+    if created.provider_job_id is None:
+        # Not fetched again: a caller to whom the bucket's trouble is told might create it twice.
+        return with_documents_of(created, whole) if created.job_id == job.job_id else created
+    # Also when it was made by an earlier call that died before it came this far.
+    adopt_parked(tracker, created)
+    return tracker.store.get(created.ref)
+
+
+def _job_of(
+    tracker: Tracker,
+    shop: str,
+    wish: NewJob,
+    settings: Shop | None,
+    identity: Identity | None,
+    now: datetime,
+) -> Job:
+    """Return the job that is asked for, before anything is set aside for it or planned."""
+    provider = provider_of(wish)
+    return Job(
         shop=shop,
         job_id=identity.job_id if identity else tracker.new_id(now),
         created_at=identity.created_at if identity else now,
@@ -168,24 +210,20 @@ def create_job(
             ),
         ),
     )
+
+
+def _write(
+    tracker: Tracker,
+    files: Files,
+    caller: Caller,
+    job: Job,
+    idempotency: Idempotency | None,
+    ceiling: Budget | None,
+) -> Job:
+    """Write the job; returns it, or the one that an earlier call made with the same key."""
+    entry = tracker.entry(_note(caller, job), None, job, job.updated_at, version=job.version)
     try:
-        check_credits(tracker, whole, now)
-    except InsufficientCreditsError:
-        made = _made_before(tracker, whole, idempotency, identity)
-        if made is None:
-            raise
-        return made
-    whole = set_aside(tracker, whole, budget)
-    if wish.starts_as is not None:
-        start = Report(status=JobStatus.PROCESSING, native=wish.starts_as)
-        whole = apply_report(whole, start, now).job
-    whole = schedule(whole, now, tracker.patience(whole))
-    job = shelve(files, whole)
-    entry = tracker.entry(_note(caller, job), None, job, now, version=job.version)
-    # A job made elsewhere is being paid for already: it is counted, never refused.
-    ceiling = budget if wish.provider_job_id is None else None
-    try:
-        created = create_or_take_place(
+        return create_or_take_place(
             tracker, caller, job, entry=entry, idempotency=idempotency, ceiling=ceiling
         )
     except RejectedError as error:
@@ -194,19 +232,6 @@ def create_job(
         if isinstance(error, ConflictError):
             raise _for_caller(tracker, caller, error) from None
         raise
-    if created.job_id == job.job_id:
-        promise_credits(tracker, created)
-        tracker.send_owed(None, created, now)
-    else:
-        _take_back(files, job)
-        if not caller.may_see(created):
-            raise ConflictError("The job made with this Idempotency-Key is another agent's by now.")
-    if created.provider_job_id is None:
-        # Not fetched again: a caller to whom the bucket's trouble is told might create it twice.
-        return with_documents_of(created, whole) if created.job_id == job.job_id else created
-    # Also when it was made by an earlier call that died before it came this far.
-    adopt_parked(tracker, created)
-    return tracker.store.get(created.ref)
 
 
 def _made_before(

@@ -4,13 +4,14 @@ from contextlib import suppress
 from dataclasses import replace
 
 from shared.domain.bulk import file_key
-from shared.domain.errors import ConflictError, StoreUnavailableError, VersionConflictError
+from shared.domain.errors import ConflictError, StoreUnavailableError
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.plan import may_need_stop
 from shared.domain.storage import job_folder
+from shared.usecases.conflicts import retry_on_conflict
 from shared.usecases.ports import Files
-from shared.usecases.tracker import CONFLICT_TRIES, Tracker
+from shared.usecases.tracker import Tracker
 
 
 def delete_job(tracker: Tracker, files: Files, ref: JobRef) -> None:
@@ -25,25 +26,23 @@ def delete_job(tracker: Tracker, files: Files, ref: JobRef) -> None:
 
     Raises NotFoundError; ConflictError `job_active` while somebody still works on it.
     """
-    for _ in range(CONFLICT_TRIES):
+
+    def delete() -> list[str]:
         job = tracker.store.get(ref)
         check_deletable(tracker, job)
         named = [job.documents_key, file_key(job), *(output.key for output in job.outputs)]
         keys = {*files.keys(job_folder(ref)), *(key for key in named if key is not None)}
-        try:
-            if keys and not job.delete_wanted:
-                job = tracker.store.save(job, replace(job, delete_wanted=True))
-            if keys:
-                files.delete(sorted(keys))
-            left = sorted(set(tracker.store.delete(job)) - keys)
-        except VersionConflictError:
-            continue
-        if left:
-            # The job is gone, whatever becomes of these: nobody could repeat it.
-            with suppress(StoreUnavailableError):
-                files.delete(left)
-        return
-    raise StoreUnavailableError("The job is being changed by too many at once; try again.")
+        if keys and not job.delete_wanted:
+            job = tracker.store.save(job, replace(job, delete_wanted=True))
+        if keys:
+            files.delete(sorted(keys))
+        return sorted(set(tracker.store.delete(job)) - keys)
+
+    left = retry_on_conflict("job", delete)
+    if left:
+        # The job is gone, whatever becomes of these: nobody could repeat it.
+        with suppress(StoreUnavailableError):
+            files.delete(left)
 
 
 def check_deletable(tracker: Tracker, job: Job) -> None:

@@ -19,13 +19,12 @@ from shared.domain.endpoints import (
 from shared.domain.errors import (
     PermanentError,
     QueueUnavailableError,
-    StoreUnavailableError,
     VersionConflictError,
 )
 from shared.domain.standard_webhooks import signed_headers
+from shared.usecases.conflicts import retry_on_conflict
 from shared.usecases.notice_ports import EndpointStore, Posted, Posts
 from shared.usecases.ports import Clock, DeliverRequest, DeliveryRef, Outbox, Randomness, TokenBox
-from shared.usecases.tracker import CONFLICT_TRIES
 
 log = logging.getLogger(__name__)
 
@@ -178,9 +177,10 @@ def _reason_to_disable(
 def _change(lane: DeliverLane, endpoint: Endpoint, decide: Callable[[Endpoint], Endpoint]) -> bool:
     """Change the endpoint as it now is; False if there was nothing to change.
 
-    Raises StoreUnavailableError after many tries.
+    Raises StoreUnavailableError.
     """
-    for _ in range(CONFLICT_TRIES):
+
+    def change() -> bool:
         before = lane.endpoints.get_endpoint(endpoint.shop, endpoint.endpoint_id)
         # Its address is another by now: this answer says nothing of that.
         if before is None or before.url != endpoint.url:
@@ -188,12 +188,10 @@ def _change(lane: DeliverLane, endpoint: Endpoint, decide: Callable[[Endpoint], 
         after = decide(before)
         if after == before:
             return False
-        try:
-            lane.endpoints.save_endpoint(before, after)
-        except VersionConflictError:
-            continue
+        lane.endpoints.save_endpoint(before, after)
         return True
-    raise StoreUnavailableError("The endpoint is being changed by too many at once.")
+
+    return retry_on_conflict("endpoint", change)
 
 
 def _save(lane: DeliverLane, before: Delivery, after: Delivery) -> Delivery | None:

@@ -20,16 +20,15 @@ from shared.domain.erasure import ErasureReport, kind_of_item
 from shared.domain.errors import (
     InvariantError,
     NotFoundError,
-    StoreUnavailableError,
-    VersionConflictError,
 )
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.shop import Redaction, Shop, judge_redaction
 from shared.domain.storage import prefixes_of
+from shared.usecases.conflicts import retry_on_conflict
 from shared.usecases.duty_lane import PAGE, QUIET, DutyLane, Ended, Found, Resting
 from shared.usecases.ports import Belongings
-from shared.usecases.tracker import CONFLICT_TRIES, Note
+from shared.usecases.tracker import Note
 
 log = logging.getLogger(__name__)
 
@@ -95,20 +94,18 @@ class EraseWork:
     def _close(self, job: Job) -> str | None:
         """Say on the shop's item that it is being erased; returns why that may not be."""
         triggered_at = datetime.fromisoformat(job.parameters["triggeredAt"])
-        for _ in range(CONFLICT_TRIES):
+
+        def close() -> str | None:
             shop = self._lane.shops.get_shop(job.shop)
             if shop is not None and shop.erasing is not None:
                 return None if shop.erasing == job.job_id else UNDER_WAY
             if judge_redaction(shop, triggered_at) is Redaction.OUTDATED:
                 return INSTALLED_AGAIN
             # Settings and token go at once.
-            closed = Shop(shop=job.shop, erasing=job.job_id)
-            try:
-                self._lane.shops.save_shop(shop, closed)
-            except VersionConflictError:
-                continue
+            self._lane.shops.save_shop(shop, Shop(shop=job.shop, erasing=job.job_id))
             return None
-        raise StoreUnavailableError("The shop is being changed by too many at once.")
+
+        return retry_on_conflict("shop", close)
 
     def _report(self, job: Job, haul: Haul, ended_at: datetime | None) -> ErasureReport:
         return ErasureReport(
@@ -140,16 +137,14 @@ class EraseWork:
 
     def _erase_job(self, ref: JobRef) -> None:
         """End it, so that nobody works on it any more, then delete all that there is of it."""
-        for _ in range(CONFLICT_TRIES):
+
+        def erase() -> None:
             # Gone already, ended, or unreadable.
             with suppress(NotFoundError, InvariantError):
                 self._tracker.change(ref, _cancel)
-            try:
-                self._tracker.store.erase(ref)
-            except VersionConflictError:
-                continue
-            return
-        raise StoreUnavailableError("The job is being changed by too many at once; try again.")
+            self._tracker.store.erase(ref)
+
+        retry_on_conflict("job", erase)
 
     def _find_files(self, job: Job) -> Sequence[str]:
         for prefix in prefixes_of(job.shop):

@@ -15,6 +15,7 @@ from shared.domain.duties import Duty
 from shared.domain.errors import JobTrackerError, VersionConflictError
 from shared.domain.plan import schedule
 from shared.domain.shop import Shop, check_is_open
+from shared.usecases.conflicts import contended
 from shared.usecases.ports import (
     Clock,
     Grant,
@@ -128,7 +129,7 @@ class ShopInstaller:
                 after = change(before or Shop(shop=claimed.shop))
             else:
                 return
-        raise VersionConflictError("The shop is being changed by too many at once.")
+        raise contended("shop")
 
     def _owe_pushes(self, name: str, now: datetime) -> None:
         """Owe the pushes that waited for a token, before there is one: a crash loses none."""

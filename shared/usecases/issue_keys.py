@@ -8,7 +8,7 @@ agent) gets another one, and the lost one opens nothing.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from shared.domain.errors import ConflictError, NotFoundError, VersionConflictError
+from shared.domain.errors import ConflictError, NotFoundError
 from shared.domain.keys import (
     AGENT_PREFIX,
     KEY_ID_BYTES,
@@ -19,9 +19,10 @@ from shared.domain.keys import (
     key_digest,
     write_key,
 )
+from shared.usecases.conflicts import retry_on_conflict
 from shared.usecases.identify_caller import Caller
 from shared.usecases.ports import Idempotency, KeyStore
-from shared.usecases.tracker import CONFLICT_TRIES, Tracker
+from shared.usecases.tracker import Tracker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,18 +136,17 @@ def change_agent(
 ) -> Agent:
     """Change what is given of an agent (fields of `Agent`); its key works only while it is active.
 
-    Raises NotFoundError, VersionConflictError; ConflictError when it would be one too many.
+    Raises NotFoundError, StoreUnavailableError; ConflictError when it would be one too many.
     """
-    for _ in range(CONFLICT_TRIES):
+
+    def change() -> Agent:
         before = find_agent(keys, shop, agent_id)
         after = replace(before, **changes)  # type: ignore[arg-type]  # the API's model names them
         if after == before:
             return before
-        try:
-            return keys.save_agent(before, replace(after, updated_at=tracker.now()))
-        except VersionConflictError:
-            continue
-    raise VersionConflictError("The agent is being changed by too many at once.")
+        return keys.save_agent(before, replace(after, updated_at=tracker.now()))
+
+    return retry_on_conflict("agent", change)
 
 
 def _new_id(tracker: Tracker) -> str:

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from shared.domain.errors import InvalidRequestError, NotFoundError, VersionConflictError
+from shared.domain.errors import InvalidRequestError, NotFoundError
 from shared.domain.templates import PRESETS, Template, applied, is_template_id
+from shared.usecases.conflicts import retry_on_conflict
 from shared.usecases.identify_caller import Caller
 from shared.usecases.ports import Idempotency, TemplateStore
-from shared.usecases.tracker import CONFLICT_TRIES, Tracker
+from shared.usecases.tracker import Tracker
 
 # Of a job, whoever named them.
 MAX_PARAMETERS_BYTES = 64 * 1024
@@ -61,18 +62,17 @@ def change_template(
 ) -> Template:
     """Change what is given (None: no longer preset); jobs that were made stay as they are.
 
-    Raises NotFoundError, VersionConflictError after many tries.
+    Raises NotFoundError, StoreUnavailableError.
     """
-    for _ in range(CONFLICT_TRIES):
+
+    def change() -> Template:
         before = read_template(templates, shop, template_id)
         after = _changed(before, given)
         if after == before:
             return before
-        try:
-            return templates.save_template(before, replace(after, updated_at=tracker.now()))
-        except VersionConflictError:
-            continue
-    raise VersionConflictError("The template is being changed by too many at once.")
+        return templates.save_template(before, replace(after, updated_at=tracker.now()))
+
+    return retry_on_conflict("template", change)
 
 
 def delete_template(templates: TemplateStore, shop: str, template_id: str) -> None:

@@ -14,11 +14,11 @@ from shared.domain.errors import (
     InvalidRequestError,
     NotFoundError,
     PermanentError,
-    VersionConflictError,
 )
 from shared.domain.ids import is_job_id
 from shared.domain.notice_types import NoticeType
 from shared.domain.standard_webhooks import SECRET_BYTES, write_secret
+from shared.usecases.conflicts import retry_on_conflict
 from shared.usecases.create_job import is_fetchable
 from shared.usecases.deliver_notice import send_owed
 from shared.usecases.notice_ports import EndpointStore
@@ -30,7 +30,6 @@ from shared.usecases.ports import (
     Randomness,
     TokenBox,
 )
-from shared.usecases.tracker import CONFLICT_TRIES
 
 _LOCAL_NAMES = ("localhost", ".localhost", ".local", ".internal")
 
@@ -217,18 +216,17 @@ def redeliver(desk: EndpointDesk, shop: str, endpoint_id: str, delivery_id: str)
     """
     _enabled(desk.endpoints, shop, endpoint_id)
     ref = DeliveryRef(shop=shop, endpoint_id=endpoint_id, delivery_id=delivery_id)
-    for _ in range(CONFLICT_TRIES):
+
+    def change() -> Delivery:
         before = desk.endpoints.get_delivery(ref) if is_job_id(delivery_id) else None
         if before is None:
             raise NotFoundError("There is no such delivery.")
-        try:
-            after = rules.asked_again(before, desk.clock.now())
-            saved = desk.endpoints.save_delivery(before, after)
-        except VersionConflictError:
-            continue
-        send_owed(desk.outbox, [saved])
-        return saved
-    raise VersionConflictError("The delivery is being changed by too many at once.")
+        after = rules.asked_again(before, desk.clock.now())
+        return desk.endpoints.save_delivery(before, after)
+
+    saved = retry_on_conflict("delivery", change)
+    send_owed(desk.outbox, [saved])
+    return saved
 
 
 def _enabled(store: EndpointStore, shop: str, endpoint_id: str) -> Endpoint:
@@ -244,16 +242,12 @@ def _change(
     endpoint_id: str,
     decide: Callable[[Endpoint], Endpoint],
 ) -> Endpoint:
-    for _ in range(CONFLICT_TRIES):
+    def change() -> Endpoint:
         before = find_endpoint(store, shop, endpoint_id)
         after = decide(before)
-        if after == before:
-            return before
-        try:
-            return store.save_endpoint(before, after)
-        except VersionConflictError:
-            continue
-    raise VersionConflictError("The endpoint is being changed by too many at once.")
+        return before if after == before else store.save_endpoint(before, after)
+
+    return retry_on_conflict("endpoint", change)
 
 
 def _secret_of(desk: EndpointDesk, endpoint: Endpoint) -> str:

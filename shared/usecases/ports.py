@@ -83,7 +83,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogPage:
-    """One page of a timeline, newest first. `uncounted`: entries beyond the 500 kept."""
+    """One page of a timeline, newest first. dropped: entries beyond the 500 kept."""
 
     entries: tuple[LogEntry, ...]
     position: str | None
@@ -757,18 +757,6 @@ class KeySets(Protocol):
     def refresh(self, provider: str, *, older_than_s: float) -> bool:
         """Fetch them anew if the copy is older than that; True if it was."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptFile:
-    """What keeping a result found out."""
-
-    key: str
-    content_type: str
-    sha256: str
-    size_bytes: int
-    width: int | None
-    height: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,8 +62,15 @@ def receive_report(tracker: Tracker, seals: Seals, desk: Desk, delivery: Deliver
     told = desk.read(delivery.body)
     ref = _find(tracker.store, told.job_id)
     caller = Caller(kind=CallerKind.WORKER, shop=ref.shop, actor=ACTOR)
-    proof = verdict.proof
-    reported = take_report(tracker, desk.files, caller, ref, told.report, proof=proof)
+    reported = take_report(
+        tracker,
+        desk.files,
+        caller,
+        ref,
+        told.report,
+        proof=verdict.proof,
+        received_at=delivery.held_since,
+    )
     return Receipt(reported.outcome, cancel_requested=reported.job.cancel_requested)
 
 

@@ -15,7 +15,6 @@ from shared.domain.duties import Duty
 from shared.domain.errors import (
     InvalidRequestError,
     SecretUnavailableError,
-    StoreUnavailableError,
     TooLargeError,
     VersionConflictError,
 )
@@ -36,6 +35,7 @@ from shared.providers.base import (
     ShopTopic,
     Verdict,
 )
+from shared.usecases.conflicts import CONFLICT_TRIES, contended
 from shared.usecases.ports import Erasures, Secrets, ShopStore
 from shared.usecases.receive_webhook import (
     MAX_BODY_BYTES,
@@ -45,7 +45,7 @@ from shared.usecases.receive_webhook import (
     UncheckedError,
     said_without_key,
 )
-from shared.usecases.tracker import CONFLICT_TRIES, Tracker
+from shared.usecases.tracker import Tracker
 
 SECRET = "SHOPIFY_API_SECRET"  # noqa: S105 - the name of one
 # Shopify tries for four hours; what is older than this was not sent by it now.
@@ -250,4 +250,4 @@ def _change(desk: ShopDesk, shop: Shop | None, name: str, change: Callable[[Shop
             shop = desk.shops.get_shop(name)
         else:
             return
-    raise StoreUnavailableError("The shop is being changed by too many at once.")
+    raise contended("shop")

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 from shared.domain.errors import (
@@ -34,8 +34,6 @@ from shared.usecases.tracker import Note, Tracker
 MAX_BODY_BYTES = 1024 * 1024
 # A secret that was just changed may be newer than our copy of it.
 SECRET_IS_FRESH_S = 30
-# What came in longer ago has been in quarantine: the webhook's function ends after ten seconds.
-NO_CALL_LASTS = timedelta(minutes=1)
 APP_SECRET = "APP_SECRET"  # noqa: S105 - the name of one
 
 _GONE_OR_REFUSED = "The signature is missing or wrong."
@@ -256,14 +254,8 @@ def _deliver(
         )
         return _want_poll(tracker, reference, note)
     told = replace(event, attempt=reference.attempt)
-    came = delivery.received_at
-    is_held = tracker.now() - came > NO_CALL_LASTS
     return apply_event(
-        tracker,
-        reference.ref,
-        told,
-        body=delivery.body,
-        received_at=came if is_held else None,
+        tracker, reference.ref, told, body=delivery.body, received_at=delivery.held_since
     )
 
 

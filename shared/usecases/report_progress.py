@@ -66,17 +66,19 @@ def take_report(
     *,
     edit: Edit | None = None,
     proof: Proof | None = None,
+    received_at: datetime | None = None,
 ) -> Reported:
     """Do what `report_progress` does, and tell what it amounted to.
 
     Parameters
-        proof: what is proven of a report that came as a webhook, for the timeline.
+        proof: what is proven of a report that came as a webhook; received_at: when it came, if
+            not just now. Both for the timeline.
     """
     if edit is not None and caller.is_agent:
         raise ForbiddenError("An agent reports; what a job is about is its owner's to say.")
 
     entry_id = tracker.new_id(tracker.now())
-    telling = _Telling(tracker, files, caller, ref, report, edit, proof, entry_id)
+    telling = _Telling(tracker, files, caller, ref, report, edit, proof, received_at, entry_id)
     try:
         if report is not None and (report.metadata or report.result is not None):
             saved = change_documents(tracker, files, ref, telling.decide)
@@ -104,6 +106,7 @@ class _Telling:
     report: Report | None
     edit: Edit | None
     proof: Proof | None
+    received_at: datetime | None
     entry_id: str
     remarked: Note | None = None
     outcome: Outcome = Outcome.APPLIED
@@ -126,7 +129,7 @@ class _Telling:
         told = _reported(self.caller, self.report, decision.job, decision.outcome)
         if told is not None:
             message = f"{note.message} {told.message}" if note is not None else told.message
-            told = replace(told, message=message, proof=self.proof)
+            told = replace(told, message=message, proof=self.proof, received_at=self.received_at)
         return decision.job, self._with_remark(told or note, decision.outcome)
 
     def _with_remark(self, note: Note | None, outcome: Outcome) -> Note | None:

@@ -94,6 +94,7 @@ def _check(desk: ReverifyDesk, held: HeldDelivery, walk: _Walk) -> None:
         headers=held.headers,
         received_at=held.received_at,
         reference=held.reference,
+        is_held=True,
     )
     told: Mapping[str, str] = {"provider": held.provider, "place": held.place}
     try:

@@ -10,10 +10,11 @@ from dataclasses import replace
 
 from shared.domain.errors import InvalidRequestError, RetryableError, VersionConflictError
 from shared.domain.shop import Notifications, Shop
+from shared.usecases.conflicts import CONFLICT_TRIES, contended
 from shared.usecases.notice_ports import AddressState, Letters
 from shared.usecases.ports import ShopStore
 from shared.usecases.shop_settings import change_shop
-from shared.usecases.tracker import CONFLICT_TRIES, Tracker
+from shared.usecases.tracker import Tracker
 
 
 def change_notifications(
@@ -60,7 +61,7 @@ def settle_subscriptions(shops: ShopStore, letters: Letters, name: str) -> None:
         except VersionConflictError:
             continue
         return
-    raise VersionConflictError("The shop is being changed by too many at once.")
+    raise contended("shop")
 
 
 def address_states(shops: ShopStore, letters: Letters, shop: Shop) -> Mapping[str, AddressState]:

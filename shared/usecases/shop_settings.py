@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from shared.domain.budget import Spending, month_of
-from shared.domain.errors import VersionConflictError
 from shared.domain.shop import Shop, check_is_open
+from shared.usecases.conflicts import retry_on_conflict
 from shared.usecases.install_shop import has_working_token
 from shared.usecases.ports import ShopStore
 from shared.usecases.retain_jobs import owe_retention
-from shared.usecases.tracker import CONFLICT_TRIES, Tracker
+from shared.usecases.tracker import Tracker
 
 
 class TokenState(StrEnum):
@@ -54,10 +54,12 @@ def change_shop(
     Whoever sets a retention gets the job that sees to it first: it is written before the
     setting that names it, so a setting that is kept is always seen to.
 
-    Raises ShopClosedError; VersionConflictError after many tries.
+    Raises ShopClosedError, StoreUnavailableError.
     """
     job_id: str | None = None
-    for _ in range(CONFLICT_TRIES):
+
+    def change() -> Shop:
+        nonlocal job_id
         before = shops.get_shop(name)
         check_is_open(before)
         shop = before or Shop(shop=name)
@@ -69,11 +71,9 @@ def change_shop(
             after = replace(after, retention_job=job_id)
         if after == shop:
             return shop
-        try:
-            return shops.save_shop(before, after)
-        except VersionConflictError:
-            continue
-    raise VersionConflictError("The shop is being changed by too many at once.")
+        return shops.save_shop(before, after)
+
+    return retry_on_conflict("shop", change)
 
 
 def _state(tracker: Tracker, shop: Shop, has_own_token: bool) -> TokenState:

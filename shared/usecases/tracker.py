@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shared.domain.budget import Budget
-from shared.domain.errors import QueueUnavailableError, StoreUnavailableError, VersionConflictError
+from shared.domain.errors import QueueUnavailableError, VersionConflictError
 from shared.domain.events import LogEntry, Proof, ProviderEvent, Source
 from shared.domain.ids import JobRef, change_id, remark_id, uuid7
 from shared.domain.job import Job
@@ -20,6 +20,7 @@ from shared.domain.plan import Patience, Step, next_step, owed_results, schedule
 from shared.domain.references import read_reference
 from shared.domain.status import Outcome
 from shared.providers.base import ProviderAdapter
+from shared.usecases.conflicts import CONFLICT_TRIES, contended
 from shared.usecases.ports import (
     BulkRequest,
     Clock,
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from shared.usecases.provider_catalog import Catalog
 
 log = logging.getLogger(__name__)
-
-# A job that changes under our hands this often in a row is better tried again later.
-CONFLICT_TRIES = 8
 
 _SENT_AT_ONCE = frozenset({Step.CREATE, Step.KEEP, Step.POLL, Step.STOP})
 
@@ -227,4 +225,4 @@ class Tracker:
                 return self.write(before, after, note, take_links=take_links, ceiling=ceiling)
             except VersionConflictError:
                 continue
-        raise StoreUnavailableError("The job is being changed by too many at once; try again.")
+        raise contended("job")

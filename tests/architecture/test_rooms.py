@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("domain", "providers", "usecases", "bodies", "gateways")
+ROOMS = ("domain", "providers", "usecases", "bodies", "serializers", "gateways")
 STDLIB = sys.stdlib_module_names
 
 # Room → the prefixes of what it may import, besides the standard library.
@@ -17,6 +17,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "providers": ("shared.domain", "shared.providers", "nacl"),
     "usecases": ("shared.domain", "shared.providers.base", "shared.usecases", "jwt"),
     "bodies": ("shared.domain", "shared.usecases", "shared.bodies", "pydantic", "multipart"),
+    "serializers": ("shared.domain", "shared.usecases", "shared.serializers"),
     # The ports are what gateways implement; nothing else of the use-cases is theirs to know.
     "gateways": (
         "shared.domain",
@@ -35,12 +36,7 @@ FUNCTIONS_MAY_IMPORT = (
     "shared.usecases",
     "shared.domain",
     "shared.providers.base",
-    "shared.representation",
-    "shared.access_representation",
-    "shared.catalogue_representation",
-    "shared.endpoint_representation",
-    "shared.statistics_representation",
-    "shared.sync_representation",
+    "shared.serializers",
     "shared.responses",
     "shared.observability",
     "aws_lambda_powertools",
@@ -105,18 +101,12 @@ def test_only_wiring_and_settings_stand_outside_the_rooms() -> None:
     outside = {path.name for path in (ROOT / "shared").glob("*.py")}
     assert outside <= {
         "__init__.py",
-        "access_representation.py",
-        "catalogue_representation.py",
-        "endpoint_representation.py",
         "client.py",
         "dataclass_code.py",
         "garbage.py",
         "observability.py",
-        "representation.py",
         "responses.py",
         "settings.py",
-        "statistics_representation.py",
-        "sync_representation.py",
         "wiring.py",
     }
 

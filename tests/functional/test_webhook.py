@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from functions.webhook import app as webhook
+from functions.webhook import deliveries
 from functions.webhook.app import handler
 from shared import wiring
 from shared.domain import lifecycle
@@ -251,7 +252,7 @@ def test_each_refusal_is_counted_as_what_it_is(
         count(name)
 
     monkeypatch.setattr(webhook, "receive_webhook", broken)
-    monkeypatch.setattr(webhook, "count", note)
+    monkeypatch.setattr(deliveries, "count", note)
     world.send(sample("completed"))
     assert counted == metrics
 

@@ -101,6 +101,19 @@ def test_a_delivery_that_failed_because_of_us_is_recovered_once_we_are_right(
     assert stack.store.get(job.ref) == after
 
 
+def test_the_timeline_says_when_a_recovered_delivery_came_in(stack: Stack) -> None:
+    """However soon it is checked again: the delay between the two is what was wrong with us."""
+    job = stack.has("replicate")
+    put_secrets(stack, replicate=base64.b64encode(b"wrong" * 5).decode())
+    _forget()
+    stack.deliver("replicate", job.ref)
+    put_secrets(stack)
+    (held,) = wiring.ward().quarantine.take("replicate", SystemClock().now(), after=None)
+    reverify("replicate")
+    (entry,) = stack.store.log(job.ref, limit=10).entries
+    assert (entry.received_at, entry.at > held.received_at) == (held.received_at, True)
+
+
 @pytest.mark.parametrize("provider", ["replicate", "openai"])
 def test_a_delivery_that_no_key_of_ours_could_check_is_recovered_too(
     stack: Stack, provider: str
@@ -178,10 +191,13 @@ def test_a_workers_report_is_recovered(stack: Stack) -> None:
     _forget()
     assert [_worker_report(stack, each) for each in (job, gone)] == [401, 401]
     put_secrets(stack)
+    held, _ = wiring.ward().quarantine.take("worker", SystemClock().now(), after=None)
     # That of a job that nobody knows is refused, as it would have been.
     assert reverify("worker") == told(checked=2, accepted=1, refused=1)
     after = stack.store.get(job.ref)
     assert (after.status, after.result) == (JobStatus.COMPLETED, {"n": 1})
+    (entry,) = stack.store.log(job.ref, limit=10).entries
+    assert entry.received_at == held.received_at
 
 
 def test_shopifys_own_webhook_is_recovered(stack: Stack) -> None:

@@ -9,7 +9,7 @@ import httpx
 from PIL import Image
 
 from local.shopify_simulator import Simulator
-from local.shopify_simulator.simulator import DEFAULT_STATIC_TOKEN
+from local.shopify_simulator.simulator_state import DEFAULT_STATIC_TOKEN
 from local.shopify_simulator.sources import DownloadFailedError
 
 BASE_URL = "http://127.0.0.1:8790"

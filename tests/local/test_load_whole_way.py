@@ -24,8 +24,7 @@ import httpx
 import pytest
 
 from local.stack import Stack, running_stack
-from local.stack.deployment import deploy
-from local.stack.repairs import repair
+from local.stack.deploying import deploy
 from shared.domain.standard_webhooks import signed_headers
 from tests.local.fault_proxy import FaultProxy, Plan
 from tests.local.test_kills_whole_way import dead_letters, nothing_is_paid_twice, sweep_soon
@@ -233,8 +232,7 @@ def redeploy(stack: Stack, _plan: Plan) -> None:
     """Update the stack, so that every function begins anew with another setting."""
     changed = dict(stack.deployment.settings)
     changed["RESULT_HOSTS"] += ",later.example"
-    again = deploy(stack.deployment.template, endpoint=stack.deployment.endpoint, settings=changed)
-    repair(again)
+    deploy(stack.deployment.template, endpoint=stack.deployment.endpoint, settings=changed)
 
 
 def pause_the_consumers(stack: Stack, _plan: Plan) -> None:

@@ -338,6 +338,7 @@ def test_the_version_header_names_the_version_that_was_used(
 @pytest.mark.parametrize("version", ["2027-04", "latest"])
 def test_a_version_that_does_not_exist_is_not_found(world: ShopifyWorld, version: str) -> None:
     assert world.post(SHOP_NAME, version=version).status_code == 404
+    assert world.simulator.calls == [], "it was executed"
 
 
 @pytest.mark.parametrize("shop", ["example.com", "-a.myshopify.com", "A.myshopify.com"])

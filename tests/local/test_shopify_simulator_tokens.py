@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from local.shopify_simulator import mint_id_token
-from local.shopify_simulator.simulator import (
+from local.shopify_simulator.simulator_state import (
     DEFAULT_CLIENT_ID,
     DEFAULT_CLIENT_SECRET,
     DEFAULT_STATIC_TOKEN,

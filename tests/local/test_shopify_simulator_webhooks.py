@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from local.shopify_simulator import Simulator
-from local.shopify_simulator.simulator import DEFAULT_CLIENT_SECRET
+from local.shopify_simulator.simulator_state import DEFAULT_CLIENT_SECRET
 from local.shopify_simulator.webhooks import TOPICS, Answer, sign
 from shared.providers.base import Check, ShopTopic
 from shared.providers.shopify import ShopifyWebhooks

@@ -10,7 +10,8 @@ must have what its owner wished last.
 """
 
 import json
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import permutations
@@ -452,16 +453,11 @@ def test_every_order_of_what_two_attempts_tell_ends_as_the_model_says(
     order: tuple[int, ...],
 ) -> None:
     """All twenty-four: the first attempt's news comes before, between and after the second's."""
-    machine = Interleaving()
-    try:
-        machine.begin(links=1)
-        world = machine.world
-        machine.create(SHOP, fails=True, auto_push=True)
-        ((job_id, model),) = machine.models.items()
+    with _one_job(fails=True) as (machine, job_id, model):
         first = _news(machine)
         machine._receive(first[1])
         assert model.state is JobState.FAILED
-        assert world.ask("POST", "/api/jobs/retry", {"jobId": job_id}).status == 200
+        assert machine.world.ask("POST", "/api/jobs/retry", {"jobId": job_id}).status == 200
         machine._note_wish(model, "retry")
         letters = [*first, *_news(machine)]
         events = [json.loads(letter.content)["event"] for letter in letters]
@@ -471,18 +467,12 @@ def test_every_order_of_what_two_attempts_tell_ends_as_the_model_says(
             machine.costs_are_booked_once()
         assert machine.models[job_id].state is JobState.COMPLETED
         machine._finish()
-    finally:
-        machine.stack.close()
 
 
 @pytest.mark.parametrize("ended", ["cancelled", "completed by hand"])
 def test_what_was_paid_is_booked_however_late_it_is_told(ended: str) -> None:
-    machine = Interleaving()
-    try:
-        machine.begin(links=1)
+    with _one_job(fails=False) as (machine, job_id, model):
         world = machine.world
-        machine.create(SHOP, fails=False, auto_push=True)
-        ((job_id, model),) = machine.models.items()
         news = _news(machine)
         if ended == "cancelled":
             assert world.ask("POST", "/api/jobs/cancel", {"jobId": job_id}).status == 200
@@ -499,6 +489,17 @@ def test_what_was_paid_is_booked_however_late_it_is_told(ended: str) -> None:
         machine.costs_are_booked_once()
         assert (model.told, [a.credits for a in world.job(job_id).attempts]) == ({1}, [1])
         machine._finish()
+
+
+@contextmanager
+def _one_job(*, fails: bool) -> Iterator[tuple[Interleaving, str, Model]]:
+    """Begin a world in which a shop has ordered one image for its product."""
+    machine = Interleaving()
+    try:
+        machine.begin(links=1)
+        machine.create(SHOP, fails=fails, auto_push=True)
+        ((job_id, model),) = machine.models.items()
+        yield machine, job_id, model
     finally:
         machine.stack.close()
 

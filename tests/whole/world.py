@@ -49,7 +49,7 @@ from local.provider_simulator.clock import ManualClock
 from local.provider_simulator.editing import Edited, edit
 from local.provider_simulator.jobs import JobRecord
 from local.shopify_simulator import Simulator as Shopify
-from local.shopify_simulator.simulator import DEFAULT_STATIC_TOKEN
+from local.shopify_simulator.simulator_state import DEFAULT_STATIC_TOKEN
 from local.shopify_simulator.webhooks import Answer as Taken
 from shared import wiring
 from shared.domain.errors import NotFoundError, RetryableError

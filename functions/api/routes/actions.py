@@ -11,7 +11,7 @@ from shared.domain.errors import InvalidRequestError
 from shared.domain.filters import JobFilter
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
-from shared.statistics_representation import forecast_json
+from shared.serializers.statistics import forecast_json
 from shared.usecases.cancel_job import cancel_job
 from shared.usecases.delete_job import delete_job
 from shared.usecases.request_push import request_push

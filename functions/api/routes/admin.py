@@ -8,14 +8,6 @@ from typing import Any
 from functions.api.calls import Action, Answer, Call, job_id_in
 from functions.api.routes.jobs import list_
 from shared import wiring
-from shared.access_representation import (
-    agent_json,
-    erasure_json,
-    held_json,
-    parked_json,
-    reverified_json,
-    secret_json,
-)
 from shared.bodies.access import (
     AdminListQuery,
     AdoptBody,
@@ -32,6 +24,14 @@ from shared.bodies.translating import wish
 from shared.domain.errors import InvalidRequestError
 from shared.domain.ids import JobRef, is_shop
 from shared.domain.job import Job
+from shared.serializers.access import (
+    agent_json,
+    erasure_json,
+    held_json,
+    parked_json,
+    reverified_json,
+    secret_json,
+)
 from shared.usecases.administer_jobs import (
     complete_job,
     find_job,

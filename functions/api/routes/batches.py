@@ -6,7 +6,7 @@ from shared.bodies.bulk import BatchBody, BatchesQuery, ExportBody, ExportQuery
 from shared.bodies.requests import ShopQuery
 from shared.bodies.translating import job_filter
 from shared.domain.bulk import BulkAction
-from shared.representation import batch_json
+from shared.serializers.jobs import batch_json
 from shared.usecases.batches import (
     NewBatch,
     archive_batch,

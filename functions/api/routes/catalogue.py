@@ -5,9 +5,9 @@ from typing import Any
 from functions.api.calls import Action, Answer, Call
 from shared.bodies.catalogue import NewTemplateBody, ProductsQuery, ProviderQuery, TemplateBody
 from shared.bodies.requests import ShopQuery
-from shared.catalogue_representation import account_json, product_json, template_json, tool_json
 from shared.domain.templates import Template
-from shared.representation import instant
+from shared.serializers.catalogue import account_json, product_json, template_json, tool_json
+from shared.serializers.values import instant
 from shared.usecases.keep_templates import (
     change_template,
     create_template,

@@ -17,7 +17,8 @@ from shared.domain.errors import (
 )
 from shared.domain.filters import JobFilter, LogFilter
 from shared.domain.job import WORKER, Job
-from shared.representation import etag, job_json, log_json, raw_json, safe
+from shared.serializers.jobs import etag, job_json, log_json, raw_json
+from shared.serializers.values import safe
 from shared.usecases.create_job import create_job, provider_of
 from shared.usecases.delete_job import delete_job
 from shared.usecases.issue_keys import active_agent

@@ -3,12 +3,12 @@
 from typing import Any
 
 from functions.api.calls import Action, Answer, Call
-from shared.access_representation import key_json, shop_json
 from shared.bodies.access import NewKeyBody, ShopBody
 from shared.bodies.requests import ShopQuery
 from shared.bodies.webhooks import NotificationsBody
 from shared.domain.notice_types import NoticeType
 from shared.domain.shop import USUAL_NOTICES, Notifications
+from shared.serializers.access import key_json, shop_json
 from shared.usecases.issue_keys import issue_shop_key, revoke_shop_key
 from shared.usecases.shop_letters import address_states, change_notifications
 from shared.usecases.shop_settings import change_shop, read_shop

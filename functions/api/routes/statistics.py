@@ -2,7 +2,7 @@
 
 from functions.api.calls import Action, Answer, Call
 from shared.bodies.requests import ShopQuery, StatisticsQuery
-from shared.statistics_representation import statistics_json
+from shared.serializers.statistics import statistics_json
 from shared.usecases.read_statistics import read_statistics
 
 

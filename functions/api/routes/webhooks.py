@@ -6,7 +6,7 @@ from functions.api.calls import Action, Answer, Call
 from shared.bodies.requests import ShopQuery
 from shared.bodies.webhooks import DeliveriesQuery, EndpointBody, NewEndpointBody, RotateQuery
 from shared.domain.notice_types import CHOICES, NoticeType
-from shared.endpoint_representation import delivery_json, endpoint_json
+from shared.serializers.endpoints import delivery_json, endpoint_json
 from shared.usecases import manage_endpoints as endpoints
 
 

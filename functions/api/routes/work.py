@@ -26,8 +26,8 @@ from shared.domain.filters import JobFilter
 from shared.domain.ids import JobRef
 from shared.domain.job import WORKER, Job
 from shared.domain.status import read_status
-from shared.representation import log_json
-from shared.sync_representation import LEVELS, export_row, log_line, sync_job
+from shared.serializers.jobs import log_json
+from shared.serializers.sync import LEVELS, export_row, log_line, sync_job
 from shared.usecases.append_log import append_log
 from shared.usecases.create_job import NewJob, create_job
 from shared.usecases.issue_keys import active_agent

@@ -60,7 +60,7 @@ def test_only_a_request_moves_a_push_that_has_ended(status: PushStatus) -> None:
     if status.is_active:
         return
     moved = {e for e in PushEvent if PUSH_TRANSITIONS[status][e].to is not status}
-    assert moved <= {PushEvent.REQUEST, PushEvent.UNDO, PushEvent.RESET}
+    assert moved <= {PushEvent.REQUEST, PushEvent.UNDO}
 
 
 @pytest.mark.parametrize(

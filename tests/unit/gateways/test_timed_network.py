@@ -11,6 +11,13 @@ from shared.gateways import provider_http
 from shared.gateways.timed_network import TimedTransport
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n"
+# The pool has one more to itself: it tells that a connection cannot be shared.
+ERRORS = [
+    each
+    for each in vars(httpcore).values()
+    if isinstance(each, type) and issubclass(each, Exception)
+    if each is not httpcore.ConnectionNotAvailable
+]
 LIMITS = httpx.Limits(max_connections=2, max_keepalive_connections=1, keepalive_expiry=5.0)
 
 
@@ -98,6 +105,20 @@ def test_every_exchange_has_its_whole_time() -> None:
 def test_errors_are_httpxs_own() -> None:
     with client(Slow(b"")) as http, pytest.raises(httpx.RemoteProtocolError):
         http.get("http://host.example/")
+
+
+@pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
+def test_every_error_of_httpcore_is_raised_as_httpxs(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> httpcore.NetworkStream:
+        raise kind("broken")
+
+    host = Slow(HEAD)
+    monkeypatch.setattr(host, "connect_tcp", refuse)
+    with pytest.raises(httpx.TransportError, match="broken") as raised:
+        client(host).get("http://host.test/")
+    assert raised.type.__name__ == kind.__name__
 
 
 def test_the_providers_client_is_timed() -> None:

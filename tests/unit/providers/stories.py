@@ -27,7 +27,7 @@ from typing import Any
 from shared.domain.references import make_reference
 from shared.providers.base import Delivery, Reply, Request
 from shared.providers.registry import ADAPTERS
-from shared.representation import job_json
+from shared.serializers.jobs import job_json
 from shared.usecases.cancel_job import cancel_job
 from shared.usecases.identify_caller import Caller, CallerKind
 from shared.usecases.receive_webhook import Receipt, Seals, receive_webhook

@@ -47,14 +47,15 @@ def weak(world: LaneWorld) -> Weak:
 
 
 def deliver(
-    world: LaneWorld, ref: JobRef, status: str, received_at: datetime | None = None
+    world: LaneWorld, ref: JobRef, status: str, held_since: datetime | None = None
 ) -> Outcome:
     body = {"job_id": "pk_1", "status": status, "output_image_url": RESULT_URL}
     delivery = Delivery(
         provider="pikcel",
         body=json.dumps(body).encode(),
         headers={},
-        received_at=received_at or world.clock.now(),
+        received_at=held_since or world.clock.now(),
+        is_held=held_since is not None,
         reference=make_reference("pikcel", ref, 1, "test-app-secret"),
     )
     seals = Seals(secrets=world.secrets, key_sets=FakeKeySets())
@@ -66,7 +67,7 @@ def test_what_was_in_quarantine_says_when_it_had_come(world: LaneWorld, weak: We
     came = world.clock.now()
     assert deliver(world, ref, "processing") is not Outcome.GONE
     world.clock.advance(3600)
-    assert deliver(world, ref, "completed", received_at=came) is Outcome.NOTED
+    assert deliver(world, ref, "completed", held_since=came) is Outcome.NOTED
     held, live = world.store.log(ref, limit=5).entries
     assert (held.at, held.received_at) == (world.clock.now(), came)
     assert live.received_at is None

@@ -20,7 +20,7 @@ from shared.domain.reports import eta_s
 from shared.domain.status import JobStatus
 from shared.gateways.memory import InMemoryPaces
 from shared.providers.registry import ADAPTERS
-from shared.representation import etag, job_json
+from shared.serializers.jobs import etag, job_json
 from shared.usecases.dispatch_lane import Advance
 from tests.builders import RESULT_URL, TOOL, a_dispatched_job, a_job, a_worker_job, later
 from tests.unit.usecases.lane_world import LaneWorld

@@ -89,6 +89,7 @@ def test_what_is_genuine_now_is_taken_as_of_its_reception_and_kept_no_longer(
         headers={"x-signature": "ab"},
         received_at=later(1),
         reference="ref",
+        is_held=True,
     )
     assert world.kept() == []
 

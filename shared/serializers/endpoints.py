@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.domain.endpoints import Delivery, Endpoint, Try
 from shared.domain.shop import Notifications
-from shared.representation import instant
+from shared.serializers.values import instant
 from shared.usecases.notice_ports import AddressState
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from shared.domain.job import Priority
 from shared.domain.templates import Template
 from shared.domain.tools import Account, Tool
-from shared.representation import instant, safe
+from shared.serializers.values import instant, safe
 from shared.usecases.ports import CatalogueProduct
 
 

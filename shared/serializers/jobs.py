@@ -1,8 +1,4 @@
-"""Jobs and their timeline as the JSON that people and programs read.
-
-camelCase, every field always there, null if unknown; instants are ISO 8601 UTC with
-milliseconds and `Z`; integers beyond 2^53 are strings, because JavaScript would round them.
-"""
+"""Jobs, batches and timelines."""
 
 import base64
 import hashlib
@@ -18,36 +14,10 @@ from shared.domain.ids import iso
 from shared.domain.job import PIKCEL, Job, Output
 from shared.domain.reports import duration_ms, eta_s, speed
 from shared.domain.status import JobStatus, PushStatus
-
-MAX_SAFE_INTEGER = 2**53
+from shared.serializers.values import instant, safe
 
 # Returns a link to a kept output, given its key in our bucket.
 LinkMaker = Callable[[str], str]
-
-
-def instant(at: datetime | None) -> str | None:
-    """Write an instant.
-
-    >>> from datetime import UTC
-    >>> instant(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
-    '2026-11-22T12:00:00.000Z'
-    """
-    return iso(at) if at is not None else None
-
-
-def safe(value: Any) -> Any:
-    """Return JSON data with integers beyond 2^53 as strings, at any depth.
-
-    >>> safe({"id": 2**53 + 1, "n": [1, True, 2**53]})
-    {'id': '9007199254740993', 'n': [1, True, 9007199254740992]}
-    """
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value if -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER else str(value)
-    if isinstance(value, Mapping):
-        return {str(key): safe(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [safe(item) for item in value]
-    return value
 
 
 def job_json(job: Job, link: LinkMaker, now: datetime | None = None) -> dict[str, Any]:

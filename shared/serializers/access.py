@@ -7,8 +7,8 @@ from shared.domain.erasure import ErasureReport, remainders
 from shared.domain.events import ParkedEvent
 from shared.domain.keys import Agent, ShopKey
 from shared.domain.rotation import Removal
-from shared.endpoint_representation import notifications_json
-from shared.representation import instant, safe
+from shared.serializers.endpoints import notifications_json
+from shared.serializers.values import instant, safe
 from shared.usecases.list_quarantine import HeldPage
 from shared.usecases.notice_ports import AddressState
 from shared.usecases.quarantine_ports import Reverified

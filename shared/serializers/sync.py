@@ -10,7 +10,7 @@ from typing import Any
 from shared.domain.job import Job
 from shared.domain.reports import duration_ms, eta_s, speed
 from shared.domain.status import JobStatus
-from shared.representation import instant, safe
+from shared.serializers.values import instant, safe
 
 WORDS = {
     JobStatus.PENDING: "PENDING",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from shared.domain.statistics import Tally
-from shared.representation import safe
+from shared.serializers.values import safe
 from shared.usecases.read_statistics import Group, Statistics
 from shared.usecases.start_bulk import Forecast
 
