@@ -289,13 +289,13 @@ def _graphql_body(request: Request) -> tuple[str, Mapping[str, Any], str | None]
     """Query, variables and operation name; None if the body is not a GraphQL request."""
     try:
         body = request.json()
+        if not isinstance(body, dict) or not isinstance(body.get("query"), str):
+            return None
+        variables = body.get("variables") or {}
+        if isinstance(variables, str):
+            variables = json.loads(variables)
     except ValueError:
         return None
-    if not isinstance(body, dict) or not isinstance(body.get("query"), str):
-        return None
-    variables = body.get("variables") or {}
-    if isinstance(variables, str):
-        variables = json.loads(variables)
     name = body.get("operationName")
     return (body["query"], variables, name) if isinstance(variables, dict) else None
 
