@@ -214,16 +214,7 @@ class Simulator(SimulatorState):
             )
             return answer
 
-        fault = self._take(
-            shop.domain,
-            operations,
-            "throttled",
-            "drop_before",
-            "status_before",
-            "graphql_error",
-            "drop_after",
-            "status_after",
-        )
+        fault = self._take(shop.domain, operations, "throttled", "graphql_error", *_AROUND_A_CALL)
         kind = fault.kind if fault else None
         if fault is not None and kind == "drop_before":
             done("dropped_before", Response(0))
@@ -236,17 +227,7 @@ class Simulator(SimulatorState):
             return done("max_cost_exceeded", _too_costly(requested, switches))
         if kind == "throttled" or bucket.level < requested:
             return done("throttled", _throttled(requested, bucket, switches, fault))
-        call = Call(
-            self.world,
-            shop,
-            switches,
-            self.config,
-            token,
-            now,
-            self.base_url,
-            self.fetch,
-            operations,
-        )
+        call = self.call(shop, token, operations)
         answer, actual = _run(prepared, call, bucket, requested, switches)
         if fault is not None and kind == "drop_after":
             done("dropped_after", Response(0), actual)
