@@ -26,13 +26,6 @@ from shared.bodies.route import Route
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.tools import Account, FactKind, Tool, account_value, tools_value
-from shared.gateways.memory import InMemoryJobStore, InMemoryShopStore, InMemoryWorkStore
-from shared.gateways.memory_endpoints import InMemoryEndpointStore
-from shared.gateways.memory_erasures import InMemoryErasures
-from shared.gateways.memory_facts import InMemoryFactStore
-from shared.gateways.memory_keys import InMemoryKeyStore, InMemoryReceipts
-from shared.gateways.memory_quarantine import InMemoryQuarantine, InMemorySecretMatches
-from shared.gateways.memory_templates import InMemoryTemplateStore
 from shared.gateways.shopify import ShopifyAdmins
 from shared.providers.registry import ADAPTERS
 from shared.usecases.identify_caller import Doors
@@ -47,6 +40,13 @@ from shared.usecases.tracker import Tracker
 from tests.builders import SHOP
 from tests.fakes.clock import FakeClock
 from tests.fakes.files import FakeFiles
+from tests.fakes.memory import InMemoryJobStore, InMemoryShopStore, InMemoryWorkStore
+from tests.fakes.memory_endpoints import InMemoryEndpointStore
+from tests.fakes.memory_erasures import InMemoryErasures
+from tests.fakes.memory_facts import InMemoryFactStore
+from tests.fakes.memory_keys import InMemoryKeyStore, InMemoryReceipts
+from tests.fakes.memory_quarantine import InMemoryQuarantine, InMemorySecretMatches
+from tests.fakes.memory_templates import InMemoryTemplateStore
 from tests.fakes.notices import FakeLetters
 from tests.fakes.outbox import FakeOutbox
 from tests.fakes.randomness import FakeRandomness

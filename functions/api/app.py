@@ -11,7 +11,7 @@ Samples: events/api_*.json.
 | 401 `unauthorized` | no credential, or a wrong one (an ID token: get a new one, once) |
 | 403 `forbidden` | a login for another shop, or not an administrator |
 | 404 `not_found` | no such route, no such job, another shop's job |
-| 409, 413, 422 | as `code` says |
+| 402, 409, 413, 422 | as `code` says |
 | 500 `internal_error` | our bug, logged once |
 | 503 `unavailable` | table, queue or secret do not answer; try again |
 

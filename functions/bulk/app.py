@@ -22,7 +22,7 @@ from shared.domain.errors import RetryableError
 from shared.observability import count, logger, metrics
 from shared.usecases.run_bulk import Bulk, run_bulk
 
-Failures = dict[str, list[dict[str, str]]]
+type Failures = dict[str, list[dict[str, str]]]
 SCHEDULED = "Scheduled Event"
 
 

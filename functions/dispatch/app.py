@@ -22,7 +22,7 @@ from shared.observability import completion, count, logger, metrics
 from shared.usecases.advance_job import advance
 from shared.usecases.dispatch_lane import Advance, Advanced
 
-Failures = dict[str, list[dict[str, str]]]
+type Failures = dict[str, list[dict[str, str]]]
 
 
 @metrics.log_metrics

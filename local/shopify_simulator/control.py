@@ -31,7 +31,6 @@ from typing import Any
 
 from . import webhooks
 from .config import ConfigError, parse_fault, to_json
-from .execution import Call
 from .files import create_stranger
 from .images import MediaFailure, Picture, judge
 from .messages import Request, Response
@@ -121,7 +120,9 @@ class Control:
                     media = [self._media_view(shop, m) for m in shop.media.values()]
                     return Response.of_json({"files": media})
                 case ("POST", "files"):
-                    stranger = create_stranger(self._call(shop), str(_object(request)["filename"]))
+                    merchant = AccessToken("", "merchant", frozenset())
+                    call = self._simulator.call(shop, merchant)
+                    stranger = create_stranger(call, str(_object(request)["filename"]))
                     return Response.of_json(self._media_view(shop, stranger), 201)
                 case ("DELETE", "products", number) if number.isdigit():
                     if shop.products.pop(int(number), None) is None:
@@ -260,21 +261,6 @@ class Control:
         if shop is None:
             raise _RefusedError(404, f"no shop {domain}")
         return shop
-
-    def _call(self, shop: Shop) -> Call:
-        simulator = self._simulator
-        token = AccessToken("", "merchant", frozenset())
-        return Call(
-            simulator.world,
-            shop,
-            simulator.config.for_shop(shop.domain),
-            simulator.config,
-            token,
-            simulator.clock(),
-            simulator.base_url,
-            simulator.fetch,
-            frozenset(),
-        )
 
     def _product_view(self, shop: Shop, product: Product) -> dict[str, Any]:
         media = [self._media_view(shop, shop.media[n]) for n in product.media if n in shop.media]

@@ -12,7 +12,7 @@ Serves, for every shop ``*.myshopify.com`` and either under ``/{shop}/admin/…`
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -38,6 +38,7 @@ THROTTLE_DOCUMENTATION = "https://shopify.dev/api/usage/rate-limits"
 _ADMIN_PATH = re.compile(r"(?:/(?P<shop>[^/]+))?/admin/(?P<rest>.*)\Z")
 _GRAPHQL_PATH = re.compile(r"api/(?P<version>\d{4}-\d{2}|unstable)/graphql\.json\Z")
 
+_AROUND_A_CALL = ("status_before", "status_after", "drop_before", "drop_after")
 _REFUSALS = {
     401: "[API] Invalid API key or access token (unrecognized login or wrong password)",
     402: "This shop's plan does not have access to this feature",
@@ -90,23 +91,14 @@ class Simulator(SimulatorState):
         key = unquote(request.path.removeprefix("/staged/"))
         if request.method not in ("PUT", "POST"):
             return Response(403, b"<Error><Code>AccessDenied</Code></Error>")
-        fault = self._take(
-            "", "upload", "status_before", "status_after", "drop_before", "drop_after", filename=key
-        )
-        if fault is not None and fault.kind == "drop_before":
-            raise ConnectionDroppedError("the upload was cut off")
-        if fault is not None and fault.kind == "status_before":
-            answer = Response(fault.status or 503)
-        elif request.method == "PUT":
-            answer = receive_put(self.world, key, request, self.clock())
-        else:
-            answer = receive_post(self.world, request, self.clock())
-        self._record("upload", "", answer.status, key.rpartition("/")[2])
-        if fault is not None and fault.kind == "drop_after":
-            raise ConnectionDroppedError("the upload's answer was lost")
-        if fault is not None and fault.kind == "status_after":
-            return Response(fault.status or 503)
-        return answer
+
+        def receive() -> Response:
+            if request.method == "PUT":
+                return receive_put(self.world, key, request, self.clock())
+            return receive_post(self.world, request, self.clock())
+
+        fault = self._take("", "upload", *_AROUND_A_CALL, filename=key)
+        return self._around(fault, "upload", "", key.rpartition("/")[2], receive)
 
     def _cdn(self, request: Request) -> Response:
         domain, _, rest = unquote(request.path.removeprefix("/cdn/")).partition("/")
@@ -166,28 +158,18 @@ class Simulator(SimulatorState):
         )
 
     def _token(self, request: Request, shop: Shop) -> Response:
-        fault = self._take(
-            shop.domain, "token", "status_before", "status_after", "drop_before", "drop_after"
-        )
-        if fault is not None and fault.kind == "drop_before":
-            raise ConnectionDroppedError("the token request was cut off")
         form = request.form_or_json()
         grant = form.get("grant_type", "").rpartition(":")[2]
-        try:
-            if fault is not None and fault.kind == "status_before":
-                answer = Response(fault.status or 503)
-            else:
-                answer = Response.of_json(self.tokens.answer(shop.domain, form))
-        except TokenRefusedError as refused:
-            answer = Response.of_json(
-                {"error": refused.code, "error_description": refused.description}, refused.status
-            )
-        self._record("token", shop.domain, answer.status, grant)
-        if fault is not None and fault.kind == "drop_after":
-            raise ConnectionDroppedError("the token answer was lost")
-        if fault is not None and fault.kind == "status_after":
-            return Response(fault.status or 503)
-        return answer
+
+        def give() -> Response:
+            try:
+                return Response.of_json(self.tokens.answer(shop.domain, form))
+            except TokenRefusedError as refused:
+                said = {"error": refused.code, "error_description": refused.description}
+                return Response.of_json(said, refused.status)
+
+        fault = self._take(shop.domain, "token", *_AROUND_A_CALL)
+        return self._around(fault, "token", shop.domain, grant, give)
 
     def _graphql(
         self, request: Request, shop: Shop, switches: Switches, token: AccessToken
@@ -232,16 +214,7 @@ class Simulator(SimulatorState):
             )
             return answer
 
-        fault = self._take(
-            shop.domain,
-            operations,
-            "throttled",
-            "drop_before",
-            "status_before",
-            "graphql_error",
-            "drop_after",
-            "status_after",
-        )
+        fault = self._take(shop.domain, operations, "throttled", "graphql_error", *_AROUND_A_CALL)
         kind = fault.kind if fault else None
         if fault is not None and kind == "drop_before":
             done("dropped_before", Response(0))
@@ -254,17 +227,7 @@ class Simulator(SimulatorState):
             return done("max_cost_exceeded", _too_costly(requested, switches))
         if kind == "throttled" or bucket.level < requested:
             return done("throttled", _throttled(requested, bucket, switches, fault))
-        call = Call(
-            self.world,
-            shop,
-            switches,
-            self.config,
-            token,
-            now,
-            self.base_url,
-            self.fetch,
-            operations,
-        )
+        call = self.call(shop, token, operations)
         answer, actual = _run(prepared, call, bucket, requested, switches)
         if fault is not None and kind == "drop_after":
             done("dropped_after", Response(0), actual)
@@ -274,6 +237,20 @@ class Simulator(SimulatorState):
         return done("executed", answer, actual)
 
     # --- helpers --------------------------------------------------------------------------------
+
+    def _around(
+        self, fault: Fault | None, call: str, shop: str, name: str, execute: Callable[[], Response]
+    ) -> Response:
+        """Execute a call, unless a fault comes before it; one after it takes the answer."""
+        kind = fault.kind if fault is not None else None
+        spoilt = Response((fault.status if fault is not None else None) or 503)
+        if kind == "drop_before":
+            raise ConnectionDroppedError(f"the {call} was cut off")
+        answer = spoilt if kind == "status_before" else execute()
+        self._record(call, shop, answer.status, name)
+        if kind == "drop_after":
+            raise ConnectionDroppedError(f"the answer to the {call} was lost")
+        return spoilt if kind == "status_after" else answer
 
     def _take(
         self, shop: str, operations: str | frozenset[str], *kinds: Any, filename: str | None = None
@@ -293,13 +270,13 @@ def _graphql_body(request: Request) -> tuple[str, Mapping[str, Any], str | None]
     """Query, variables and operation name; None if the body is not a GraphQL request."""
     try:
         body = request.json()
+        if not isinstance(body, dict) or not isinstance(body.get("query"), str):
+            return None
+        variables = body.get("variables") or {}
+        if isinstance(variables, str):
+            variables = json.loads(variables)
     except ValueError:
         return None
-    if not isinstance(body, dict) or not isinstance(body.get("query"), str):
-        return None
-    variables = body.get("variables") or {}
-    if isinstance(variables, str):
-        variables = json.loads(variables)
     name = body.get("operationName")
     return (body["query"], variables, name) if isinstance(variables, dict) else None
 

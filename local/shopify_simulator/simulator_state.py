@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .config import Clock, Config, to_json
+from .execution import Call
 from .sources import Download, download
-from .state import World
-from .tokens import TokenOffice
+from .state import Shop, World
+from .tokens import AccessToken, TokenOffice
 from .webhooks import Deliver, deliver
 
 DEFAULT_CLIENT_ID = "simulator-api-key"
@@ -89,3 +90,19 @@ class SimulatorState:
         self.config = Config()
         self.config.update(self._initial_config)
         self.calls = []
+
+    def call(
+        self, shop: Shop, token: AccessToken, operations: frozenset[str] = frozenset()
+    ) -> Call:
+        """A call of whoever has the token, which asks for these root fields."""
+        return Call(
+            self.world,
+            shop,
+            self.config.for_shop(shop.domain),
+            self.config,
+            token,
+            self.clock(),
+            self.base_url,
+            self.fetch,
+            operations,
+        )

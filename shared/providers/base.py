@@ -111,13 +111,11 @@ class ParsedDelivery:
 class Acks:
     """What a provider makes of our answers to its deliveries.
 
-    accepted: it is content with these. repeated: of the answers with which we refuse, those
-    after which it delivers again; what it does not repeat is only found by polling.
-    tries: deliveries in all, None if that is not known. span_s: from the first to the last.
+    accepted: it is content with these. tries: deliveries in all, None if that is not known.
+    span_s: from the first to the last. What it does not repeat is only found by polling.
     """
 
     accepted: range | frozenset[int] = range(200, 300)
-    repeated: frozenset[int] = frozenset({400, 401, 413, 503})
     tries: int | None = None
     span_s: float | None = None
 

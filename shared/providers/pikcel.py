@@ -29,7 +29,6 @@ from shared.providers.answers import (
 )
 from shared.providers.base import (
     Access,
-    Acks,
     Callback,
     Check,
     Keys,
@@ -94,8 +93,6 @@ class PikcelAdapter(ProviderAdapter):
 
     name = "pikcel"
     proof = Proof.BODY
-    # Its retries are not known at all, so what is lost is found by polling.
-    acks = Acks(repeated=frozenset())
     # Source: the headers that the typed client of the repository above sends (2025-10). Of its two
     # clients one adds `/api/` to the base, the other has it in its paths.
     access = Access(

@@ -15,7 +15,7 @@ from shared.domain.duties import Duty
 from shared.domain.errors import JobTrackerError, VersionConflictError
 from shared.domain.plan import schedule
 from shared.domain.shop import Shop, check_is_open
-from shared.usecases.conflicts import contended
+from shared.usecases.conflicts import CONFLICT_TRIES, contended
 from shared.usecases.ports import (
     Clock,
     Grant,
@@ -33,7 +33,6 @@ CLAIM = timedelta(seconds=30)
 # By then the token is stored, and the pushes under way that did without it have failed.
 SOON = timedelta(seconds=30)
 MAX_REMEMBERED = 10_000
-_TRIES = 5
 
 
 class Installation(StrEnum):
@@ -121,7 +120,7 @@ class ShopInstaller:
         """Write the token beside whatever else changes at the shop meanwhile."""
         before: Shop | None = claimed
         after = granted
-        for _ in range(_TRIES):
+        for _ in range(CONFLICT_TRIES):
             try:
                 self.shops.save_shop(before, after)
             except VersionConflictError:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import batched
@@ -199,28 +199,24 @@ class _Sweep:
 
     def _send(self, claimed: Sequence[tuple[Step, Job]]) -> None:
         outbox = self._tracker.outbox
-        dispatches = _dispatches(claimed, self._tracker)
         pushes = [
             PushRequest(ref=job.ref, number=job.push.number)
             for step, job in claimed
             if step is Step.PUSH
         ]
-        try:
-            if dispatches:
-                outbox.send_dispatch(dispatches)
-        except QueueUnavailableError:
-            self._report.unsent += len(dispatches)
-        try:
-            if pushes:
-                outbox.send_push(pushes)
-        except QueueUnavailableError:
-            self._report.unsent += len(pushes)
         bulk = [BulkRequest(ref=job.ref) for step, job in claimed if step is Step.BULK]
+        self._send_all(outbox.send_dispatch, _dispatches(claimed, self._tracker))
+        self._send_all(outbox.send_push, pushes)
+        self._send_all(outbox.send_bulk, bulk)
+
+    def _send_all[Message](
+        self, send: Callable[[Sequence[Message]], None], messages: Sequence[Message]
+    ) -> None:
         try:
-            if bulk:
-                outbox.send_bulk(bulk)
+            if messages:
+                send(messages)
         except QueueUnavailableError:
-            self._report.unsent += len(bulk)
+            self._report.unsent += len(messages)
 
 
 def _dispatches(claimed: Sequence[tuple[Step, Job]], tracker: Tracker) -> list[DispatchMessage]:

@@ -39,6 +39,14 @@ def test_a_provider_is_shown_at_its_true_strength(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
+def test_how_long_a_provider_delivers_again_is_said(name: str) -> None:
+    again = rows()[name][4].replace("about a minute", "for 60 s")
+    told = re.search(r"(?:in|for) (\d+) (h|s)$", again)
+    span_s = int(told[1]) * {"h": 3600, "s": 1}[told[2]] if told else None
+    assert ADAPTERS[name].acks.span_s == span_s
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
 def test_how_long_a_result_lives_and_whether_a_job_can_be_stopped_are_said(name: str) -> None:
     adapter: ProviderAdapter = ADAPTERS[name]
     *_, life, cancel = rows()[name]

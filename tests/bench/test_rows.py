@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from tests.bench.rows import calls_of_a_sweep, cold_rows, judge_growth, peer_row
 from tests.bench.timing import Instructions, Timing
 from tests.functional.test_growth import SINGLE
 from tests.whole.crowd import Cost
+
+README = Path(__file__).resolve().parents[2] / "README.md"
 
 
 def a_timing(**changes: Any) -> Timing:
@@ -163,6 +166,16 @@ def test_a_plain_job_is_created_told_three_times_kept_and_pushed() -> None:
     used = our_life().used
     assert (used["HTTP API requests"], used["S3 PUT"], used["SQS FIFO requests"]) == (4, 1, 3)
     assert used["DynamoDB write units"] > 0
+    # The README has the runs of notify in a row of their own.
+    table = README.read_text(encoding="utf-8").split("\n## What it costs\n")[1].split("\n\n")[1]
+    for row in (
+        f"| DynamoDB writes | {used['DynamoDB write units']} units",
+        f"| DynamoDB reads | {used['DynamoDB read units']:g} units",
+        f"| HTTP API | {used['HTTP API requests']} requests |",
+        f"| Lambda | {used['Lambda requests'] - 2} invocations",
+        f"| S3 | {used['S3 PUT']} PUT, {used['S3 GET']} GET |",
+    ):
+        assert row in table
 
 
 def test_the_textbook_calls_fourteen_times_until_the_result_is_there() -> None:

@@ -18,9 +18,9 @@ from local.stack.processes import free_ports
 from shared.gateways.dynamo_jobs import DynamoJobStore
 from shared.gateways.dynamo_limiter import DynamoLimiter
 from shared.gateways.dynamo_shops import DynamoShopStore
-from shared.gateways.memory import InMemoryJobStore, InMemoryLimiter, InMemoryShopStore
 from shared.usecases.ports import JobStore, Limiter, ShopStore
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory import InMemoryJobStore, InMemoryLimiter, InMemoryShopStore
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.table import ProbedClient, dynamo_client, make_table
 

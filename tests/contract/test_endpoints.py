@@ -33,12 +33,12 @@ from shared.domain.errors import (
 )
 from shared.domain.notice_types import NoticeType
 from shared.gateways.dynamo_endpoints import DynamoEndpointStore
-from shared.gateways.memory_endpoints import InMemoryEndpointStore, ref_of
 from shared.usecases.notice_ports import EndpointStore
 from shared.usecases.ports import Idempotency
 from tests.builders import OTHER_SHOP, SHOP, a_job_id, later
 from tests.contract.conftest import TABLE
 from tests.fakes.clock import START, FakeClock
+from tests.fakes.memory_endpoints import InMemoryEndpointStore, ref_of
 from tests.fakes.table import ProbedClient, dynamo_client, make_table
 from tests.unit.domain.test_endpoints import a_notice, an_endpoint
 

@@ -36,9 +36,6 @@ from shared.gateways.dynamo_receipts import DynamoReceipts
 from shared.gateways.dynamo_shops import DynamoShopStore
 from shared.gateways.dynamo_templates import DynamoTemplateStore
 from shared.gateways.dynamo_works import DynamoWorkStore
-from shared.gateways.memory import InMemoryJobStore, InMemoryShopStore, InMemoryWorkStore
-from shared.gateways.memory_erasures import InMemoryErasures
-from shared.gateways.memory_keys import InMemoryKeyStore
 from shared.usecases.duty_lane import DutyLane
 from shared.usecases.ports import (
     Belongings,
@@ -68,6 +65,9 @@ from tests.contract.test_parking import a_parked_event
 from tests.contract.test_templates import a_template
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.files import FakeFiles
+from tests.fakes.memory import InMemoryJobStore, InMemoryShopStore, InMemoryWorkStore
+from tests.fakes.memory_erasures import InMemoryErasures
+from tests.fakes.memory_keys import InMemoryKeyStore
 from tests.fakes.notices import FakeLetters
 from tests.fakes.outbox import FakeOutbox
 from tests.fakes.randomness import FakeRandomness

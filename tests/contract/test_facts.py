@@ -16,11 +16,11 @@ from shared.domain.tools import (
     tools_value,
 )
 from shared.gateways.dynamo_facts import DynamoFactStore
-from shared.gateways.memory_facts import InMemoryFactStore
 from shared.usecases.ports import FactStore
 from tests.builders import later
 from tests.contract.conftest import TABLE
 from tests.fakes.clock import START, FakeClock
+from tests.fakes.memory_facts import InMemoryFactStore
 from tests.fakes.table import ProbedClient, dynamo_client, make_table
 
 TOOLS, ACCOUNT = FactKind.TOOLS, FactKind.ACCOUNT

@@ -19,12 +19,12 @@ from shared.domain.errors import (
 from shared.domain.keys import MAX_AGENTS, MAX_SHOP_KEYS, Agent, KeyHolder, ShopKey
 from shared.gateways.dynamo_keys import DynamoKeyStore
 from shared.gateways.dynamo_receipts import DynamoReceipts
-from shared.gateways.memory_keys import InMemoryKeyStore, InMemoryReceipts
 from shared.gateways.token_box import SecretTokenBox
 from shared.usecases.ports import Idempotency, KeyStore, Receipts
 from tests.builders import OTHER_SHOP, SHOP, later
 from tests.contract.conftest import TABLE
 from tests.fakes.clock import START, FakeClock
+from tests.fakes.memory_keys import InMemoryKeyStore, InMemoryReceipts
 from tests.fakes.table import dynamo_client, make_table
 
 if TYPE_CHECKING:

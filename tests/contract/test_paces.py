@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from shared.gateways.dynamo_paces import DynamoPaces
-from shared.gateways.memory import InMemoryPaces
 from shared.usecases.ports import Paces
 from tests.contract.conftest import TABLE
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory import InMemoryPaces
 from tests.fakes.table import ProbedClient
 
 NOW = datetime(2026, 11, 30, 23, 59, tzinfo=UTC)

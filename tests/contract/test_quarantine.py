@@ -13,14 +13,15 @@ from moto import mock_aws
 
 from shared.domain.quarantine import MAX_AN_HOUR, HeldDelivery, place_of
 from shared.domain.rotation import HourOfMatches, Matched
-from shared.gateways import dynamo_quarantine, memory_quarantine
+from shared.gateways import dynamo_quarantine
 from shared.gateways.dynamo_matches import DynamoSecretMatches
 from shared.gateways.dynamo_quarantine import DynamoQuarantine
-from shared.gateways.memory_quarantine import InMemoryQuarantine, InMemorySecretMatches
 from shared.usecases.quarantine_ports import Quarantine, SecretMatches
 from tests.builders import later
 from tests.contract.conftest import TABLE
+from tests.fakes import memory_quarantine
 from tests.fakes.clock import START, FakeClock
+from tests.fakes.memory_quarantine import InMemoryQuarantine, InMemorySecretMatches
 from tests.fakes.table import ProbedClient, dynamo_client, error_answer, make_table
 
 if TYPE_CHECKING:

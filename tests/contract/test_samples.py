@@ -10,11 +10,11 @@ import pytest
 from shared.domain.ids import JobRef
 from shared.gateways import dynamo_items as items
 from shared.gateways.dynamo_samples import DynamoSamples
-from shared.gateways.memory_samples import InMemorySamples
 from shared.usecases.ports import JobStore, Samples
 from tests.builders import OTHER_SHOP, a_job, a_kept_job, a_worker_job
 from tests.contract.conftest import TABLE, Stores
 from tests.fakes.clock import START, FakeClock
+from tests.fakes.memory_samples import InMemorySamples
 from tests.fakes.table import ProbedClient
 
 DAY = START.replace(hour=0)

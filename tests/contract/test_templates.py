@@ -16,11 +16,11 @@ from shared.domain.errors import (
 )
 from shared.domain.templates import MAX_TEMPLATES, Template
 from shared.gateways.dynamo_templates import DynamoTemplateStore
-from shared.gateways.memory_templates import InMemoryTemplateStore
 from shared.usecases.ports import Idempotency, TemplateStore
 from tests.builders import OTHER_SHOP, SHOP, a_job_id, later
 from tests.contract.conftest import TABLE
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory_templates import InMemoryTemplateStore
 from tests.fakes.table import dynamo_client, make_table
 
 

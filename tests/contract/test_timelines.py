@@ -172,7 +172,7 @@ def test_entries_are_filtered_before_the_limit(store: JobStore) -> None:
 
 
 def test_a_note_says_whether_it_is_kept(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("shared.gateways.memory", "shared.gateways.dynamo_jobs"):
+    for module in ("tests.fakes.memory", "shared.gateways.dynamo_jobs"):
         monkeypatch.setattr(f"{module}.MAX_LOG_ENTRIES", 1)
     job = store.create(a_job())
     assert store.note(job.ref, an_entry()) is True
@@ -186,7 +186,7 @@ def test_a_note_says_whether_it_is_kept(store: JobStore, monkeypatch: pytest.Mon
 def test_beyond_the_cap_entries_are_counted_and_changes_still_saved(
     store: JobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("shared.gateways.memory", "shared.gateways.dynamo_jobs"):
+    for module in ("tests.fakes.memory", "shared.gateways.dynamo_jobs"):
         monkeypatch.setattr(f"{module}.MAX_LOG_ENTRIES", 3)
     job = store.create(a_job(), entry=an_entry())
     for _ in range(3):
@@ -266,7 +266,7 @@ def test_an_entry_of_a_change_goes_with_its_job(store: JobStore) -> None:
 def test_a_full_timeline_only_counts_the_entry_of_a_change(
     store: JobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("shared.gateways.memory", "shared.gateways.dynamo_jobs"):
+    for module in ("tests.fakes.memory", "shared.gateways.dynamo_jobs"):
         monkeypatch.setattr(f"{module}.MAX_LOG_ENTRIES", 2)
     job = store.create(a_job())
     for _ in range(2):

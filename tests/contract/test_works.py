@@ -18,10 +18,10 @@ from shared.domain.statistics import Tally
 from shared.domain.status import JobStatus
 from shared.gateways.dynamo_jobs import DynamoJobStore
 from shared.gateways.dynamo_works import DynamoWorkStore
-from shared.gateways.memory import InMemoryWorkStore
 from shared.usecases.ports import JobStore, WorkStore
 from tests.builders import OTHER_SHOP, SHOP, a_dispatched_job, a_job, a_job_id, later
 from tests.fakes.clock import START, FakeClock
+from tests.fakes.memory import InMemoryWorkStore
 from tests.fakes.table import ProbedClient, dynamo_client, make_table
 
 

@@ -21,7 +21,6 @@ from shared.domain.ids import JobRef
 from shared.domain.job import Job, Output
 from shared.domain.plan import Step
 from shared.domain.shop import Shop
-from shared.gateways.memory import InMemoryJobStore, InMemoryShopStore
 from shared.gateways.shop_tokens import ShopifyTokens
 from shared.gateways.shopify import ShopifyAdmins
 from shared.gateways.token_box import SecretTokenBox
@@ -33,6 +32,7 @@ from shared.usecases.tracker import Tracker
 from tests.builders import SHOP, a_kept_job, a_kept_output
 from tests.fakes.clock import FakeClock
 from tests.fakes.files import FakeFiles
+from tests.fakes.memory import InMemoryJobStore, InMemoryShopStore
 from tests.fakes.outbox import FakeOutbox
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.secrets import FakeSecrets

@@ -227,7 +227,7 @@ def test_an_entry_whose_call_died_is_made_once(
 def test_a_full_timeline_says_so_and_leaves_no_file(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.gateways.memory.MAX_LOG_ENTRIES", 1)
+    monkeypatch.setattr("tests.fakes.memory.MAX_LOG_ENTRIES", 1)
     job = world.has(a_worker_job())
     append(world, job.job_id, message="first")
     reply = world.post(f"/api/jobs/{job.job_id}/logs", {"requestPayload": BIG})
@@ -326,7 +326,7 @@ def test_a_report_that_others_overtake_leaves_one_file(
 def test_a_report_beyond_the_timelines_cap_is_taken_and_leaves_no_file(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.gateways.memory.MAX_LOG_ENTRIES", 0)
+    monkeypatch.setattr("tests.fakes.memory.MAX_LOG_ENTRIES", 0)
     job = world.has(at_work())
     body = {"status": "completed", "log": {"requestPayload": BIG}}
     reply = world.call("PATCH", f"/api/jobs/{job.job_id}", json_body=body)

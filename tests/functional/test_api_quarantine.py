@@ -7,11 +7,11 @@ import pytest
 
 from shared.domain.quarantine import HeldDelivery, hour_of
 from shared.domain.rotation import Matched
-from shared.gateways import memory_quarantine
 from shared.usecases import list_quarantine
 from shared.usecases.quarantine_ports import Mark, Reverified
 from tests.api_world import World, logged, world
 from tests.builders import SHOP, later
+from tests.fakes import memory_quarantine
 from tests.fakes.clock import START
 
 __all__ = ["world"]

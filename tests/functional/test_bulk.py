@@ -14,12 +14,12 @@ from shared.domain.events import Source
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.status import JobStatus, Outcome
-from shared.gateways.memory_samples import InMemorySamples
 from shared.gateways.queues import read_bulk, write_bulk
 from shared.usecases.audit_job import AuditLane
 from shared.usecases.ports import BulkRequest
 from shared.usecases.tracker import Note
 from tests.builders import a_job, a_worker_job
+from tests.fakes.memory_samples import InMemorySamples
 from tests.functional.test_dispatch import metrics_of
 from tests.unit.usecases.test_run_bulk import World
 

@@ -10,8 +10,8 @@ from functions.sweep.app import handler
 from shared import wiring
 from shared.domain.job import Push
 from shared.domain.status import PushStatus
-from shared.gateways.memory_endpoints import InMemoryEndpointStore
 from tests.builders import a_completed_job, a_dispatched_job, a_job, a_kept_job
+from tests.fakes.memory_endpoints import InMemoryEndpointStore
 from tests.functional.test_dispatch import metrics_of
 from tests.unit.usecases.lane_world import LaneWorld
 

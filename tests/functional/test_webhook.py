@@ -27,8 +27,6 @@ from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.references import make_reference
 from shared.domain.status import JobStatus, Outcome
-from shared.gateways.memory import InMemoryJobStore
-from shared.gateways.memory_quarantine import InMemoryQuarantine
 from shared.observability import count
 from shared.providers.base import Check
 from shared.providers.pikcel import PikcelAdapter
@@ -42,6 +40,8 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.desk import FakeDesk
 from tests.fakes.files import FakeFiles
 from tests.fakes.key_sets import FakeKeySets
+from tests.fakes.memory import InMemoryJobStore
+from tests.fakes.memory_quarantine import InMemoryQuarantine
 from tests.fakes.outbox import FakeOutbox
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.secrets import FakeSecrets

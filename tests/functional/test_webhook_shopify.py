@@ -23,13 +23,13 @@ from shared.domain.errors import (
     StoreUnavailableError,
 )
 from shared.domain.status import JobStatus
-from shared.gateways.memory_quarantine import InMemoryQuarantine
 from shared.providers.base import Check
 from shared.providers.shopify import ShopifyWebhooks
 from shared.usecases.hold_delivery import Ward
 from shared.usecases.receive_webhook import SignatureError
 from tests.api_world import logged
 from tests.builders import OTHER_SHOP, SHOP, a_job, later
+from tests.fakes.memory_quarantine import InMemoryQuarantine
 from tests.functional.test_dispatch import metrics_of
 from tests.unit.usecases.shop_life_world import ShopWorld
 

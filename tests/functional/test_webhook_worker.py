@@ -18,8 +18,6 @@ from shared.domain.errors import InvalidRequestError
 from shared.domain.events import Proof, Source
 from shared.domain.job import Job
 from shared.domain.status import JobStatus
-from shared.gateways.memory import InMemoryJobStore
-from shared.gateways.memory_quarantine import InMemoryQuarantine
 from shared.providers.registry import ADAPTERS
 from shared.usecases.hold_delivery import Ward
 from shared.usecases.receive_webhook import Seals
@@ -29,6 +27,8 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.desk import FakeDesk
 from tests.fakes.files import FakeFiles
 from tests.fakes.key_sets import FakeKeySets
+from tests.fakes.memory import InMemoryJobStore
+from tests.fakes.memory_quarantine import InMemoryQuarantine
 from tests.fakes.outbox import FakeOutbox
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.secrets import FakeSecrets

@@ -355,7 +355,17 @@ def test_the_shop_may_be_the_host(world: ShopifyWorld) -> None:
     assert answer.json()["data"] == {"shop": {"name": "mugs"}}
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"query": 1}', b'{"variables": {}}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"query": 1}',
+        b'{"variables": {}}',
+        b'{"query": "{shop{id}}", "variables": "{"}',
+    ],
+)
 def test_a_body_without_a_query_is_a_bad_request(world: ShopifyWorld, body: bytes) -> None:
     answer = world.http.post(
         f"/{SHOP}/admin/api/2026-10/graphql.json",

@@ -13,8 +13,6 @@ from functions.webhook.app import handler
 from shared import wiring
 from shared.domain.quarantine import HeldDelivery, fits
 from shared.gateways.dynamo_quarantine import DynamoQuarantine
-from shared.gateways.memory import InMemoryJobStore
-from shared.gateways.memory_quarantine import InMemoryQuarantine
 from shared.providers.base import Check
 from shared.providers.registry import ADAPTERS
 from shared.usecases.hold_delivery import Ward
@@ -27,6 +25,8 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.desk import FakeDesk
 from tests.fakes.files import FakeFiles
 from tests.fakes.key_sets import FakeKeySets
+from tests.fakes.memory import InMemoryJobStore
+from tests.fakes.memory_quarantine import InMemoryQuarantine
 from tests.fakes.outbox import FakeOutbox
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.secrets import FakeSecrets

@@ -31,12 +31,12 @@ from shared.domain.statistics import Tally, total
 from shared.domain.status import JobEvent, JobStatus
 from shared.gateways import dynamo_counters
 from shared.gateways.dynamo_jobs import DynamoJobStore
-from shared.gateways.memory import InMemoryJobStore
 from shared.usecases.ports import Idempotency, JobStore
 from tests.builders import OTHER_SHOP, SHOP, a_job, an_event
 from tests.contract.entries import an_entry
 from tests.contract.test_parking import a_parked_event
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory import InMemoryJobStore
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.table import dynamo_client, make_table
 from tests.promises import scaled

@@ -2,10 +2,10 @@
 
 from shared import wiring
 from shared.domain.audit import Difference
-from shared.gateways.memory import InMemoryJobStore
-from shared.gateways.memory_samples import InMemorySamples
 from shared.usecases.audit_job import AuditLane, judge_job
 from shared.usecases.audit_shop import look_at_shop
+from tests.fakes.memory import InMemoryJobStore
+from tests.fakes.memory_samples import InMemorySamples
 from tests.whole.world import World
 
 

@@ -59,22 +59,22 @@ from shared.domain.statistics import Scope, Tally, contribution, scopes
 from shared.gateways.aws import AwsClients
 from shared.gateways.dynamo_items import read_job
 from shared.gateways.dynamo_jobs import DynamoJobStore
-from shared.gateways.memory import (
+from shared.gateways.store_rules import answered_now
+from shared.usecases import expand_batch, run_bulk
+from shared.usecases.ports import JobStore
+from tests.fakes.memory import (
     InMemoryJobStore,
     InMemoryLimiter,
     InMemoryPaces,
     InMemoryShopStore,
     InMemoryWorkStore,
 )
-from shared.gateways.memory_endpoints import InMemoryEndpointStore
-from shared.gateways.memory_erasures import InMemoryErasures
-from shared.gateways.memory_facts import InMemoryFactStore
-from shared.gateways.memory_keys import InMemoryKeyStore, InMemoryReceipts
-from shared.gateways.memory_quarantine import InMemoryQuarantine, InMemorySecretMatches
-from shared.gateways.memory_templates import InMemoryTemplateStore
-from shared.gateways.store_rules import answered_now
-from shared.usecases import expand_batch, run_bulk
-from shared.usecases.ports import JobStore
+from tests.fakes.memory_endpoints import InMemoryEndpointStore
+from tests.fakes.memory_erasures import InMemoryErasures
+from tests.fakes.memory_facts import InMemoryFactStore
+from tests.fakes.memory_keys import InMemoryKeyStore, InMemoryReceipts
+from tests.fakes.memory_quarantine import InMemoryQuarantine, InMemorySecretMatches
+from tests.fakes.memory_templates import InMemoryTemplateStore
 from tests.fakes.randomness import FakeRandomness
 from tests.fakes.table import dynamo_client, embedded_client, embedded_items, make_table
 from tests.local.pikcel_world import small_photo

@@ -107,7 +107,6 @@ def test_what_we_answer_is_what_makes_a_sender_content(name: str) -> None:
     assert 200 in receiver.acks.accepted
     # None of our refusals is mistaken for success.
     assert not any(status in receiver.acks.accepted for status in (400, 401, 413, 503))
-    assert receiver.acks.repeated <= {400, 401, 413, 503}
 
 
 def test_runpod_wants_exactly_200() -> None:

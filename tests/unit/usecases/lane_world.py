@@ -8,8 +8,6 @@ from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.plan import Step
 from shared.domain.references import make_reference
-from shared.gateways.memory import InMemoryJobStore, InMemoryLimiter, InMemoryShopStore
-from shared.gateways.memory_facts import InMemoryFactStore
 from shared.providers.pikcel import PikcelAdapter
 from shared.usecases.advance_job import advance_job
 from shared.usecases.dispatch_lane import Advanced, DispatchLane
@@ -20,6 +18,8 @@ from tests.builders import later
 from tests.fakes.clock import FakeClock
 from tests.fakes.downloads import PICTURE, FakeDownloads
 from tests.fakes.files import FakeFiles
+from tests.fakes.memory import InMemoryJobStore, InMemoryLimiter, InMemoryShopStore
+from tests.fakes.memory_facts import InMemoryFactStore
 from tests.fakes.outbox import FakeOutbox
 from tests.fakes.provider_api import FakeProviderApi
 from tests.fakes.randomness import FakeRandomness

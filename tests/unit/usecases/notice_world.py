@@ -10,13 +10,13 @@ from shared.domain.job import Job
 from shared.domain.notice_types import CHOICES, NoticeType
 from shared.domain.notices import Notice
 from shared.domain.shop import Notifications, Shop
-from shared.gateways.memory_endpoints import InMemoryEndpointStore
 from shared.usecases.announce import Announcer, NoticeLane, Told
 from shared.usecases.batches import NewBatch, create_batch
 from shared.usecases.deliver_notice import DeliverLane, Report, deliver_notice
 from shared.usecases.notice_ports import Change, EndpointChange, JobChange
 from shared.usecases.sweep_due_deliveries import DeliverySweep, sweep_due_deliveries
 from tests.builders import SHOP, a_job_id, later
+from tests.fakes.memory_endpoints import InMemoryEndpointStore
 from tests.fakes.notices import FakeBus, FakeLetters, FakePosts
 from tests.fakes.tokens import FakeBox
 from tests.unit.domain.test_endpoints import an_endpoint

@@ -11,9 +11,6 @@ from typing import Any
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.shop import Shop
-from shared.gateways.memory import InMemoryWorkStore
-from shared.gateways.memory_erasures import InMemoryErasures
-from shared.gateways.memory_keys import InMemoryKeyStore
 from shared.providers.base import Delivery
 from shared.providers.shopify import ShopifyWebhooks
 from shared.usecases.duty_lane import DutyLane
@@ -27,6 +24,9 @@ from shared.usecases.receive_shop_webhook import (
 )
 from shared.usecases.run_bulk import Bulk, BulkLane, run_bulk
 from tests.builders import SHOP
+from tests.fakes.memory import InMemoryWorkStore
+from tests.fakes.memory_erasures import InMemoryErasures
+from tests.fakes.memory_keys import InMemoryKeyStore
 from tests.fakes.notices import FakeLetters
 from tests.fakes.tokens import FakeBox, FakeTokens
 from tests.fakes.uploads import FakeUploads

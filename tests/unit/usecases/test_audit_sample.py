@@ -10,12 +10,12 @@ from shared.domain.events import Source
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
 from shared.domain.status import Outcome
-from shared.gateways.memory_samples import InMemorySamples
 from shared.usecases.audit_job import AuditLane
 from shared.usecases.audit_sample import JOBS, OLDEST_DAYS, SHOPS, audit_jobs, audit_sample
 from shared.usecases.tracker import Note
 from tests.builders import a_worker_job
 from tests.fakes.clock import START
+from tests.fakes.memory_samples import InMemorySamples
 from tests.unit.usecases.lane_world import LaneWorld
 
 

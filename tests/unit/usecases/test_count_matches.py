@@ -6,10 +6,10 @@ import pytest
 
 from shared.domain.errors import StoreUnavailableError
 from shared.domain.rotation import HourOfMatches, Matched, fingerprint
-from shared.gateways.memory_quarantine import InMemorySecretMatches
 from shared.usecases.count_matches import MatchWatch
 from tests.builders import later
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory_quarantine import InMemorySecretMatches
 
 NAME, HOUR = "PIKCEL_WEBHOOK_SECRET", "2026-11-22T12"
 NEW, OLD = (fingerprint("app", NAME, value) for value in ("new", "old"))

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from shared.domain.errors import InvariantError, JobTrackerError, StoreUnavailableError
 from shared.domain.quarantine import MAX_AN_HOUR, HeldDelivery
-from shared.gateways.memory_quarantine import InMemoryQuarantine
 from shared.providers.base import Check, Delivery
 from shared.usecases.hold_delivery import Held, Ward, hold_delivery
 from tests.builders import later
+from tests.fakes.memory_quarantine import InMemoryQuarantine
 from tests.unit.providers.senders import RECEIVERS
 
 HOUR = 60 * 60

@@ -18,11 +18,11 @@ from shared.domain.plan import (
 )
 from shared.domain.reports import eta_s
 from shared.domain.status import JobStatus
-from shared.gateways.memory import InMemoryPaces
 from shared.providers.registry import ADAPTERS
 from shared.serializers.jobs import etag, job_json
 from shared.usecases.dispatch_lane import Advance
 from tests.builders import RESULT_URL, TOOL, a_dispatched_job, a_job, a_worker_job, later
+from tests.fakes.memory import InMemoryPaces
 from tests.unit.usecases.lane_world import LaneWorld
 
 # Far apart: what is tested is not the backoff.

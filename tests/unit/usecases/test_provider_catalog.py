@@ -8,10 +8,10 @@ import pytest
 from shared.domain.errors import InsufficientCreditsError, QueueUnavailableError
 from shared.domain.job import Priority
 from shared.domain.tools import Account, FactKind, Tool, account_value, tools_value
-from shared.gateways.memory_facts import InMemoryFactStore
 from shared.usecases.ports import RefreshRequest
 from shared.usecases.provider_catalog import Catalog, Plan
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory_facts import InMemoryFactStore
 from tests.fakes.outbox import FakeOutbox
 
 TOOLS, ACCOUNT = FactKind.TOOLS, FactKind.ACCOUNT

@@ -10,13 +10,13 @@ from shared.domain.errors import (
     StoreUnavailableError,
 )
 from shared.domain.quarantine import HeldDelivery
-from shared.gateways.memory_quarantine import InMemoryQuarantine
 from shared.providers.base import Check, Delivery
 from shared.usecases.quarantine_ports import Mark, Reverified
 from shared.usecases.receive_webhook import SignatureError, UncheckedError
 from shared.usecases.reverify_quarantine import ReverifyDesk, reverify
 from tests.builders import later
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory_quarantine import InMemoryQuarantine
 from tests.fakes.secrets import FakeSecrets
 
 HOUR = 60 * 60

@@ -13,7 +13,6 @@ from shared.domain.ids import JobRef
 from shared.domain.job import Counts, Job
 from shared.domain.plan import Step
 from shared.domain.status import JobStatus, PushStatus
-from shared.gateways.memory import InMemoryWorkStore
 from shared.usecases.cancel_job import cancel_job
 from shared.usecases.identify_caller import Caller, CallerKind
 from shared.usecases.ports import BulkRequest, PollManyRequest
@@ -31,6 +30,7 @@ from tests.builders import (
     a_worker_job,
 )
 from tests.fakes.clock import START
+from tests.fakes.memory import InMemoryWorkStore
 from tests.fakes.uploads import FakeUploads
 from tests.unit.usecases.lane_world import LaneWorld
 

@@ -8,12 +8,12 @@ import pytest
 from shared.domain.errors import ShopBusyError, ShopRefusedError
 from shared.domain.job import SHOP_NOT_INSTALLED, TOKEN_DEAD
 from shared.domain.shop import Shop
-from shared.gateways.memory import InMemoryShopStore
 from shared.gateways.token_box import SecretTokenBox
 from shared.usecases.ports import Grant
 from shared.usecases.shop_access import Access, ShopAccess
 from tests.builders import SHOP
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory import InMemoryShopStore
 from tests.fakes.secrets import FakeSecrets
 
 

@@ -6,10 +6,10 @@ from functools import partial
 
 from shared.domain.endpoints import DELIVERY_KEPT_FOR, MAX_ENDPOINTS, Delivery, Endpoint
 from shared.domain.errors import VersionConflictError
-from shared.gateways.memory_once import Makings, made_before, remember
 from shared.gateways.store_rules import too_many
 from shared.usecases.notice_ports import DeliveryPage
 from shared.usecases.ports import Clock, DeliveryRef, Idempotency
+from tests.fakes.memory_once import Makings, made_before, remember
 
 
 class InMemoryEndpointStore:

@@ -23,7 +23,6 @@ from shared.domain.pace import bucket_of, expected_ms
 from shared.domain.shop import Shop
 from shared.domain.statistics import Tally, contribution, is_uncounted, scopes, total
 from shared.domain.status import JobStatus, PushStatus
-from shared.gateways.memory_once import Makings, made_before, remember
 from shared.gateways.store_rules import (
     BODY_KEPT_FOR,
     MAX_LOG_ENTRIES,
@@ -45,6 +44,7 @@ from shared.gateways.store_rules import (
     stored_form,
 )
 from shared.usecases.ports import Clock, DayTally, DueJob, Idempotency, LogPage, Page
+from tests.fakes.memory_once import Makings, made_before, remember
 
 type _LinkKey = tuple[str, str]
 

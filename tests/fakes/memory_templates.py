@@ -6,9 +6,9 @@ from functools import partial
 
 from shared.domain.errors import VersionConflictError
 from shared.domain.templates import MAX_TEMPLATES, Template
-from shared.gateways.memory_once import Makings, made_before, remember
 from shared.gateways.store_rules import too_many
 from shared.usecases.ports import Clock, Idempotency
+from tests.fakes.memory_once import Makings, made_before, remember
 
 
 class InMemoryTemplateStore:

@@ -6,7 +6,6 @@ from functools import partial
 
 from shared.domain.errors import VersionConflictError
 from shared.domain.keys import MAX_AGENTS, MAX_SHOP_KEYS, Agent, KeyHolder, ShopKey
-from shared.gateways.memory_once import Makings, made_before, remember
 from shared.gateways.store_rules import (
     IDEMPOTENT_FOR,
     ONE_CALL_TAKES,
@@ -15,6 +14,7 @@ from shared.gateways.store_rules import (
     too_many,
 )
 from shared.usecases.ports import Clock, Idempotency
+from tests.fakes.memory_once import Makings, made_before, remember
 
 
 class InMemoryKeyStore:

@@ -7,9 +7,9 @@ from shared.domain.erasure import ErasureReport, shop_digest
 from shared.domain.errors import VersionConflictError
 from shared.domain.ids import JobRef
 from shared.domain.job import Job
-from shared.gateways.memory import InMemoryJobStore, InMemoryShopStore, InMemoryWorkStore
-from shared.gateways.memory_keys import InMemoryKeyStore
 from shared.usecases.ports import Belongings
+from tests.fakes.memory import InMemoryJobStore, InMemoryShopStore, InMemoryWorkStore
+from tests.fakes.memory_keys import InMemoryKeyStore
 
 
 class InMemoryErasures:
