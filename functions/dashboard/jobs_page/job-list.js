@@ -474,6 +474,11 @@ class JobList extends HTMLElement {
     this.#focusAt(current ? this.jobs.findIndex((job) => job.id === current.dataset.id) + by : 0);
   }
 
+  /** Give a job the keyboard. */
+  focusOn(id) {
+    this.#element(id)?.focus({ preventScroll: true });
+  }
+
   #focusAt(at) {
     const index = Math.min(Math.max(at, 0), this.jobs.length - 1);
     const block = this.#blocks[Math.floor(index / BLOCK)];

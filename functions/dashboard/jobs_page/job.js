@@ -1,5 +1,6 @@
 // One job in full: pictures, what can be done, its facts, and (for developers) its whole history.
 
+import { agreesToPrice } from "./act.js";
 import { actions, attempt } from "./actions.js";
 import { address } from "./address.js";
 import { ApiError, call, get, post } from "./api.js";
@@ -204,7 +205,7 @@ function adminTools(job) {
 
 actions.adminAct = async ({ dataset: { act } }) => {
   const { id } = open_;
-  if (act === "resubmit") return changed(await post(`/api/admin/jobs/${id}/resubmit`));
+  if (act === "resubmit") return (await agreesToPrice(open_.job)) && changed(await post(`/api/admin/jobs/${id}/resubmit`));
   const form = await { complete: completeForm, reassign: reassignForm }[act]();
   const dialog = openDialog(t(`admin.${act}`), h("form", { onsubmit: (event) => attempt(() => send(event)) }, form, h("div.foot", {}, h("button.primary", { type: "submit" }, t(`admin.${act}`)))));
   async function send(event) {

@@ -17,7 +17,14 @@ const VIEWS = ["jobs", "batches", "insights", "shop", "admin"];
 export const beats = new Set();
 let beatOfView = null;
 
-export const viewNow = () => (VIEWS.includes(address.get("view")) ? address.get("view") : "jobs");
+/** Whether it is known whose jobs are looked at: an administrator names a store first. */
+export const hasShop = () => !session.isAdmin || address.get("store") !== "";
+
+export function viewNow() {
+  if (!hasShop()) return "admin";
+  const name = address.get("view");
+  return VIEWS.includes(name) && (name !== "admin" || session.isAdmin) ? name : "jobs";
+}
 
 /** Go to a view. */
 export function showView(name, changes = {}) {
@@ -48,7 +55,7 @@ export async function drawView() {
   } else {
     await openView(name);
   }
-  if (job) await openJob(job, { isStep: false });
+  if (job && hasShop()) await openJob(job, { isStep: false });
 }
 
 async function openView(name) {
@@ -101,7 +108,7 @@ export function drawShop() {
   button.disabled = !session.isAdmin;
   button.textContent = name ? name.replace(/\.myshopify\.com$/, "") : t("admin.choose");
   button.title = name;
-  document.querySelector("[data-view=admin]").hidden = !session.isAdmin;
+  for (const link of document.querySelectorAll("a[data-view]")) link.hidden = link.dataset.view === "admin" ? !session.isAdmin : !hasShop();
 }
 
 const isForNewTab = (event) => event.metaKey || event.ctrlKey || event.shiftKey;
@@ -129,5 +136,5 @@ addEventListener("popstate", () => {
   const job = address.get("job");
   // The list under a job stays as it was: how far it was read, and what was selected.
   if (address.hasMoved()) attempt(drawView);
-  else if (job) attempt(() => openJob(job, { isStep: false }));
+  else if (job && hasShop()) attempt(() => openJob(job, { isStep: false }));
 });
