@@ -363,6 +363,50 @@ def jobs_of(store: Store) -> list[dict[str, Any]]:
     return found
 
 
+def test_what_is_selected_stays_so_when_the_list_is_read_anew(reader: Reader, store: Store) -> None:
+    store.fill(60)
+    gone, kept = store.create_work("Gone"), store.create_work("Kept")
+    reader.sign_in(store)
+    page = reader.page
+    expect(page.locator("#pager")).to_contain_text("of 62")
+    reader.until(
+        "(scrollTo(0, document.documentElement.scrollHeight),"
+        " [...document.querySelectorAll('.job')].at(-1)?.textContent.includes('Task 0'))"
+    )
+    reader.job("Task 0").locator("label.pick").click()
+    page.evaluate("scrollTo(0, 0)")
+    for title in ("Gone", "Kept"):
+        reader.job(title).hover()
+        reader.job(title).locator("label.pick").click()
+    selection = page.get_by_role("region", name="Selected jobs")
+    expect(selection).to_contain_text("3 selected")
+    # In another view nothing is selected; back in the list all of it is.
+    page.get_by_role("link", name="Batches").click()
+    expect(page.get_by_role("heading", name="No batches yet")).to_be_visible()
+    expect(selection).to_be_hidden()
+    page.get_by_role("link", name="Jobs", exact=True).click()
+    expect(selection).to_contain_text("3 selected")
+    # So much came that the list begins anew, and one of them has gone.
+    reader.job("Kept").hover()
+    for number in range(24):
+        store.create_work(f"New {number}")
+    store.call("POST", "/api/jobs/cancel", {"jobId": gone["id"]})
+    store.call("DELETE", f"/api/jobs/{gone['id']}")
+    page.get_by_role("button", name="Many new jobs").click()
+    expect(reader.job("New 23")).to_be_visible()
+    expect(selection).to_contain_text("2 selected")
+    reader.until("(scrollBy(0, 300), document.querySelector('#list').innerText.includes('Kept'))")
+    expect(reader.job("Kept").get_by_role("checkbox")).to_be_checked()
+    selection.get_by_role("button", name="Cancel").click()
+    dialog = page.get_by_role("dialog", name="Cancel these jobs?")
+    expect(dialog).to_contain_text("1 job will be cancelled. Of 2 in all.")
+    page.keyboard.press("Escape")
+    # Another filter is another question.
+    page.get_by_role("group", name="Status").get_by_role("button", name="Waiting").click()
+    expect(selection).to_be_hidden()
+    assert store.job(kept["id"])["status"] == "pending"
+
+
 def test_a_whole_filter_is_acted_on_loaded_or_not(reader: Reader, store: Store) -> None:
     store.fill(130)
     reader.sign_in(store)

@@ -23,6 +23,7 @@ const PATHS = {
 };
 const DANGEROUS = ["delete", "undo", "cancel"];
 const MOST_IDS = 1_000;
+const MOST_READ = 100; // by their ids at once
 const MOST_DOWNLOADS = 20;
 
 const busy = new Set();
@@ -209,7 +210,10 @@ function buttons(name, { eligible, complete }, dialog, { start, title }) {
 }
 
 async function downloadMany() {
-  const jobs = [...list.selected].map((id) => list.job(id)).filter((job) => job && possible(job).includes("download"));
+  const ids = [...list.selected];
+  const further = ids.filter((id) => !list.job(id)).slice(0, MOST_READ); // selected, and not loaded any more
+  const others = further.length ? (await get("/api/jobs", { ids: further.join(",") })).jobs : [];
+  const jobs = [...ids.map((id) => list.job(id)), ...others].filter((job) => job && possible(job).includes("download"));
   if (!jobs.length) return toast(t("cannot.download"), { isProblem: true });
   if (list.isWhole || jobs.length > MOST_DOWNLOADS) return toast(t("cannot.downloadMany", { n: MOST_DOWNLOADS }), { isProblem: true });
   for (const job of jobs) await download(job);

@@ -46,7 +46,6 @@ export async function drawView() {
   beatOfView = null;
   for (const part of ["list", "figures", "view"]) showsAsOf(part, null);
   drawLinks();
-  list.pickNone();
   drawDock();
   if (isList) {
     drawToolbar();
