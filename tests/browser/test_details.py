@@ -287,10 +287,16 @@ def test_an_administrator_chooses_a_store_and_completes_its_job(
 
 @pytest.mark.feature("administration on the page")
 def test_a_delivery_without_a_job_is_adopted(store: Store, administrator: Reader) -> None:
-    store.deliver_unknown("pk_page_lost", creditsUsed=3)
     page = administrator.page
-    page.reload()
+    field = page.get_by_label("Store", exact=True)
+    field.fill("half-a-na")
+    store.deliver_unknown("pk_page_lost", creditsUsed=3)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # back at the tab
+    expect(page.locator(".as-of")).to_contain_text("As of ")
     row = page.get_by_role("listitem").filter(has_text="pk_page_lost")
+    expect(row).to_be_visible()
+    expect(field).to_have_value("half-a-na")
+    expect(field).to_be_focused()
     row.get_by_role("button", name="Adopt").click()
     dialog = page.get_by_role("dialog", name="Adopt")
     dialog.get_by_label("Store").fill(store.name)

@@ -34,9 +34,9 @@ export async function open(container) {
 
 const isActive = (batch) => batch.status === "pending" || batch.status === "processing";
 
-export async function beat() {
+export async function beat(isAsked) {
   beats += 1;
-  if (!batches.some(isActive) && beats % IDLE_BEATS) return;
+  if (!isAsked && !batches.some(isActive) && beats % IDLE_BEATS) return;
   const begun = Date.now();
   const { batches: newest } = await get("/api/batches", { limit: PAGE });
   const known = new Set(newest.map((batch) => batch.id));

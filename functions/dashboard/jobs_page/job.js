@@ -49,9 +49,9 @@ function close(one) {
 }
 
 /** Look again, where it is time to. */
-async function beat() {
+async function beat(isAsked = false) {
   const one = open_;
-  if (!one || (one.job && !isMoving(one.job) && Date.now() - one.askedAt < IDLE_MS)) return;
+  if (!one || (!isAsked && one.job && !isMoving(one.job) && Date.now() - one.askedAt < IDLE_MS)) return;
   try {
     await read(one);
   } catch (error) {
@@ -90,8 +90,7 @@ async function read(one) {
 
 /** Look now: something was done to it. */
 function lookAgain() {
-  if (open_) open_.askedAt = 0;
-  return attempt(beat);
+  return attempt(() => beat(true));
 }
 
 function draw() {

@@ -12,7 +12,7 @@ import { memory, session, taste } from "./session.js";
 import { asOf } from "./shown.js";
 import { showExpired, showSignIn } from "./signing.js";
 import { t } from "./texts.js";
-import { drawShop, drawView, hasShop, look, openJob, readAnew, viewNow } from "./views.js";
+import { drawShop, drawView, hasShop, look, openJob, viewNow } from "./views.js";
 
 // ---- up to date
 
@@ -62,10 +62,7 @@ function showAway(nextAt, error) {
   $("banner").querySelector("p > span")?.replaceWith(left);
 }
 
-actions.lookNow = async () => {
-  await readAnew();
-  await pulse.now();
-};
+actions.lookNow = () => pulse.now({ isAsked: true });
 addEventListener("look-now", () => pulse.now());
 
 // ---- coming and going

@@ -44,12 +44,12 @@ export async function drawView() {
   $("view").hidden = isList;
   document.title = isList ? t("title") : `${t(`nav.${name}`)} – ${t("title")}`;
   beatOfView = null;
-  for (const part of ["list", "figures", "view"]) showsAsOf(part, null);
+  for (const part of ["list", "figures", "view", "service"]) showsAsOf(part, null);
   drawLinks();
   drawDock();
   if (isList) {
     drawToolbar();
-    beatOfView = () => Promise.all([list.beat(), readFigures({ ifDue: true })]);
+    beatOfView = (isAsked) => Promise.all([list.beat(), readFigures({ ifDue: !isAsked })]);
     await Promise.all([list.reset(), readFigures()]);
   } else {
     await openView(name);
@@ -60,8 +60,8 @@ export async function drawView() {
 async function openView(name) {
   const ghosts = h("div.ghosts", { "aria-hidden": "true" }, h("i"), h("i"), h("i"));
   $("view").replaceChildren(h("p.hush", {}, t("list.loading")), ghosts);
-  const module = await load(name);
   const open = async () => {
+    const module = await load(name);
     const begun = Date.now();
     await module.open($("view"));
     if (viewNow() !== name) return;
@@ -72,11 +72,8 @@ async function openView(name) {
   await open();
 }
 
-/** One round of the pulse. */
-export const look = () => Promise.all([beatOfView?.(), ...[...beats].map((other) => other())]);
-
-/** Read a view anew that does not do so by itself. */
-export const readAnew = () => (beatOfView ? undefined : drawView());
+/** One round of the pulse. isAsked: somebody wants to know how all of it is now. */
+export const look = (isAsked) => Promise.all([beatOfView?.(isAsked), ...[...beats].map((other) => other(isAsked))]);
 
 /** Show a job's details over the view. isStep: Back closes them. */
 export async function openJob(id, { isStep = true } = {}) {
