@@ -225,10 +225,13 @@ class ForecastJson(_Success):
     eligible: int
     refused: list[RefusedJson]
     credits: BigInteger = Field(
-        description="What retries would cost, if each is charged as the newest attempt of its "
-        "job that was charged; 0 where none was."
+        description="What retries are expected to cost: each as the newest attempt of its job "
+        "that was charged, else by the provider's price list, else as its tool cost the shop "
+        "last; 0 where nobody knows."
     )
-    cost_micros: BigInteger = Field(description="Likewise, in millionths.")
+    cost_micros: BigInteger = Field(
+        description="Likewise, in millionths; else the job's costMicros."
+    )
     complete: bool
 
 

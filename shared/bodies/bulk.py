@@ -40,8 +40,7 @@ class ActionBody(Input):
     dry_run: Annotated[bool, BeforeValidator(_truth)] = Field(
         False,
         description="Change nothing: tell what would be done, to at most 1,000 jobs, and what "
-        "retries would cost if each is charged as the newest attempt of its job that was "
-        "charged (0 where none was).",
+        "retries are expected to cost.",
     )
 
 

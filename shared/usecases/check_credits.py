@@ -25,6 +25,16 @@ def promise_credits(tracker: Tracker, job: Job) -> None:
         tracker.catalog.promise(_plan(job))
 
 
+def quote(tracker: Tracker, job: Job) -> int | None:
+    """Return the credits that the provider's price list asks for another attempt, if it is known.
+
+    Attempts that another program began are not asked for here, but a next one would be.
+    """
+    if tracker.catalog is None or job.is_worker_job:
+        return None
+    return tracker.catalog.quote(_plan(job))
+
+
 def tool_name(tracker: Tracker, provider: str, tool_id: str | None) -> str | None:
     """Return what the provider calls a tool, as far as anybody here knows."""
     if tracker.catalog is None or tool_id is None or provider not in tracker.adapters:

@@ -98,6 +98,10 @@ class Catalog:
         tool = self.known(provider).tools.get(tool_id or "")
         return tool.name if tool is not None else None
 
+    def quote(self, plan: Plan) -> int | None:
+        """Return the credits that jobs are quoted at, as far as it is known."""
+        return _quote(self.known(plan.provider), plan)
+
     def known(self, provider: str) -> Known:
         """Return what is known, however old. One read in half a minute."""
         now = self.clock.now()

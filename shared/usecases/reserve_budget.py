@@ -39,10 +39,15 @@ def set_aside(tracker: Tracker, job: Job, budget: Budget | None) -> Job:
     return job.with_attempt(attempt)
 
 
-def _expected_credits(tracker: Tracker, job: Job) -> int:
+def last_price(tracker: Tracker, job: Job) -> int | None:
+    """Return the credits that the job's tool cost this shop last; None where nobody knows."""
     if job.is_worker_job:
         return 0
-    known = None
-    if job.tool_id is not None:
-        known = tracker.store.last_price(job.shop, job.provider, job.tool_id)
+    if job.tool_id is None:
+        return None
+    return tracker.store.last_price(job.shop, job.provider, job.tool_id)
+
+
+def _expected_credits(tracker: Tracker, job: Job) -> int:
+    known = last_price(tracker, job)
     return UNKNOWN_PRICE_CREDITS if known is None else known

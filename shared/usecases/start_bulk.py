@@ -1,12 +1,13 @@
 """Have something done to many jobs: as a tracked job of its own, or as a question beforehand."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import batched
 from typing import Any
 
+from shared.domain.budget import Spending
 from shared.domain.bulk import BulkAction, filter_json
 from shared.domain.errors import RejectedError
 from shared.domain.filters import JobFilter
@@ -15,8 +16,10 @@ from shared.domain.job import WORKER, Attempt, Counts, Job
 from shared.domain.plan import schedule
 from shared.domain.status import Outcome
 from shared.usecases.bulk_actions import RehearsingTracker, rehearse, rehearsing
+from shared.usecases.check_credits import quote
 from shared.usecases.identify_caller import Caller
 from shared.usecases.ports import Idempotency, WorkStore
+from shared.usecases.reserve_budget import last_price
 from shared.usecases.tracker import Note, Tracker
 
 MAX_IDS = 1_000
@@ -39,9 +42,8 @@ class Forecast:
     """What a bulk job would do now.
 
     matched: how many jobs are meant. eligible: to how many it can be done. refused: code → the
-    others. credits, cost_micros: what retries would cost, if each is charged as the newest
-    attempt of its job that was charged (0 where none was). is_complete: False when only the
-    first thousand were looked at.
+    others. credits, cost_micros: what retries are expected to cost (see _price). is_complete:
+    False when only the first thousand were looked at.
     """
 
     matched: int = 0
@@ -150,18 +152,31 @@ def _add(
         rehearse(rehearsal, caller, action, job.ref)
     except RejectedError as error:
         return replace(found, refused=found.refused + Counter([error.code]))
-    is_paid = action is BulkAction.RETRY
+    price = _price(rehearsal, job) if action is BulkAction.RETRY else Spending()
     return replace(
         found,
         eligible=found.eligible + 1,
-        credits=found.credits + (_newest(a.credits for a in job.attempts) if is_paid else 0),
-        cost_micros=found.cost_micros
-        + (_newest(a.cost_micros for a in job.attempts) if is_paid else 0),
+        credits=found.credits + price.credits,
+        cost_micros=found.cost_micros + price.cost_micros,
     )
 
 
-def _newest(values: Any) -> int:
-    known: list[int] = [value for value in values if value is not None]
+def _price(tracker: Tracker, job: Job) -> Spending:
+    """Return what another attempt is expected to cost.
+
+    As the newest one of the job that was charged. Failures are mostly free, which tells nothing
+    of a success: then by the provider's price list, else as the tool cost this shop last, else
+    0, for nobody knows. Money: likewise, else the price that the job's creator named.
+    """
+    charged = _newest(a.credits for a in job.attempts)
+    return Spending(
+        credits=charged or quote(tracker, job) or last_price(tracker, job) or 0,
+        cost_micros=_newest(a.cost_micros for a in job.attempts) or job.unit_cost_micros or 0,
+    )
+
+
+def _newest(charges: Iterable[int | None]) -> int:
+    known = [charge for charge in charges if charge]
     return known[-1] if known else 0
 
 

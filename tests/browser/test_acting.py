@@ -236,6 +236,54 @@ def test_deleting_asks_first_and_then_deletes(reader: Reader, store: Store) -> N
     assert store.call("GET", "/api/jobs")["jobs"] == []
 
 
+@pytest.mark.feature("acting on the page")
+def test_a_retry_that_costs_says_what_before_it_is_ordered(
+    reader: Reader, store: Store, pikcel: Callable[..., None]
+) -> None:
+    fault = {"match": {"url_contains": "/orchid-pot"}, "times": 1, "faults": {"fail": {}}}
+    pikcel(rules=[fault])
+    job = store.create_image("orchid-pot", costMicros=250_000)
+    free = store.create_work("For free")
+    store.report(free["id"], status="failed", error="x")
+    store.wait_for(job["id"], lambda job: job["status"] == "failed", "the failure")
+    reader.sign_in(store)
+    page = reader.page
+    card = reader.job("Potted Orchid, Two Stems")
+    changes: list[Request] = reader.heard("request")
+
+    def orders() -> list[Any]:
+        asked = [each.post_data_json for each in changes if each.url.endswith("/api/jobs/retry")]
+        return [each for each in asked if "dryRun" not in each]
+
+    button = card.get_by_role("button", name="Retry")
+    button.focus()
+    page.keyboard.down("Enter")
+    dialog = page.get_by_role("dialog", name="Retry Potted Orchid, Two Stems?")
+    expect(dialog).to_contain_text("Price:")
+    expect(dialog).to_contain_text("$0.25")
+    expect(dialog.get_by_role("button", name="Retry")).to_be_focused()
+    page.keyboard.down("Enter")  # still held: that orders nothing
+    page.keyboard.up("Enter")
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(button).to_be_focused()
+    assert orders() == []
+    card.focus()
+    page.keyboard.press("r")
+    expect(dialog.get_by_role("button", name="Retry")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(dialog).to_have_count(0)
+    expect(page.locator("#toasts")).to_contain_text("is tried again")
+    assert orders() == [{"jobId": job["id"]}]
+    expect(card).to_be_focused()
+    # What costs nothing is done at once.
+    reader.job("For free").get_by_role("button", name="Retry").click()
+    expect(reader.job("For free").get_by_text("Waiting")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert [each["jobId"] for each in orders()] == [job["id"], free["id"]]
+
+
 def test_the_menu_is_walked_with_the_keyboard_and_gives_the_focus_back(
     reader: Reader, store: Store
 ) -> None:
@@ -313,6 +361,50 @@ def test_a_bulk_retry_says_beforehand_what_it_does_and_then_shows_its_progress(
 def jobs_of(store: Store) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = store.call("GET", "/api/jobs")["jobs"]
     return found
+
+
+def test_what_is_selected_stays_so_when_the_list_is_read_anew(reader: Reader, store: Store) -> None:
+    store.fill(60)
+    gone, kept = store.create_work("Gone"), store.create_work("Kept")
+    reader.sign_in(store)
+    page = reader.page
+    expect(page.locator("#pager")).to_contain_text("of 62")
+    reader.until(
+        "(scrollTo(0, document.documentElement.scrollHeight),"
+        " [...document.querySelectorAll('.job')].at(-1)?.textContent.includes('Task 0'))"
+    )
+    reader.job("Task 0").locator("label.pick").click()
+    page.evaluate("scrollTo(0, 0)")
+    for title in ("Gone", "Kept"):
+        reader.job(title).hover()
+        reader.job(title).locator("label.pick").click()
+    selection = page.get_by_role("region", name="Selected jobs")
+    expect(selection).to_contain_text("3 selected")
+    # In another view nothing is selected; back in the list all of it is.
+    page.get_by_role("link", name="Batches").click()
+    expect(page.get_by_role("heading", name="No batches yet")).to_be_visible()
+    expect(selection).to_be_hidden()
+    page.get_by_role("link", name="Jobs", exact=True).click()
+    expect(selection).to_contain_text("3 selected")
+    # So much came that the list begins anew, and one of them has gone.
+    reader.job("Kept").hover()
+    for number in range(24):
+        store.create_work(f"New {number}")
+    store.call("POST", "/api/jobs/cancel", {"jobId": gone["id"]})
+    store.call("DELETE", f"/api/jobs/{gone['id']}")
+    page.get_by_role("button", name="Many new jobs").click()
+    expect(reader.job("New 23")).to_be_visible()
+    expect(selection).to_contain_text("2 selected")
+    reader.until("(scrollBy(0, 300), document.querySelector('#list').innerText.includes('Kept'))")
+    expect(reader.job("Kept").get_by_role("checkbox")).to_be_checked()
+    selection.get_by_role("button", name="Cancel").click()
+    dialog = page.get_by_role("dialog", name="Cancel these jobs?")
+    expect(dialog).to_contain_text("1 job will be cancelled. Of 2 in all.")
+    page.keyboard.press("Escape")
+    # Another filter is another question.
+    page.get_by_role("group", name="Status").get_by_role("button", name="Waiting").click()
+    expect(selection).to_be_hidden()
+    assert store.job(kept["id"])["status"] == "pending"
 
 
 def test_a_whole_filter_is_acted_on_loaded_or_not(reader: Reader, store: Store) -> None:
@@ -441,7 +533,11 @@ def test_a_list_that_nobody_has_counted_is_written_by_a_bulk_job(
     assert len(list(csv.DictReader(io.StringIO(text)))) == 130
 
 
-def test_all_results_of_a_batch_are_saved_as_one_archive(reader: Reader, store: Store) -> None:
+def test_what_failed_of_a_batch_is_retried_and_all_results_are_saved_as_one_archive(
+    reader: Reader, store: Store, pikcel: Callable[..., None]
+) -> None:
+    fault = {"match": {"url_contains": "/orchid-pot"}, "times": 1, "faults": {"fail": {}}}
+    pikcel(rules=[fault])
     images = [{"inputImageUrl": store.photo_url(name)} for name in ("blue-armchair", "orchid-pot")]
     wish = {"name": "Spring", "toolId": "image-enhancement", "images": images}
     store.call("POST", "/api/batches", wish)
@@ -449,6 +545,12 @@ def test_all_results_of_a_batch_are_saved_as_one_archive(reader: Reader, store: 
     page = reader.page
     page.get_by_role("link", name="Batches").click()
     card = page.get_by_role("listitem").filter(has_text="Spring")
+    card.get_by_role("button", name="Retry 1 failed job").click()
+    question = page.get_by_role("dialog", name="Retry these jobs?")
+    expect(question).to_contain_text("1 job will be retried.")
+    expect(question).to_contain_text("Price:")
+    question.get_by_role("button", name="Retry 1 job").click()
+    expect(page.get_by_role("region", name="Spring: retrying")).to_contain_text("1 done")
     expect(card).to_contain_text("2 done")
     card.get_by_role("button", name="Download all").click()
     work = page.get_by_role("region", name="Spring: packing")

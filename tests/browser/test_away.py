@@ -93,6 +93,12 @@ def test_the_first_look_may_fail_and_is_repeated(
     reader.page.unroute("**/api/**")
     expect(reader.job("Nightly pull")).to_be_visible()
     expect(reader.page.locator("#banner")).to_be_empty()
+    # A filter that was chosen meanwhile is asked again too, and not just what is new in it.
+    reader.page.route("**/api/**", lambda route: route.abort())
+    reader.page.get_by_role("button", name="Cancelled").click()
+    expect(reader.page.locator("#banner")).to_contain_text("The service does not answer.")
+    reader.page.unroute("**/api/**")
+    expect(reader.page.get_by_role("heading", name="No job fits these filters")).to_be_visible()
 
 
 def test_offline_is_called_offline(new_reader: Callable[..., Reader], store: Store) -> None:

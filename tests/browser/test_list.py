@@ -42,6 +42,12 @@ def test_a_wrong_key_opens_nothing_and_says_so(new_reader: Callable[..., Reader]
     reader.page.get_by_role("button", name="Sign in").click()
     expect(reader.page.get_by_role("alert")).to_contain_text("Nobody has this key")
     assert reader.page.evaluate("sessionStorage.getItem('jobs.key')") is None
+    # An agent's key opens no page: what would be refused is not even asked.
+    asked: list[Request] = reader.heard("request")
+    reader.page.get_by_label("Access key").fill(f"jta_{'0a' * 12}_{'x' * 43}")
+    reader.page.get_by_role("button", name="Sign in").click()
+    expect(reader.page.get_by_role("alert")).to_contain_text("belongs to an agent")
+    assert asked == []
 
 
 def test_the_first_view_takes_three_requests_and_60_kilobytes(reader: Reader) -> None:

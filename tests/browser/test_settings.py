@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 
 from local.stack import wait_until
 from tests.browser.reader import Reader
@@ -104,17 +104,63 @@ def test_webhooks_are_made_turned_off_and_removed(settings: Reader, store: Store
     expect(hooks).to_contain_text("No endpoints yet.")
 
 
-def test_what_was_read_once_is_not_called_live_for_long(settings: Reader) -> None:
+@pytest.mark.feature("settings on the page")
+def test_settings_follow_what_others_change_and_what_is_being_written_stays(
+    settings: Reader, store: Store
+) -> None:
+    page = settings.page
+    general, budget = panel(settings, "Store"), panel(settings, "Monthly budget")
+    keys = panel(settings, "Access keys")
+    expect(page.locator(".as-of")).to_contain_text("As of ")
+    general.get_by_label("Keep ended jobs").fill("45")
+    general.get_by_label("Put new images").check()
+    name = keys.get_by_label("Name of the key")
+    name.fill("Half a na")
+    store.call("PUT", "/api/shop", {"monthlyBudget": {"credits": 77}, "retentionDays": 9})
+    store.key()
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # back at the tab
+    expect(budget).to_contain_text("0 of 77")
+    expect(budget.get_by_label("Credits a month")).to_have_value("77")
+    expect(keys.get_by_role("listitem")).to_have_count(2)
+    expect(name).to_have_value("Half a na")
+    expect(name).to_be_focused()
+    budget.get_by_label("Credits a month").fill("78")
+    budget.get_by_role("button", name="Save").click()
+    expect(budget).to_contain_text("0 of 78")
+    expect(general.get_by_label("Keep ended jobs")).to_have_value("45")
+    expect(general.get_by_label("Put new images")).to_be_checked()
+    page.clock.install()  # nobody does anything: it is read every half a minute
+    store.call("PUT", "/api/shop", {"monthlyBudget": {"credits": 79}})
+    page.clock.fast_forward(30_000)
+
+    def follows() -> bool:
+        page.clock.run_for(3_000)
+        return "0 of 79" in budget.inner_text()
+
+    wait_until(follows, timeout_s=45, what="the new limit")
+    expect(budget.get_by_label("Credits a month")).to_have_value("79")
+
+
+def test_what_is_old_is_not_called_live(settings: Reader) -> None:
     page = settings.page
     live = page.locator(".live")
     expect(live).to_have_text("Live")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/api/shop**", hold)
     page.clock.install()
-    page.clock.fast_forward(90_000)
+    page.clock.fast_forward(90_000)  # as after a sleep
 
     def says(text: str) -> bool:
-        page.clock.run_for(3_000)
+        page.clock.run_for(500)
         return text in live.inner_text()
 
     wait_until(lambda: says("As of"), timeout_s=45, what="the age")
-    live.click()
+    wait_until(lambda: says("No answer yet"), timeout_s=45, what="the silence")
+    for route in held:
+        route.continue_()
+    page.unroute("**/api/shop**")
     wait_until(lambda: says("Live"), timeout_s=45, what="news")

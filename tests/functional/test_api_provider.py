@@ -1,5 +1,6 @@
 """The provider's tools and credits by HTTP, and jobs that they cannot pay for."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -269,6 +270,25 @@ def test_many_retries_are_judged_together_beforehand_and_when_they_are_done(
     assert (done["successful"], done["failed"]) == (2, 3)
     assert done["result"]["refused"] == foreseen["refused"]
     assert sum(world.job(job.job_id, SHOP).attempt.number == 2 for job in jobs) == 2
+
+
+def test_what_failed_for_free_is_priced_as_a_success_would_be(world: World) -> None:
+    free = world.has(failed(1, attempt={"credits": 0}, unit_cost_micros=5))
+
+    def foreseen() -> tuple[int, int]:
+        told = world.post("/api/jobs/retry", {"jobId": free.job_id, "dryRun": True}).json
+        assert told["eligible"] == 1
+        return told["credits"], told["costMicros"]
+
+    assert foreseen() == (0, 5)  # nobody knows what its tool costs
+    world.call("PUT", "/api/shop", json_body={"monthlyBudget": {"credits": 100}})
+    other = world.job(world.post("/api/jobs", NEW).job["id"])
+    done = replace(other, status=JobStatus.COMPLETED, completed_at=world.clock.now())
+    world.store.save(other, done.with_attempt(replace(other.attempt, credits=3)))
+    assert foreseen() == (3, 5)  # what it cost last
+    world.provider_said(balance=100, upscale_4x=2)
+    world.clock.advance(31)
+    assert foreseen() == (2, 5)  # what is asked for it now
 
 
 def test_the_same_key_gives_the_batch_that_used_the_credits_up(world: World) -> None:

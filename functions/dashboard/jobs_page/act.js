@@ -11,7 +11,7 @@ import { list } from "./job-list.js";
 import { t } from "./texts.js";
 import { follow } from "./tray.js";
 import { openJob } from "./views.js";
-import { possible, refusal, titleOf } from "./words.js";
+import { isWork, possible, refusal, titleOf } from "./words.js";
 
 const PATHS = {
   retry: "/api/jobs/retry",
@@ -23,6 +23,7 @@ const PATHS = {
 };
 const DANGEROUS = ["delete", "undo", "cancel"];
 const MOST_IDS = 1_000;
+const MOST_READ = 100; // by their ids at once
 const MOST_DOWNLOADS = 20;
 
 const busy = new Set();
@@ -36,17 +37,46 @@ export async function act(name, id) {
   if (name === "delete") return deleteOne(job);
   if (!possible(job).includes(name)) return toast(t(`cannot.${name}`), { isProblem: true });
   if (busy.has(id)) return undefined; // a key that is held down, a second click
-  setBusy(id, true);
+  busy.add(id);
+  try {
+    if (name === "retry" && !(await agreesToPrice(job))) return undefined;
+    await doIt(name, id);
+  } finally {
+    busy.delete(id);
+  }
+  return undefined;
+}
+
+async function doIt(name, id) {
+  const isByKeyboard = document.activeElement.matches(".job :focus-visible");
+  enable(id, false);
   try {
     const { job: after, notice } = await post(PATHS[name], { jobId: id });
     showChanged(after);
     follow({ kind: "job", id, title: titleOf(after) });
     toast(notice ?? t(resultOf(name, after), { name: titleOf(after) }));
   } finally {
-    setBusy(id, false);
+    enable(id, true);
   }
-  return undefined;
+  // The button that was pressed has gone, or was off for a while: the keyboard stays at its job.
+  if (isByKeyboard && document.activeElement === document.body) list.focusOn(id);
 }
+
+/** Say what another attempt costs, unless it is free, before it is begun; tells whether to begin it. */
+export async function agreesToPrice(job) {
+  const forecast = await post(PATHS.retry, { jobIds: [job.id], dryRun: true }, { once: null });
+  // What is refused is asked for all the same: the answer says why, in a sentence.
+  if (!forecast.eligible || (isWork(job) && isFree(forecast))) return true;
+  return confirmed(t("retry.title", { name: titleOf(job) }), price(forecast), t("act.retry"), { look: "button.primary", isReady: true });
+}
+
+const isFree = ({ credits, costMicros }) => Number(credits) === 0 && Number(costMicros) === 0;
+
+/** Say what retries are expected to cost; of a provider's, nothing means that nobody knows. */
+const price = (forecast, isForFree = false) =>
+  h("p.price", {}, t("dry.price"), " ",
+    h("strong", {}, isFree(forecast) && !isForFree ? t("dry.unknownPrice") : cost(forecast.credits, forecast.costMicros)),
+    h("small", {}, t("dry.priceNote")));
 
 function resultOf(name, job) {
   if (name === "push" && job.pushStatus === "pushed") return "done.pushed";
@@ -60,10 +90,8 @@ function showChanged(job) {
   dispatchEvent(new CustomEvent("job-changed", { detail: job }));
 }
 
-function setBusy(id, isBusy) {
-  if (isBusy) busy.add(id);
-  else busy.delete(id);
-  for (const button of document.querySelectorAll(`[data-do=act][data-id="${CSS.escape(id)}"]`)) button.disabled = isBusy;
+function enable(id, isOn) {
+  for (const button of document.querySelectorAll(`[data-do=act][data-id="${CSS.escape(id)}"]`)) button.disabled = !isOn;
 }
 
 async function deleteOne(job) {
@@ -136,41 +164,45 @@ export async function bulk(name) {
 
 const filterNow = () => Object.fromEntries(Object.entries(conditions()).filter(([, value]) => value));
 
-async function rehearse(name, wish) {
+/**
+ * Say what an action would do to many jobs, and do it when the reader agrees.
+ *
+ * start: begins it; told the name under which it is done once, it returns the bulk job's answer.
+ */
+export async function rehearse(name, wish, { start = (once) => post(PATHS[name], wish, { once }), title = t(`dry.doing.${name}`) } = {}) {
   const content = h("div", { "aria-live": "polite" }, h("p.waiting", {}, h("span.spinner"), t("dry.looking")));
   const dialog = openDialog(t(`dry.title.${name}`), content);
   try {
     const forecast = await post(PATHS[name], { ...wish, dryRun: true }, { once: null });
-    content.replaceChildren(...forecastOf(name, forecast), buttons(name, forecast, dialog, wish));
+    const isForFree = wish.jobIds?.every((id) => list.job(id) && isWork(list.job(id)));
+    content.replaceChildren(...forecastOf(name, forecast, isForFree), buttons(name, forecast, dialog, { start, title }));
   } catch (error) {
     dialog.close();
     throw error;
   }
 }
 
-function forecastOf(name, { matched, eligible, refused, credits, costMicros, complete }) {
+function forecastOf(name, { matched, eligible, refused, credits, costMicros, complete }, isForFree) {
   const reasons = refused.map(({ code, count }) => h("li", {}, h("b", {}, number(count)), " ", refusal(code, name)));
-  const price = name === "retry" && eligible > 0;
-  const isFree = price && Number(credits) === 0 && Number(costMicros) === 0;
   return [
     h("p.lead", {}, t(eligible ? `dry.will.${name}` : "dry.nothing", { n: eligible }), eligible && eligible < matched ? ` ${t("dry.of", { n: matched })}` : ""),
     reasons.length ? h("div.refused", {}, h("h3", {}, t("dry.refused")), h("ul", {}, reasons)) : null,
-    price ? h("p.price", {}, t("dry.price"), " ", h("strong", {}, isFree ? t("dry.unknownPrice") : cost(credits, costMicros)), h("small", {}, t("dry.priceNote"))) : null,
+    name === "retry" && eligible ? price({ credits, costMicros }, isForFree) : null,
     name === "cancel" && eligible ? h("p.note", {}, t("dry.cancelNote")) : null,
     complete ? null : h("p.note", {}, t("dry.incomplete")),
   ].filter(Boolean);
 }
 
-function buttons(name, { eligible, complete }, dialog, wish) {
+function buttons(name, { eligible, complete }, dialog, { start, title }) {
   const isEmpty = eligible === 0 && complete;
   const look = DANGEROUS.includes(name) ? "button.danger" : "button.primary";
   const once = crypto.randomUUID();
   const go = async (event) => {
     event.target.disabled = true;
-    const { job } = await post(PATHS[name], wish, { once }).finally(() => (event.target.disabled = false));
+    const { job } = await start(once).finally(() => (event.target.disabled = false));
     dialog.close();
     list.pickNone();
-    follow({ kind: "bulk", id: job.id, title: t(`dry.doing.${name}`), job });
+    follow({ kind: "bulk", id: job.id, title, job });
   };
   return h("div.foot", {},
     h("button", { type: "button", onclick: () => dialog.close() }, t(isEmpty ? "dialog.close" : "dialog.no")),
@@ -178,7 +210,10 @@ function buttons(name, { eligible, complete }, dialog, wish) {
 }
 
 async function downloadMany() {
-  const jobs = [...list.selected].map((id) => list.job(id)).filter((job) => job && possible(job).includes("download"));
+  const ids = [...list.selected];
+  const further = ids.filter((id) => !list.job(id)).slice(0, MOST_READ); // selected, and not loaded any more
+  const others = further.length ? (await get("/api/jobs", { ids: further.join(",") })).jobs : [];
+  const jobs = [...ids.map((id) => list.job(id)), ...others].filter((job) => job && possible(job).includes("download"));
   if (!jobs.length) return toast(t("cannot.download"), { isProblem: true });
   if (list.isWhole || jobs.length > MOST_DOWNLOADS) return toast(t("cannot.downloadMany", { n: MOST_DOWNLOADS }), { isProblem: true });
   for (const job of jobs) await download(job);

@@ -1,5 +1,6 @@
 // Batches: one tool, many images, counted together.
 
+import { rehearse } from "./act.js";
 import { actions } from "./actions.js";
 import { address } from "./address.js";
 import { get, post } from "./api.js";
@@ -33,9 +34,9 @@ export async function open(container) {
 
 const isActive = (batch) => batch.status === "pending" || batch.status === "processing";
 
-export async function beat() {
+export async function beat(isAsked) {
   beats += 1;
-  if (!batches.some(isActive) && beats % IDLE_BEATS) return;
+  if (!isAsked && !batches.some(isActive) && beats % IDLE_BEATS) return;
   const begun = Date.now();
   const { batches: newest } = await get("/api/batches", { limit: PAGE });
   const known = new Set(newest.map((batch) => batch.id));
@@ -92,7 +93,10 @@ actions.moreBatches = async () => {
 };
 
 actions.batchAct = async ({ dataset: { act, id, name } }) => {
-  if (act === "cancel" && !(await confirmed(t("batches.cancelTitle", { name }), t("batches.cancelWhy"), t("batches.cancelYes")))) return;
-  const { job } = await post(`/api/batches/${id}/${act}`);
-  follow({ kind: "bulk", id: job.id, title: `${name}: ${t(`batches.doing.${act}`)}`, job });
+  const title = `${name}: ${t(`batches.doing.${act}`)}`;
+  const path = `/api/batches/${id}/${act}`;
+  if (act === "retry") return rehearse(act, { filter: { batchId: id, status: "failed" } }, { start: (once) => post(path, undefined, { once }), title });
+  if (act === "cancel" && !(await confirmed(t("batches.cancelTitle", { name }), t("batches.cancelWhy"), t("batches.cancelYes")))) return undefined;
+  const { job } = await post(path);
+  return follow({ kind: "bulk", id: job.id, title, job });
 };

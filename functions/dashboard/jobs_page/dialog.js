@@ -31,20 +31,25 @@ export function openDialog(title, content, { look = "small", onclose = () => {},
   return dialog;
 }
 
-/** Ask before something that cannot be undone; tells whether to do it. */
-export function confirmed(title, why, yes) {
+/**
+ * Ask before something that cannot be undone, or that costs; tells whether to do it.
+ *
+ * look: of the button that says yes. isReady: Enter says yes, but not one that is held down since
+ * before the question was read.
+ */
+export function confirmed(title, why, yes, { look = "button.danger", isReady = false } = {}) {
   return new Promise((resolve) => {
     let answer = false;
     const decide = () => {
       answer = true;
       dialog.close();
     };
+    const button = h(look, { type: "button", onclick: decide, onkeydown: (event) => event.repeat && event.preventDefault() }, yes);
     const dialog = openDialog(title, [
-      h("p", {}, why),
-      h("div.foot", {},
-        h("button", { type: "button", onclick: () => dialog.close() }, t("dialog.no")),
-        h("button.danger", { type: "button", onclick: decide }, yes)),
+      typeof why === "string" ? h("p", {}, why) : why,
+      h("div.foot", {}, h("button", { type: "button", onclick: () => dialog.close() }, t("dialog.no")), button),
     ], { onclose: () => resolve(answer) });
+    if (isReady) button.focus();
   });
 }
 

@@ -27,9 +27,9 @@ function drawPager() {
 
 function drawSelection() {
   const count = list.selected.size;
-  $("selection").hidden = count === 0;
-  if (!count) return;
-  const isAllLoaded = count === list.jobs.length;
+  $("selection").hidden = count === 0 || $("jobs").hidden;
+  if ($("selection").hidden) return;
+  const isAllLoaded = list.jobs.every(({ id }) => list.selected.has(id));
   const says = list.isWhole ? (list.total === null ? t("selection.whole") : t("selection.wholeOf", { n: list.total })) : t("selection.count", { n: count });
   const wider = isAllLoaded ? "pickWhole" : "pickAll";
   const isWidest = list.isWhole || (isAllLoaded && list.total === count);

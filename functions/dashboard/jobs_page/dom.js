@@ -23,7 +23,8 @@ export const icon = (name) => s("svg", { "aria-hidden": "true" }, s("use", { hre
 
 export const $ = (id) => document.getElementById(id);
 
-const PROPERTIES = ["value", "checked", "indeterminate", "selected"];
+// What begins with "default" is what a field holds until the reader changes it.
+const PROPERTIES = ["value", "checked", "indeterminate", "selected", "defaultValue", "defaultChecked"];
 
 function complete(element, props, children) {
   element.append(...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false));
@@ -41,7 +42,8 @@ function complete(element, props, children) {
  * Make `old` look like `fresh`, touching only what differs, so that focus, scroll positions and
  * pictures stay. Returns the element that is now in the document. Children with a `data-key` are
  * found by it, others by their place and name. Elements with a hyphen look after their inside; what is
- * written in a text field stays written, and what was unfolded stays unfolded.
+ * written in a text field stays written, what is chosen in a form stays chosen, and what was unfolded
+ * stays unfolded.
  */
 export function morph(old, fresh) {
   if (old.nodeName !== fresh.nodeName || old.dataset?.key !== fresh.dataset?.key) {
@@ -54,7 +56,7 @@ export function morph(old, fresh) {
   }
   morphAttributes(old, fresh);
   if (!old.localName.includes("-")) morphChildren(old, [...fresh.childNodes]);
-  if (old.localName === "select") old.value = fresh.value;
+  if (old.localName === "select" && !old.form) old.value = fresh.value;
   return old;
 }
 
@@ -96,7 +98,7 @@ function morphAttributes(old, fresh) {
     const held = old.getAttribute(name);
     if (held !== value && !(LINKS.includes(name) && isSamePicture(held, value))) old.setAttribute(name, value);
   }
-  if (old.localName === "input") old.checked = fresh.checked;
+  if (old.localName === "input" && !old.form) old.checked = fresh.checked;
 }
 
 // The API signs links anew in every answer. A picture is loaded again only when it is another one,

@@ -23,9 +23,9 @@ export async function open(container) {
   container.replaceChildren(h("div.heading", {}, h("h1", {}, t("insights.title")), switches("span", SPANS, span, (n) => t("insights.days", { n }))), frame);
 }
 
-export async function beat() {
+export async function beat(isAsked) {
   beats += 1;
-  if (beats % EVERY_BEATS === 0) await read();
+  if (isAsked || beats % EVERY_BEATS === 0) await read();
 }
 
 async function read() {

@@ -39,7 +39,8 @@ class JobList extends HTMLElement {
 
   #byId = new Map();
   #askedAt = new Map(); // id → when what we know of it was asked for
-  #next; // undefined: nothing asked yet; null: that was all
+  #question = null; // what was asked last: the filters
+  #next; // undefined: nothing answered yet; null: that was all
   #arrivals = [];
   #arrivedAt = 0;
   #problem = null; // why the list cannot be shown
@@ -79,8 +80,17 @@ class JobList extends HTMLElement {
 
   // ---- reading
 
-  /** Read anew, by the filters of the address. What is shown stays until the answer is there. */
+  /**
+   * Read anew, by the filters of the address. What is shown stays until the answer is there; what is
+   * selected stays so if it is still there, unless the filters are others.
+   */
   async reset() {
+    const question = JSON.stringify(conditions());
+    if (question !== this.#question) {
+      this.pickNone();
+      this.#next = undefined; // until this one is answered nothing is
+      this.#question = question;
+    }
     this.#round += 1;
     const round = this.#round;
     const begun = Date.now();
@@ -98,10 +108,10 @@ class JobList extends HTMLElement {
       this.jobs = page.jobs;
       this.total = page.total;
       this.#noteAsked(page.jobs, begun);
+      this.#dropPicked();
       this.#rebuild();
       this.#sayCount();
       if (this.getBoundingClientRect().top < 0) this.scrollIntoView({ behavior: "instant" });
-      this.pickNone();
       this.#tell("read");
     } finally {
       if (round === this.#round) this.removeAttribute("aria-busy");
@@ -167,6 +177,7 @@ class JobList extends HTMLElement {
    * asked about for long. What is out of sight is asked about when it comes near.
    */
   async beat() {
+    if (this.hasAttribute("aria-busy")) return; // it is being read anew
     if (this.#next === undefined) {
       await this.reset();
       return;
@@ -474,6 +485,11 @@ class JobList extends HTMLElement {
     this.#focusAt(current ? this.jobs.findIndex((job) => job.id === current.dataset.id) + by : 0);
   }
 
+  /** Give a job the keyboard. */
+  focusOn(id) {
+    this.#element(id)?.focus({ preventScroll: true });
+  }
+
   #focusAt(at) {
     const index = Math.min(Math.max(at, 0), this.jobs.length - 1);
     const block = this.#blocks[Math.floor(index / BLOCK)];
@@ -521,6 +537,15 @@ class JobList extends HTMLElement {
     this.isWhole = false;
     this.selected.clear();
     this.redraw();
+  }
+
+  /** Select no longer what is not there any more. What is not loaded yet may be. */
+  #dropPicked() {
+    const last = this.jobs.at(-1)?.id;
+    const isFurther = (id) => this.#next !== null && (last === undefined || (this.isNewestFirst ? id < last : id > last));
+    for (const id of this.selected) if (!this.#byId.has(id) && !isFurther(id)) this.selected.delete(id);
+    if (this.isWhole) for (const job of this.jobs) this.selected.add(job.id);
+    if (!this.selected.size) this.isWhole = false;
   }
 
   #tell(name) {

@@ -1,5 +1,6 @@
 // One job in full: pictures, what can be done, its facts, and (for developers) its whole history.
 
+import { agreesToPrice } from "./act.js";
 import { actions, attempt } from "./actions.js";
 import { address } from "./address.js";
 import { ApiError, call, get, post } from "./api.js";
@@ -48,9 +49,9 @@ function close(one) {
 }
 
 /** Look again, where it is time to. */
-async function beat() {
+async function beat(isAsked = false) {
   const one = open_;
-  if (!one || (one.job && !isMoving(one.job) && Date.now() - one.askedAt < IDLE_MS)) return;
+  if (!one || (!isAsked && one.job && !isMoving(one.job) && Date.now() - one.askedAt < IDLE_MS)) return;
   try {
     await read(one);
   } catch (error) {
@@ -89,8 +90,7 @@ async function read(one) {
 
 /** Look now: something was done to it. */
 function lookAgain() {
-  if (open_) open_.askedAt = 0;
-  return attempt(beat);
+  return attempt(() => beat(true));
 }
 
 function draw() {
@@ -204,7 +204,7 @@ function adminTools(job) {
 
 actions.adminAct = async ({ dataset: { act } }) => {
   const { id } = open_;
-  if (act === "resubmit") return changed(await post(`/api/admin/jobs/${id}/resubmit`));
+  if (act === "resubmit") return (await agreesToPrice(open_.job)) && changed(await post(`/api/admin/jobs/${id}/resubmit`));
   const form = await { complete: completeForm, reassign: reassignForm }[act]();
   const dialog = openDialog(t(`admin.${act}`), h("form", { onsubmit: (event) => attempt(() => send(event)) }, form, h("div.foot", {}, h("button.primary", { type: "submit" }, t(`admin.${act}`)))));
   async function send(event) {

@@ -8,7 +8,7 @@ const FIRST_WAIT_MS = 2_000;
 const SLOW_AFTER_MS = 6_000;
 
 /**
- * look: one round. Whatever it raises, the next round comes, each time later: only the end of the
+ * look: one round; told whether somebody asked for it, and does not just go on looking. Whatever it raises, the next round comes, each time later: only the end of the
  * session ends it, and goes to `fail`.
  * tell: hears how things stand, { state: "live" | "slow" | "hidden" | "away", nextAt, error }. While
  * the page is hidden it rests.
@@ -20,6 +20,7 @@ export class Pulse {
   #timer = 0;
   #failures = 0;
   #isLooking = false;
+  #isAsked = false;
   #isOn = false;
 
   constructor(look, { tell, fail }) {
@@ -27,7 +28,7 @@ export class Pulse {
     this.#tell = tell;
     this.#fail = fail;
     for (const [target, name] of [[document, "visibilitychange"], [globalThis, "online"]]) {
-      target.addEventListener(name, () => this.#isOn && this.now());
+      target.addEventListener(name, () => this.#isOn && this.now({ isAsked: true }));
     }
   }
 
@@ -40,7 +41,7 @@ export class Pulse {
   /** Go on after a stop: what is shown is old. */
   resume() {
     this.#isOn = true;
-    return this.now();
+    return this.now({ isAsked: true });
   }
 
   stop() {
@@ -48,8 +49,9 @@ export class Pulse {
     clearTimeout(this.#timer);
   }
 
-  /** Look now, unless nobody would see it. */
-  async now() {
+  /** Look now, unless nobody would see it. isAsked: also at what is looked at less often. */
+  async now({ isAsked = false } = {}) {
+    this.#isAsked ||= isAsked; // a look that is under way may have passed it already: then the next one
     clearTimeout(this.#timer);
     if (document.hidden) {
       this.#tell({ state: "hidden" });
@@ -58,8 +60,11 @@ export class Pulse {
     if (this.#isLooking) return;
     this.#isLooking = true;
     const isSlow = setTimeout(() => this.#failures || this.#tell({ state: "slow" }), SLOW_AFTER_MS);
+    if (!this.#failures) this.#tell({ state: "live" }); // after a sleep what is shown is no longer
+    const wasAsked = this.#isAsked;
+    this.#isAsked = false;
     try {
-      await this.#look();
+      await this.#look(wasAsked);
       if (this.#isOn) this.#wentWell();
     } catch (error) {
       if (error instanceof SignedOutError) {

@@ -12,7 +12,7 @@ import { memory, session, taste } from "./session.js";
 import { asOf } from "./shown.js";
 import { showExpired, showSignIn } from "./signing.js";
 import { t } from "./texts.js";
-import { drawShop, drawView, look, openJob, readAnew, viewNow } from "./views.js";
+import { drawShop, drawView, hasShop, look, openJob, viewNow } from "./views.js";
 
 // ---- up to date
 
@@ -62,10 +62,7 @@ function showAway(nextAt, error) {
   $("banner").querySelector("p > span")?.replaceWith(left);
 }
 
-actions.lookNow = async () => {
-  await readAnew();
-  await pulse.now();
-};
+actions.lookNow = () => pulse.now({ isAsked: true });
 addEventListener("look-now", () => pulse.now());
 
 // ---- coming and going
@@ -74,11 +71,9 @@ async function enter() {
   document.querySelector(".tabs").hidden = false;
   document.querySelector("[data-do=help]").hidden = false;
   document.querySelector("[data-do=signOut]").hidden = session.isEmbedded;
-  const hasShop = !session.isAdmin || address.get("store");
-  if (!hasShop) address.set({ view: "admin" });
   drawShop();
   try {
-    await Promise.all([drawView(), hasShop && readShop()]);
+    await Promise.all([drawView(), hasShop() && readShop()]);
     pulse.start();
   } catch (error) {
     if (error instanceof SignedOutError) throw error;
@@ -119,7 +114,7 @@ const LIST_KEYS = {
   p: (id) => act("push", id),
   Escape: () => list.pickNone(),
 };
-const KEYS = { n: () => actions.wizard(), "?": () => actions.help() };
+const KEYS = { n: () => hasShop() && actions.wizard(), "?": () => actions.help() };
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && event.target === $("q") && !$("q").value) $("q").blur();

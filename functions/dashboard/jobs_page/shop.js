@@ -6,23 +6,30 @@ import { copy } from "./curl.js";
 import { confirmed, field, openDialog } from "./dialog.js";
 import { h, icon, morphChildren, toast } from "./dom.js";
 import { ago, money, month, number } from "./format.js";
+import { Reading } from "./reading.js";
 import { session } from "./session.js";
 import { say, t } from "./texts.js";
 
-let frame = null;
+let reading = null;
 
 export async function open(container) {
-  frame = h("div.settings.narrow");
-  container.replaceChildren(h("div.heading", {}, h("h1", {}, t("nav.shop"))), frame);
-  await draw();
+  const frame = h("div.settings.narrow");
+  reading = new Reading(() => read(frame));
+  await reading.now();
+  container.replaceChildren(h("div.heading", {}, h("h1", {}, t("nav.shop")), reading.place), frame);
 }
 
-async function draw() {
+export const beat = (isAsked) => reading.beat(isAsked);
+const readAnew = () => reading.now();
+
+async function read(frame) {
   const [{ shop }, { keys }, webhooks] = await Promise.all([get("/api/shop"), get("/api/shop/keys"), getIfThere("/api/shop/webhooks")]);
-  session.shop = shop;
-  // Changed in place: what somebody is writing in another panel stays.
-  const panels = [general(shop), budget(shop), letters(shop), keyList(keys), webhooks && endpointList(webhooks.endpoints)];
-  morphChildren(frame, panels.filter(Boolean));
+  return () => {
+    session.shop = shop;
+    // Changed in place: what somebody is writing stays.
+    const panels = [general(shop), budget(shop), letters(shop), keyList(keys), webhooks && endpointList(webhooks.endpoints)];
+    morphChildren(frame, panels.filter(Boolean));
+  };
 }
 
 // ---- settings and budget
@@ -32,8 +39,8 @@ function general(shop) {
   return h("section.panel", {}, h("h2", {}, t("shop.general")),
     h("p", {}, h("b", {}, shop.shop), " – ", t(`shop.token.${state}`)),
     h("form", { data: { form: "shopSettings" } },
-      h("label.check", {}, h("input", { type: "checkbox", name: "autoPush", checked: shop.autoPush }), " ", t("shop.autoPush")),
-      field(t("shop.retentionDays"), h("input", { type: "number", name: "retentionDays", min: 1, max: 3650, value: shop.retentionDays ?? "" }), t("shop.retentionHint")),
+      h("label.check", {}, h("input", { type: "checkbox", name: "autoPush", defaultChecked: shop.autoPush }), " ", t("shop.autoPush")),
+      field(t("shop.retentionDays"), h("input", { type: "number", name: "retentionDays", min: 1, max: 3650, defaultValue: shop.retentionDays ?? "" }), t("shop.retentionHint")),
       h("button", { type: "submit" }, t("shop.save"))));
 }
 
@@ -45,8 +52,8 @@ function budget(shop) {
   return h("section.panel", {}, h("h2", {}, t("shop.budget")), h("p.note", {}, t("shop.budgetNote", { month: month(shop.spent.month) })),
     meter(t("shop.credits"), shop.spent.credits, credits, number), meter(t("shop.money"), shop.spent.costMicros, costMicros, money),
     h("form.columns", { data: { form: "shopBudget" } },
-      field(t("shop.creditLimit"), h("input", { type: "number", name: "credits", min: 0, step: 1, value: credits ?? "" }), t("shop.noLimit")),
-      field(t("shop.moneyLimit"), h("input", { type: "number", name: "cost", min: 0, step: 0.01, value: costMicros === null ? "" : Number(costMicros) / 1e6 }), t("shop.noLimit")),
+      field(t("shop.creditLimit"), h("input", { type: "number", name: "credits", min: 0, step: 1, defaultValue: credits ?? "" }), t("shop.noLimit")),
+      field(t("shop.moneyLimit"), h("input", { type: "number", name: "cost", min: 0, step: 0.01, defaultValue: costMicros === null ? "" : Number(costMicros) / 1e6 }), t("shop.noLimit")),
       h("button", { type: "submit" }, t("shop.save"))));
 }
 
@@ -55,12 +62,18 @@ const whole = (text) => (text === "" ? null : Math.round(Number(text)));
 async function save(changes) {
   await call("PUT", "/api/shop", { body: changes });
   toast(t("done.saved"));
-  await draw();
+  await readAnew();
 }
-forms.shopSettings = (form) => save({ autoPush: form.autoPush.checked, retentionDays: whole(form.retentionDays.value) });
+
+/** Save what a form holds; from then on it holds what is stored. */
+async function saveForm(form, changes) {
+  await save(changes);
+  form.reset();
+}
+forms.shopSettings = (form) => saveForm(form, { autoPush: form.autoPush.checked, retentionDays: whole(form.retentionDays.value) });
 forms.shopBudget = (form) => {
   const limits = { credits: whole(form.credits.value), costMicros: form.cost.value === "" ? null : Math.round(Number(form.cost.value) * 1e6) };
-  return save({ monthlyBudget: limits.credits === null && limits.costMicros === null ? null : limits });
+  return saveForm(form, { monthlyBudget: limits.credits === null && limits.costMicros === null ? null : limits });
 };
 
 // ---- letters
@@ -70,7 +83,7 @@ const NOBODY = { emails: [], phones: [], types: null };
 /** Whom we write to when jobs fail and batches end. */
 function letters(shop) {
   const told = shop.notifications ?? NOBODY;
-  const row = ({ address, state }) => h("li", {}, h("span", {}, h("b", {}, address), h("small", {}, say("letters.state", state))),
+  const row = ({ address, state }) => h("li", { data: { key: address } }, h("span", {}, h("b", {}, address), h("small", {}, say("letters.state", state))),
     h("button.plain", { type: "button", data: { do: "dropAddress", address } }, t("letters.remove")));
   const addresses = [...told.emails, ...told.phones];
   return h("section.panel", {}, h("h2", {}, t("letters.title")), h("p.note", {}, t("letters.note")),
@@ -100,7 +113,7 @@ actions.dropAddress = ({ dataset: { address } }) =>
 // ---- keys
 
 function keyList(keys) {
-  const row = (key) => h("li", {}, h("span", {}, h("b", {}, key.name), h("small", {}, t("shop.created"), " ", ago(key.createdAt), " · ", key.lastUsedAt ? [t("shop.used"), " ", ago(key.lastUsedAt)] : t("shop.unused"))),
+  const row = (key) => h("li", { data: { key: key.id } }, h("span", {}, h("b", {}, key.name), h("small", {}, t("shop.created"), " ", ago(key.createdAt), " · ", key.lastUsedAt ? [t("shop.used"), " ", ago(key.lastUsedAt)] : t("shop.unused"))),
     h("button.plain", { type: "button", data: { do: "revokeKey", id: key.id, name: key.name } }, t("shop.revoke")));
   return h("section.panel", {}, h("h2", {}, t("shop.keys")), h("p.note", {}, t("shop.keysNote")),
     keys.length ? h("ul.rows", {}, keys.map(row)) : h("p.note", {}, t("shop.noKeys")),
@@ -115,20 +128,20 @@ function showOnce(title, secret) {
 forms.newKey = async (form) => {
   const { secret } = await post("/api/shop/keys", { name: form.elements.name.value.trim() });
   form.reset();
-  await draw();
+  await readAnew();
   showOnce(t("shop.newKeyTitle"), secret);
 };
 actions.revokeKey = async ({ dataset: { id, name } }) => {
   if (!(await confirmed(t("shop.revokeTitle", { name }), t("shop.revokeWhy"), t("shop.revoke")))) return;
   await call("DELETE", `/api/shop/keys/${id}`);
-  await draw();
+  await readAnew();
 };
 
 // ---- webhooks
 
 function endpointList(endpoints) {
   const act = (name, endpoint) => h("button.plain", { type: "button", data: { do: "endpoint", act: name, id: endpoint.id, name: endpoint.url } }, t(`hooks.${name}`));
-  const row = (endpoint) => h("li", {},
+  const row = (endpoint) => h("li", { data: { key: endpoint.id } },
     h("span", {}, h("b", {}, endpoint.url), h("small", {}, t(endpoint.isEnabled ? "hooks.on" : "hooks.off"), endpoint.disabledReason && ` (${say("hooks.reason", endpoint.disabledReason)})`, " · ", endpoint.types.join(", "))),
     h("span.acts", {}, act("deliveries", endpoint), act("test", endpoint), act("rotate", endpoint), act(endpoint.isEnabled ? "disable" : "enable", endpoint), act("remove", endpoint)));
   return h("section.panel", {}, h("h2", {}, t("hooks.title")), h("p.note", {}, t("hooks.note")),
@@ -139,7 +152,7 @@ function endpointList(endpoints) {
 forms.newEndpoint = async (form) => {
   const { secret } = await post("/api/shop/webhooks", { url: form.url.value.trim() });
   form.reset();
-  await draw();
+  await readAnew();
   showOnce(t("hooks.secret"), secret);
 };
 
@@ -156,7 +169,7 @@ const endpointActs = {
 };
 actions.endpoint = async ({ dataset: { act, id, name } }) => {
   await endpointActs[act](`/api/shop/webhooks/${id}`, name);
-  if (act !== "deliveries") await draw();
+  if (act !== "deliveries") await readAnew();
 };
 
 async function showDeliveries(path) {

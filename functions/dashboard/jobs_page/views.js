@@ -17,7 +17,14 @@ const VIEWS = ["jobs", "batches", "insights", "shop", "admin"];
 export const beats = new Set();
 let beatOfView = null;
 
-export const viewNow = () => (VIEWS.includes(address.get("view")) ? address.get("view") : "jobs");
+/** Whether it is known whose jobs are looked at: an administrator names a store first. */
+export const hasShop = () => !session.isAdmin || address.get("store") !== "";
+
+export function viewNow() {
+  if (!hasShop()) return "admin";
+  const name = address.get("view");
+  return VIEWS.includes(name) && (name !== "admin" || session.isAdmin) ? name : "jobs";
+}
 
 /** Go to a view. */
 export function showView(name, changes = {}) {
@@ -37,25 +44,24 @@ export async function drawView() {
   $("view").hidden = isList;
   document.title = isList ? t("title") : `${t(`nav.${name}`)} – ${t("title")}`;
   beatOfView = null;
-  for (const part of ["list", "figures", "view"]) showsAsOf(part, null);
+  for (const part of ["list", "figures", "view", "service"]) showsAsOf(part, null);
   drawLinks();
-  list.pickNone();
   drawDock();
   if (isList) {
     drawToolbar();
-    beatOfView = () => Promise.all([list.beat(), readFigures({ ifDue: true })]);
+    beatOfView = (isAsked) => Promise.all([list.beat(), readFigures({ ifDue: !isAsked })]);
     await Promise.all([list.reset(), readFigures()]);
   } else {
     await openView(name);
   }
-  if (job) await openJob(job, { isStep: false });
+  if (job && hasShop()) await openJob(job, { isStep: false });
 }
 
 async function openView(name) {
   const ghosts = h("div.ghosts", { "aria-hidden": "true" }, h("i"), h("i"), h("i"));
   $("view").replaceChildren(h("p.hush", {}, t("list.loading")), ghosts);
-  const module = await load(name);
   const open = async () => {
+    const module = await load(name);
     const begun = Date.now();
     await module.open($("view"));
     if (viewNow() !== name) return;
@@ -66,11 +72,8 @@ async function openView(name) {
   await open();
 }
 
-/** One round of the pulse. */
-export const look = () => Promise.all([beatOfView?.(), ...[...beats].map((other) => other())]);
-
-/** Read a view anew that does not do so by itself. */
-export const readAnew = () => (beatOfView ? undefined : drawView());
+/** One round of the pulse. isAsked: somebody wants to know how all of it is now. */
+export const look = (isAsked) => Promise.all([beatOfView?.(isAsked), ...[...beats].map((other) => other(isAsked))]);
 
 /** Show a job's details over the view. isStep: Back closes them. */
 export async function openJob(id, { isStep = true } = {}) {
@@ -101,7 +104,7 @@ export function drawShop() {
   button.disabled = !session.isAdmin;
   button.textContent = name ? name.replace(/\.myshopify\.com$/, "") : t("admin.choose");
   button.title = name;
-  document.querySelector("[data-view=admin]").hidden = !session.isAdmin;
+  for (const link of document.querySelectorAll("a[data-view]")) link.hidden = link.dataset.view === "admin" ? !session.isAdmin : !hasShop();
 }
 
 const isForNewTab = (event) => event.metaKey || event.ctrlKey || event.shiftKey;
@@ -129,5 +132,5 @@ addEventListener("popstate", () => {
   const job = address.get("job");
   // The list under a job stays as it was: how far it was read, and what was selected.
   if (address.hasMoved()) attempt(drawView);
-  else if (job) attempt(() => openJob(job, { isStep: false }));
+  else if (job && hasShop()) attempt(() => openJob(job, { isStep: false }));
 });
