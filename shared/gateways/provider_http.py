@@ -136,9 +136,11 @@ class HttpProviderApi:
             return False
         try:
             url, base = httpx.URL(address), httpx.URL(self._base_url)
-        except httpx.InvalidURL:
+            # Reading the host decodes it (`xn--…`): UnicodeError where that is no name.
+            is_named = bool(url.host) and not url.userinfo
+        except (httpx.InvalidURL, ValueError):
             return False
-        if url.userinfo or not url.host:
+        if not is_named:
             return False
         if (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port):
             return True

@@ -260,6 +260,7 @@ def test_an_address_of_the_providers_own_is_used_as_it_is(address: str) -> None:
         "",
         "https://",
         "https://[::1",
+        "https://xn--a/api/jobs/1",
         "https://eu.pikcel.ai\\@evil.example/",
         "\ud800",
     ],
