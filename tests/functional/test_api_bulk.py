@@ -201,6 +201,17 @@ def test_what_is_wrong_is_said_in_words_of_json(world: World) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [([], "must have at least 1 item"), (["x"] * 1001, "must have at most 1000 items")],
+)
+def test_a_list_of_the_wrong_length_is_told_without_the_checkers_own_words(
+    world: World, names: list[str], message: str
+) -> None:
+    reply = world.post("/api/jobs/retry", {"jobIds": names})
+    assert reply.json["details"] == [{"field": "jobIds", "message": message}]
+
+
 def test_the_same_key_makes_one_bulk_job(world: World) -> None:
     body, headers = {"filter": {"status": "failed"}}, {"idempotency-key": "once"}
     first = world.post("/api/jobs/retry", body, headers=headers)
