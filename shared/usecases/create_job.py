@@ -274,9 +274,7 @@ def check_wish(tracker: Tracker, wish: NewJob, is_allowed_http: Callable[[str], 
     faults: dict[str, str] = {}
     is_ours = provider == WORKER
     adapter = tracker.adapters.get(provider)
-    if not is_ours and adapter is None:
-        known = ", ".join([*sorted(tracker.adapters), WORKER])
-        faults["provider"] = f"is not one of {known}"
+    faults |= faults_of_kind(tracker, provider, wish.type)
     is_registered = wish.provider_job_id is not None
     if adapter is not None:
         faults |= _faults_of_tool(wish, adapter)
@@ -288,8 +286,22 @@ def check_wish(tracker: Tracker, wish: NewJob, is_allowed_http: Callable[[str], 
         faults["scheduledAt"] = "makes no sense for a job that the provider has already"
     if wish.input_image_url is not None and not is_fetchable(wish.input_image_url, is_allowed_http):
         faults["inputImageUrl"] = "must be an https address"
-    if wish.type is not None and wish.type.startswith(BULK_TYPE_PREFIX):
+    refuse(faults)
+
+
+def faults_of_kind(tracker: Tracker, provider: str | None, kind: str | None) -> dict[str, str]:
+    """Return what is wrong with a provider and a type (None: not said), by field."""
+    faults: dict[str, str] = {}
+    if provider not in (None, WORKER, *tracker.adapters):
+        known = ", ".join([*sorted(tracker.adapters), WORKER])
+        faults["provider"] = f"is not one of {known}"
+    if kind is not None and kind.startswith(BULK_TYPE_PREFIX):
         faults["type"] = f"must not begin with {BULK_TYPE_PREFIX!r}"
+    return faults
+
+
+def refuse(faults: Mapping[str, str]) -> None:
+    """Raise InvalidRequestError naming every field at fault, if there is one."""
     if faults:
         raise InvalidRequestError(
             "; ".join(f"{name} {message}" for name, message in faults.items()) + ".",

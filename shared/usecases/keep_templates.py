@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.domain.errors import InvalidRequestError, NotFoundError, VersionConflictError
 from shared.domain.templates import PRESETS, Template, applied, is_template_id
+from shared.usecases.create_job import faults_of_kind, refuse
 from shared.usecases.identify_caller import Caller
 from shared.usecases.ports import Idempotency, TemplateStore
 from shared.usecases.tracker import CONFLICT_TRIES, Tracker
@@ -28,8 +29,10 @@ def create_template(
     Parameters
         idempotency: the same key with the same body gives the template made then.
 
-    Raises ConflictError when the shop has 100 of them, or when that one was deleted.
+    Raises ConflictError when the shop has 100 of them, or when that one was deleted;
+    InvalidRequestError for a provider or type that no job can have.
     """
+    _check(tracker, given)
     now = tracker.now()
     made = _changed(
         Template(
@@ -61,8 +64,10 @@ def change_template(
 ) -> Template:
     """Change what is given (None: no longer preset); jobs that were made stay as they are.
 
-    Raises NotFoundError, VersionConflictError after many tries.
+    Raises NotFoundError, VersionConflictError after many tries; InvalidRequestError for a provider
+    or type that no job can have.
     """
+    _check(tracker, given)
     for _ in range(CONFLICT_TRIES):
         before = read_template(templates, shop, template_id)
         after = _changed(before, given)
@@ -106,6 +111,10 @@ def with_template(templates: TemplateStore, shop: str, given: Mapping[str, Any])
             details=[{"field": "parameters", "message": "are too large with the template's"}],
         )
     return values
+
+
+def _check(tracker: Tracker, given: Mapping[str, Any]) -> None:
+    refuse(faults_of_kind(tracker, given.get("provider"), given.get("type")))
 
 
 def _changed(template: Template, given: Mapping[str, Any]) -> Template:
