@@ -268,6 +268,10 @@ def _auto_push(wish: NewJob, shop: Shop | None) -> bool:
     return shop.auto_push if shop else False
 
 
+# As part of an address they lead to another one: to the list of all jobs of our account.
+_DOTS = frozenset({".", ".."})
+
+
 def check_wish(tracker: Tracker, wish: NewJob, is_allowed_http: Callable[[str], bool]) -> None:
     """Raise InvalidRequestError naming every field that keeps the job from being made."""
     provider = provider_of(wish)
@@ -280,6 +284,8 @@ def check_wish(tracker: Tracker, wish: NewJob, is_allowed_http: Callable[[str], 
         faults |= _faults_of_tool(wish, adapter)
         if adapter.needs_image and not is_registered and wish.input_image_url is None:
             faults["inputImageUrl"] = "is required for a job that is created at the provider"
+        if wish.provider_job_id in _DOTS:
+            faults["providerJobId"] = "is no id of a job"
     if not is_ours and wish.total is not None:
         faults["total"] = "is only for jobs that a program of yours does"
     if is_registered and wish.scheduled_at is not None:

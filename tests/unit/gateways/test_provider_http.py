@@ -95,7 +95,9 @@ def test_of_several_keys_the_first_is_used() -> None:
     assert wire.seen[0].headers["authorization"] == "Bearer new"
 
 
-@pytest.mark.parametrize("key", ["sk_test\u200b_1", "“sk_test_1”", "sk test", "sk_test\n1", "sk_\x7f"])
+@pytest.mark.parametrize(
+    "key", ["sk_test\u200b_1", "“sk_test_1”", "sk test", "sk_test\n1", "sk_\x7f"]
+)
 def test_a_key_that_no_header_can_carry_counts_as_none(key: str) -> None:
     # Pasted from a document, with what nobody sees in it. Nothing was sent, and an alarm names it.
     wire = Wire()
