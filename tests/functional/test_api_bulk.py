@@ -299,6 +299,17 @@ def make(world: World, number: int, **more: Any) -> dict[str, Any]:
     return batch
 
 
+def test_a_page_of_huge_batches_is_shorter_than_asked_for(world: World) -> None:
+    for _ in range(60):
+        make(world, 1, parameters={"x": '"' * 30_000})
+    first = world.get("/api/batches", query={"limit": "60"})
+    assert first.sent_bytes < 6_291_556
+    cursor = {"limit": "60", "cursor": first.json["nextCursor"]}
+    second = world.get("/api/batches", query=cursor)
+    seen = [batch["id"] for batch in (*first.json["batches"], *second.json["batches"])]
+    assert (len(seen), len(set(seen)), second.json["nextCursor"]) == (60, 60, None)
+
+
 def jobs_of(world: World, batch: dict[str, Any]) -> list[Job]:
     found = world.get("/api/jobs", query={"batchId": batch["id"], "limit": "100"}).json["jobs"]
     return [world.job(job["id"]) for job in reversed(found)]
