@@ -11,10 +11,12 @@ block at the next `advance`. Reports are sent together, a heartbeat goes out whi
 does, and counts are absolute: a report that is lost is made good by the next.
 """
 
+import json
 import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from operator import index
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
@@ -122,7 +124,7 @@ class JobTracker:
                 self._sleep(self._wait_s(number, trouble))
             try:
                 answer = self._http.request(method, path, json=body, headers=headers)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 trouble = type(error).__name__
                 continue
             if answer.status_code != 429 and answer.status_code < 500:
@@ -194,10 +196,12 @@ class TrackedJob:
             processed: how many items; if not given, successful + failed + skipped, or else 1.
             created, updated: what became of the successful ones.
 
-        Raises JobCancelledError when the job was cancelled; JobTrackerClientError.
+        Raises JobCancelledError when the job was cancelled; JobTrackerClientError; TypeError
+        when a count is no whole number (numpy's are).
         """
-        items = successful + failed + skipped or 1 if processed is None else processed
-        added = (items, successful, failed, created, updated, skipped)
+        done = tuple(map(index, (successful, failed, created, updated, skipped)))
+        items = sum((done[0], done[1], done[4])) or 1 if processed is None else index(processed)
+        added = (items, *done)
         with self._state:
             for name, more in zip(COUNTS, added, strict=True):
                 self._counts[name] += more
@@ -212,7 +216,12 @@ class TrackedJob:
 
     def update(self, **fields: Any) -> None:
         """Say anything else that PATCH /api/jobs/{id} takes, with the next report: `message`,
-        `metadata` (added by key), `total`, `progress`, `result`."""
+        `metadata` (added by key), `total`, `progress`, `result`.
+
+        Raises TypeError, ValueError when it is nothing that JSON can say.
+        """
+        # Here, where the culprit is: the heartbeat, which might send it, could tell nobody.
+        json.dumps(fields, ensure_ascii=False, allow_nan=False).encode()
         with self._state:
             if "metadata" in fields and "metadata" in self._news:
                 fields["metadata"] = {**self._news["metadata"], **fields["metadata"]}
@@ -277,27 +286,50 @@ class TrackedJob:
         if isinstance(error, JobCancelledError) and error.job_id == self.id:
             # Another job's, of a block around this one, ends this one like any error.
             return True
-        if error is None:
-            self._send({"status": "completed"}, tries=SURE_TRIES, must_arrive=True)
+        if error is not None:
+            self._fail(error)
             return False
         try:
-            text = f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
-            self._send({"status": "failed", "error": text}, tries=SURE_TRIES, must_arrive=True)
+            self._send({"status": "completed"}, tries=SURE_TRIES, must_arrive=True)
+        except JobTrackerClientError as refusal:
+            # What was said last is not taken: that is an error of the program's as well.
+            self._fail(refusal)
+            raise
+        return False
+
+    def _fail(self, error: BaseException) -> None:
+        """Fail the job for an error. If even that is not taken, a note on the error says so."""
+        # Half characters, as in names of files, are nothing that can be sent.
+        text = f"{type(error).__name__}: {error}".encode("utf-8", "replace").decode()
+        said = {"status": "failed", "error": text[:LONGEST_ERROR]}
+        try:
+            try:
+                self._send(said, tries=SURE_TRIES, must_arrive=True)
+            except JobTrackerClientError:
+                # Perhaps only for what goes with it.
+                self._send(said, tries=SURE_TRIES, must_arrive=True, is_bare=True)
         except (JobTrackerClientError, JobTrackerUnavailableError) as trouble:
             # The program's own error matters more; the time-out will end the job.
             error.add_note(f"Job {self.id} could not be failed: {trouble}")
-        return False
 
     def _beat(self) -> None:
         while not self._ended.wait(self._heartbeat_s / 2):
             if self._clock() - self._sent_at >= self._heartbeat_s / 2:
                 self.report()
 
-    def _send(self, said: Mapping[str, Any], *, tries: int, must_arrive: bool = False) -> None:
+    def _send(
+        self,
+        said: Mapping[str, Any],
+        *,
+        tries: int,
+        must_arrive: bool = False,
+        is_bare: bool = False,
+    ) -> None:
         with self._wire:
             with self._state:
                 news, self._news = self._news, {}
-                counts = {name: count for name, count in self._counts.items() if count}
+                known = {} if is_bare else self._counts
+                counts = {name: count for name, count in known.items() if count}
                 self._unsent_items, self._sent_at = 0, self._clock()
             body = {"attempt": self._attempt, **counts, **news, **said}
             try:

@@ -79,6 +79,8 @@ class Reply:
         self.text: str = response["body"]
         is_json = self.text and "json" in self.headers.get("content-type", "")
         self.json: Any = json.loads(self.text) if is_json else None
+        # As Lambda sends it: at most 6 MB (6,291,556 bytes), the body as a JSON string in it.
+        self.sent_bytes = len(json.dumps(dict(response), ensure_ascii=False).encode())
 
     @property
     def job(self) -> dict[str, Any]:

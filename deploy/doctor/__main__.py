@@ -127,12 +127,15 @@ def _what_is_wrong(settings: Mapping[str, str], worker_secret: str | None) -> st
 
 def _is_address(text: str) -> bool:
     try:
-        httpx.URL(text)
+        place = httpx.URL(text)
+        has_more = bool(place.userinfo or place.query or place.fragment)
+        _ = place.host  # decodes it, as the client will
         parts = urlsplit(text)
     except (httpx.InvalidURL, ValueError):
         return False
     # One without a scheme has no host either; that https is wanted is told as a finding.
-    return " " not in text and (parts.hostname is not None or not parts.scheme)
+    is_named = parts.hostname is not None or not parts.scheme
+    return is_named and not has_more and " " not in text
 
 
 def _settings(environment: Mapping[str, str], stack_file: Path) -> dict[str, str]:

@@ -204,6 +204,10 @@ def _detail(found: Any) -> dict[str, str]:
         message = "is required"
     elif found["type"] in _JSON_WORDS:
         message = _JSON_WORDS[found["type"]]
+    elif found["type"] in _LENGTHS:
+        word, limit = _LENGTHS[found["type"]]
+        number = found["ctx"][limit]
+        message = f"must have {word} {number} item{'' if number == 1 else 's'}"
     else:
         message = found["msg"].removeprefix("Value error, ")
         message = message.replace("Input should be", "must be").replace("String should", "must")
@@ -221,6 +225,8 @@ _JSON_WORDS = {
     "string_type": "must be a text",
     "bool_type": "must be true or false",
 }
+
+_LENGTHS = {"too_short": ("at least", "min_length"), "too_long": ("at most", "max_length")}
 
 
 def _short(name: str) -> str:

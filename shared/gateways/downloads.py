@@ -21,6 +21,7 @@ from shared.gateways.guarded_network import (
     ForbiddenAddressError,
     Resolver,
     host_header,
+    read_place,
     resolve,
     wire_url,
 )
@@ -215,8 +216,8 @@ def _inline(url: str) -> bytes:
 
 def _parse(url: str, base: httpx.URL | None = None) -> httpx.URL:
     try:
-        return httpx.URL(url) if base is None else base.join(url)
-    except (httpx.InvalidURL, ValueError, TypeError):
+        return read_place(url, base)
+    except ForbiddenAddressError:
         raise OutputRefusedError("The result's link is not an address.") from None
 
 

@@ -20,13 +20,23 @@ type Resolver = Callable[[str, int], Sequence[str]]
 
 
 class ForbiddenAddressError(Exception):
-    """The name is no name, or has an address that is not public."""
+    """It is no address, its name is no name, or has an address that is not public."""
 
 
 def resolve(host: str, port: int) -> list[str]:
     """Return the addresses of a name. Raises OSError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def read_place(url: str, base: httpx.URL | None = None) -> httpx.URL:
+    """Read an address, or one that is relative to another. Raises ForbiddenAddressError."""
+    try:
+        place = httpx.URL(url) if base is None else base.join(url)
+        _ = place.host  # httpx decodes a name (`xn--…`) only now, and raises UnicodeError
+    except (httpx.InvalidURL, ValueError, TypeError):
+        raise ForbiddenAddressError from None
+    return place
 
 
 def wire_url(place: httpx.URL) -> httpcore.URL:

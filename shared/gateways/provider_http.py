@@ -1,5 +1,6 @@
 """HTTP towards one provider: one call, one answer, and what an error proves."""
 
+import re
 import time
 from collections.abc import Callable
 
@@ -31,6 +32,9 @@ _NOT_SENT = (
     httpx.ProxyError,
     httpx.InvalidURL,
 )
+
+# What a header carries of a key. Pasted ones have blanks without width, or typographic quotes.
+_SENDABLE = re.compile("[!-~]+")
 
 
 def provider_client(transport: httpx.BaseTransport | None = None) -> httpx.Client:
@@ -136,9 +140,11 @@ class HttpProviderApi:
             return False
         try:
             url, base = httpx.URL(address), httpx.URL(self._base_url)
-        except httpx.InvalidURL:
+            # Reading the host decodes it (`xn--…`): UnicodeError where that is no name.
+            is_named = bool(url.host) and not url.userinfo
+        except (httpx.InvalidURL, ValueError):
             return False
-        if url.userinfo or not url.host:
+        if not is_named:
             return False
         if (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port):
             return True
@@ -151,6 +157,8 @@ class HttpProviderApi:
         keys = self._secrets.get(self._audience, self._key_name)
         if not keys:
             raise SecretUnavailableError(f"{self._key_name} is not set.")
+        if not _SENDABLE.fullmatch(keys[0]):
+            raise SecretUnavailableError(f"{self._key_name} has a character that no key has.")
         return keys[0]
 
     def _read(self, response: httpx.Response, ends_at: float) -> bytes:

@@ -424,7 +424,7 @@ class ShopifyAdmin:
         try:
             target, base = urlsplit(url), urlsplit(self._address)
             is_named = bool(target.hostname) and target.port != 0  # reading it checks it
-            httpx.URL(url)
+            _ = httpx.URL(url).host  # decodes it, as the client will
         except (ValueError, httpx.InvalidURL):
             return False
         is_own = target.scheme == base.scheme == "http" and target.netloc == base.netloc

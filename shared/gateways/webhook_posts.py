@@ -16,6 +16,7 @@ from shared.gateways.guarded_network import (
     ForbiddenAddressError,
     Resolver,
     host_header,
+    read_place,
     resolve,
     wire_url,
 )
@@ -85,12 +86,12 @@ class GuardedPosts:
             return Posted(status=status, code=code, duration_ms=duration_ms)
 
         try:
-            place = httpx.URL(url)
+            place = read_place(url)
             may_be_private = self._check(place)
             status, excerpt, retry_after = self._call(
                 place, headers, body, left, may_be_private=may_be_private
             )
-        except (ForbiddenAddressError, httpx.InvalidURL):
+        except ForbiddenAddressError:
             return answered(None, ADDRESS_REFUSED)
         except httpcore.TimeoutException:
             return answered(None, TIMED_OUT)

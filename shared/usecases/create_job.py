@@ -293,28 +293,46 @@ def _auto_push(wish: NewJob, shop: Shop | None) -> bool:
     return shop.auto_push if shop else False
 
 
+# As part of an address they lead to another one: to the list of all jobs of our account.
+_DOTS = frozenset({".", ".."})
+
+
 def check_wish(tracker: Tracker, wish: NewJob, is_allowed_http: Callable[[str], bool]) -> None:
     """Raise InvalidRequestError naming every field that keeps the job from being made."""
     provider = provider_of(wish)
     faults: dict[str, str] = {}
     is_ours = provider == WORKER
     adapter = tracker.adapters.get(provider)
-    if not is_ours and adapter is None:
-        known = ", ".join([*sorted(tracker.adapters), WORKER])
-        faults["provider"] = f"is not one of {known}"
+    faults |= faults_of_kind(tracker, provider, wish.type)
     is_registered = wish.provider_job_id is not None
     if adapter is not None:
         faults |= _faults_of_tool(wish, adapter)
         if adapter.needs_image and not is_registered and wish.input_image_url is None:
             faults["inputImageUrl"] = "is required for a job that is created at the provider"
+        if wish.provider_job_id in _DOTS:
+            faults["providerJobId"] = "is no id of a job"
     if not is_ours and wish.total is not None:
         faults["total"] = "is only for jobs that a program of yours does"
     if is_registered and wish.scheduled_at is not None:
         faults["scheduledAt"] = "makes no sense for a job that the provider has already"
     if wish.input_image_url is not None and not is_fetchable(wish.input_image_url, is_allowed_http):
         faults["inputImageUrl"] = "must be an https address"
-    if wish.type is not None and wish.type.startswith(BULK_TYPE_PREFIX):
+    refuse(faults)
+
+
+def faults_of_kind(tracker: Tracker, provider: str | None, kind: str | None) -> dict[str, str]:
+    """Return what is wrong with a provider and a type (None: not said), by field."""
+    faults: dict[str, str] = {}
+    if provider not in (None, WORKER, *tracker.adapters):
+        known = ", ".join([*sorted(tracker.adapters), WORKER])
+        faults["provider"] = f"is not one of {known}"
+    if kind is not None and kind.startswith(BULK_TYPE_PREFIX):
         faults["type"] = f"must not begin with {BULK_TYPE_PREFIX!r}"
+    return faults
+
+
+def refuse(faults: Mapping[str, str]) -> None:
+    """Raise InvalidRequestError naming every field at fault, if there is one."""
     if faults:
         raise InvalidRequestError(
             "; ".join(f"{name} {message}" for name, message in faults.items()) + ".",

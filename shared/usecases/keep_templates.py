@@ -8,6 +8,7 @@ from typing import Any
 from shared.domain.errors import InvalidRequestError, NotFoundError
 from shared.domain.templates import PRESETS, Template, applied, is_template_id
 from shared.usecases.conflicts import retry_on_conflict
+from shared.usecases.create_job import faults_of_kind, refuse
 from shared.usecases.identify_caller import Caller
 from shared.usecases.ports import Idempotency, TemplateStore
 from shared.usecases.tracker import Tracker
@@ -29,8 +30,10 @@ def create_template(
     Parameters
         idempotency: the same key with the same body gives the template made then.
 
-    Raises ConflictError when the shop has 100 of them, or when that one was deleted.
+    Raises ConflictError when the shop has 100 of them, or when that one was deleted;
+    InvalidRequestError for a provider or type that no job can have.
     """
+    _check(tracker, given)
     now = tracker.now()
     made = _changed(
         Template(
@@ -62,8 +65,10 @@ def change_template(
 ) -> Template:
     """Change what is given (None: no longer preset); jobs that were made stay as they are.
 
-    Raises NotFoundError, StoreUnavailableError.
+    Raises NotFoundError, StoreUnavailableError; InvalidRequestError for a provider or type that no
+    job can have.
     """
+    _check(tracker, given)
 
     def change() -> Template:
         before = read_template(templates, shop, template_id)
@@ -106,6 +111,10 @@ def with_template(templates: TemplateStore, shop: str, given: Mapping[str, Any])
             details=[{"field": "parameters", "message": "are too large with the template's"}],
         )
     return values
+
+
+def _check(tracker: Tracker, given: Mapping[str, Any]) -> None:
+    refuse(faults_of_kind(tracker, given.get("provider"), given.get("type")))
 
 
 def _changed(template: Template, given: Mapping[str, Any]) -> Template:

@@ -201,6 +201,17 @@ def test_what_is_wrong_is_said_in_words_of_json(world: World) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [([], "must have at least 1 item"), (["x"] * 1001, "must have at most 1000 items")],
+)
+def test_a_list_of_the_wrong_length_is_told_without_the_checkers_own_words(
+    world: World, names: list[str], message: str
+) -> None:
+    reply = world.post("/api/jobs/retry", {"jobIds": names})
+    assert reply.json["details"] == [{"field": "jobIds", "message": message}]
+
+
 def test_the_same_key_makes_one_bulk_job(world: World) -> None:
     body, headers = {"filter": {"status": "failed"}}, {"idempotency-key": "once"}
     first = world.post("/api/jobs/retry", body, headers=headers)
@@ -286,6 +297,17 @@ def make(world: World, number: int, **more: Any) -> dict[str, Any]:
     assert reply.status == 202, reply.text
     batch: dict[str, Any] = reply.json["batch"]
     return batch
+
+
+def test_a_page_of_huge_batches_is_shorter_than_asked_for(world: World) -> None:
+    for _ in range(60):
+        make(world, 1, parameters={"x": '"' * 30_000})
+    first = world.get("/api/batches", query={"limit": "60"})
+    assert first.sent_bytes < 6_291_556
+    cursor = {"limit": "60", "cursor": first.json["nextCursor"]}
+    second = world.get("/api/batches", query=cursor)
+    seen = [batch["id"] for batch in (*first.json["batches"], *second.json["batches"])]
+    assert (len(seen), len(set(seen)), second.json["nextCursor"]) == (60, 60, None)
 
 
 def jobs_of(world: World, batch: dict[str, Any]) -> list[Job]:

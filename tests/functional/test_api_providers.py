@@ -41,6 +41,17 @@ def test_the_provider_is_pikcel_for_a_tool_and_the_worker_for_none(
     assert world.post("/api/jobs", body).job["provider"] == provider
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+@pytest.mark.parametrize("provider", ADAPTERS)
+def test_an_id_that_would_lead_to_another_address_of_the_provider_is_refused(
+    world: World, provider: str, name: str
+) -> None:
+    # GET /v1/predictions/. is the list of everybody's, asked with our key.
+    body = {"provider": provider, "providerJobId": name, "toolId": TOOLS[provider]}
+    reply = world.post("/api/jobs", body)
+    assert (reply.status, reply.json["details"][0]["field"]) == (400, "providerJobId")
+
+
 @pytest.mark.parametrize("provider", sorted(set(ADAPTERS) - {"pikcel"}))
 def test_an_image_is_needed_only_where_the_provider_needs_one(world: World, provider: str) -> None:
     body = {"provider": provider, "toolId": TOOLS[provider], "parameters": {"prompt": "a mug"}}

@@ -72,6 +72,20 @@ def test_what_is_no_template_is_refused_by_name(
     assert (reply.status, [each["field"] for each in reply.json["details"]]) == (400, [field])
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("provider", "nobody"), ("provider", "Pikcel"), ("type", "bulk.retry")]
+)
+def test_a_template_that_no_job_could_be_made_with_is_refused(
+    world: World, field: str, value: str
+) -> None:
+    refused = world.post("/api/templates", PRESETS | {field: value})
+    assert (refused.status, refused.json["details"][0]["field"]) == (400, field)
+    path = f"/api/templates/{make(world, provider='replicate')['id']}"
+    refused = world.call("PATCH", path, json_body={field: value})
+    assert (refused.status, refused.json["details"][0]["field"]) == (400, field)
+    assert world.call("PATCH", path, json_body={field: None}).json["template"][field] is None
+
+
 def test_a_template_is_its_shops_alone(world: World) -> None:
     made = make(world)
     path = f"/api/templates/{made['id']}"

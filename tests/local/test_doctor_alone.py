@@ -262,7 +262,18 @@ def test_no_secret_is_printed_whoever_echoes_it(
 
 
 @pytest.mark.parametrize(
-    "address", ["https://[oops", "https://a.example:99x", "https://", "https://a b.example"]
+    "address",
+    [
+        "https://[oops",
+        "https://a.example:99x",
+        "https://",
+        "https://a b.example",
+        "https://xn--a",
+        # Paths are added to it; and it is printed, where passwords are not.
+        "https://a.example?stage=prod",
+        "https://a.example/#top",
+        "https://me:word@a.example",
+    ],
 )
 def test_what_is_no_address_is_told(
     monkeypatch: pytest.MonkeyPatch,

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -214,6 +215,76 @@ def test_the_programs_own_error_is_worth_more_than_ours(service: Service) -> Non
     with pytest.raises(KeyError) as raised, job:
         fail_alone()
     assert "could not be failed" in raised.value.__notes__[0]
+
+
+def test_an_exception_with_half_a_character_fails_the_job_like_any_other(service: Service) -> None:
+    # As the names of files have them that are no UTF-8 (os.fsdecode).
+    job = service.job()
+    with pytest.raises(FileNotFoundError), job:
+        raise FileNotFoundError("caf\udce9.png")
+    stored = service.stored(job)
+    assert (stored.status, stored.error_message) == ("failed", "FileNotFoundError: caf?.png")
+
+
+@pytest.mark.parametrize("value", [datetime(2026, 11, 26, tzinfo=UTC), float("nan"), "\udce9"])
+def test_what_no_json_can_say_is_refused_where_it_is_said(service: Service, value: object) -> None:
+    with service.job() as job:
+        job.update(metadata={"page": 1})
+        with pytest.raises((TypeError, ValueError)):
+            job.update(metadata={"at": value})
+        job.report()
+    assert service.stored(job).metadata == {"page": 1}
+
+
+def test_counts_of_other_libraries_are_whole_numbers_too(service: Service) -> None:
+    class Int64:
+        """As numpy's: no int, and nothing that JSON knows."""
+
+        def __index__(self) -> int:
+            return 3
+
+    with service.job(every_items=1) as job:
+        job.advance(successful=Int64())  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            job.advance(0.5)  # type: ignore[arg-type]
+    assert service.stored(job).counts.processed == 3
+
+
+def test_an_end_with_something_that_is_not_taken_fails_the_job_and_says_why(
+    service: Service,
+) -> None:
+    def say_too_much(job: TrackedJob) -> None:
+        job.advance(3)
+        job.update(pages=3)
+
+    job = service.job()
+    with pytest.raises(JobTrackerClientError, match="pages is not a field"), job:
+        say_too_much(job)
+    stored = service.stored(job)
+    assert (stored.status, stored.counts.processed) == ("failed", 3)
+    assert "pages is not a field" in stored.error_message
+
+
+def test_a_failure_is_told_whatever_else_is_not_taken(service: Service) -> None:
+    def count_backwards(job: TrackedJob) -> None:
+        job.advance(-3)
+        raise ValueError("no stock")
+
+    job = service.job()
+    with pytest.raises(ValueError, match="no stock"), job:
+        count_backwards(job)
+    stored = service.stored(job)
+    assert (stored.status, stored.error_message) == ("failed", "ValueError: no stock")
+
+
+def test_an_answer_that_cannot_be_unpacked_is_an_outage(service: Service) -> None:
+    def broken(_asked: httpx.Request) -> httpx.Response:
+        raise httpx.DecodingError("not gzip")
+
+    with service.job() as job:
+        service.answers = [broken]
+        job.report()
+    assert service.stored(job).status == "completed"
 
 
 def test_a_refused_creation_says_why(service: Service) -> None:

@@ -19,6 +19,7 @@ from shared.bodies.access import (
     ReassignBody,
     ReverifyBody,
 )
+from shared.bodies.answer_size import fitting
 from shared.bodies.requests import ShopQuery
 from shared.bodies.translating import wish
 from shared.domain.errors import InvalidRequestError
@@ -63,21 +64,20 @@ def jobs(call: Call, query: AdminListQuery) -> Answer:
             "Filters need a shop; of all shops there is the list of a day.",
             details=[{"field": name, "message": "needs a shop"} for name in sorted(given)],
         )
-    page = list_jobs_of_day(
-        call.app.tracker.store,
-        query.day or f"{call.app.clock.now().astimezone(UTC):%Y-%m-%d}",
-        limit=query.limit,
-        cursor=query.cursor,
-        cursor_secrets=call.cursor_secrets(),
-    )
-    return Answer(
-        body={
-            "success": True,
-            "jobs": call.describe_all(page.jobs),
-            "nextCursor": page.next_cursor,
-            "day": page.day,
-        }
-    )
+    day = query.day or f"{call.app.clock.now().astimezone(UTC):%Y-%m-%d}"
+
+    def page(limit: int) -> dict[str, Any]:
+        found = list_jobs_of_day(
+            call.app.tracker.store,
+            day,
+            limit=limit,
+            cursor=query.cursor,
+            cursor_secrets=call.cursor_secrets(),
+        )
+        jobs = call.describe_all(found.jobs)
+        return {"success": True, "jobs": jobs, "nextCursor": found.next_cursor, "day": found.day}
+
+    return Answer(body=fitting(query.limit, page))
 
 
 def job(call: Call, job_id: str, query: ShopQuery) -> Answer:

@@ -1,7 +1,10 @@
 """Routes about batches, and the list of jobs as a file."""
 
+from typing import Any
+
 from functions.api.calls import Action, Answer, Call
 from functions.api.routes.actions import accepted, fault, selection
+from shared.bodies.answer_size import fitting
 from shared.bodies.bulk import BatchBody, BatchesQuery, ExportBody, ExportQuery
 from shared.bodies.requests import ShopQuery
 from shared.bodies.translating import job_filter
@@ -43,17 +46,21 @@ def create(call: Call, query: ShopQuery, body: BatchBody) -> Answer:
 
 def list_(call: Call, query: BatchesQuery) -> Answer:
     """List batches."""
-    found = list_batches(
-        call.app.tracker,
-        call.app.works,
-        call.caller.require_shop(),
-        limit=query.limit,
-        cursor=query.cursor,
-        cursor_secrets=call.cursor_secrets(),
-        status=query.status,
-    )
-    batches = [batch_json(view) for view in found.batches]
-    return Answer(body={"success": True, "batches": batches, "nextCursor": found.next_cursor})
+
+    def page(limit: int) -> dict[str, Any]:
+        found = list_batches(
+            call.app.tracker,
+            call.app.works,
+            call.caller.require_shop(),
+            limit=limit,
+            cursor=query.cursor,
+            cursor_secrets=call.cursor_secrets(),
+            status=query.status,
+        )
+        batches = [batch_json(view) for view in found.batches]
+        return {"success": True, "batches": batches, "nextCursor": found.next_cursor}
+
+    return Answer(body=fitting(query.limit, page))
 
 
 def read(call: Call, batch_id: str, query: ShopQuery) -> Answer:

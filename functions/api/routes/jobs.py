@@ -1,11 +1,11 @@
 """Routes about jobs as such: create, list, read, delete."""
 
-import json
 from dataclasses import replace
 from typing import Any
 
 from functions.api.calls import Action, Answer, Call
 from functions.api.once import idempotency_of
+from shared.bodies.answer_size import fitting, is_too_large
 from shared.bodies.requests import CreateBody, ListQuery, LogQuery, OutputQuery, ShopQuery
 from shared.bodies.translating import job_filter, wish
 from shared.domain.errors import (
@@ -31,9 +31,6 @@ from shared.usecases.list_jobs import (
 )
 from shared.usecases.ports import JobStore
 from shared.usecases.read_log import read_log, read_log_entry
-
-# Lambda answers with at most 6 MB.
-MAX_ANSWER_BYTES = 5_000_000
 
 
 def create(call: Call, query: ShopQuery, body: CreateBody) -> Answer:
@@ -79,23 +76,16 @@ def list_(call: Call, query: ListQuery) -> Answer:
     if query.ids is not None or query.provider_job_id is not None:
         found = _named(store, wanted, query)
         body = _list_body(call, found)
-        if _is_too_large(body):
+        if is_too_large(body):
             raise TooLargeError("These jobs are too large for one answer; ask for fewer at a time.")
         return Answer(body=body)
-    limit = query.limit
-    while True:
-        found = list_jobs(
-            store,
-            wanted,
-            limit=limit,
-            cursor=query.cursor,
-            cursor_secrets=call.cursor_secrets(),
-        )
-        body = _list_body(call, found)
-        if limit == 1 or not _is_too_large(body):
-            return Answer(body=body)
-        # Jobs with huge parameters: a page may be shorter than asked for.
-        limit //= 2
+
+    def page(limit: int) -> dict[str, Any]:
+        secrets = call.cursor_secrets()
+        found = list_jobs(store, wanted, limit=limit, cursor=query.cursor, cursor_secrets=secrets)
+        return _list_body(call, found)
+
+    return Answer(body=fitting(query.limit, page))
 
 
 def read(call: Call, job_id: str, query: ShopQuery) -> Answer:
@@ -182,10 +172,6 @@ def _list_body(call: Call, found: JobList) -> dict[str, Any]:
         "total": found.total,
         "runningCount": found.running,
     }
-
-
-def _is_too_large(body: dict[str, Any]) -> bool:
-    return len(json.dumps(body, ensure_ascii=False).encode()) > MAX_ANSWER_BYTES
 
 
 def _has_tag(header: str, tag: str) -> bool:

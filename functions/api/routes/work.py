@@ -1,12 +1,11 @@
 """Routes for work that other programs do: reports, and the sync app's own API."""
 
-import json
 from dataclasses import replace
 from typing import Any
 
 from functions.api.calls import Action, Answer, Call, job_id_in
 from functions.api.once import idempotency_of
-from functions.api.routes.jobs import MAX_ANSWER_BYTES
+from shared.bodies.answer_size import is_too_large
 from shared.bodies.requests import ShopQuery
 from shared.bodies.work import (
     LogBody,
@@ -163,7 +162,7 @@ def _data(data: dict[str, Any]) -> Answer:
 
 
 def _checked(body: dict[str, Any]) -> Answer:
-    if len(json.dumps(body, ensure_ascii=False).encode()) > MAX_ANSWER_BYTES:
+    if is_too_large(body):
         raise TooLargeError("These jobs are too large for one answer; ask for fewer at a time.")
     return Answer(body=body)
 

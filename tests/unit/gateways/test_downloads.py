@@ -210,6 +210,7 @@ def test_redirects_are_followed_within_the_allowed_hosts() -> None:
         "https://",
         "https:///1.png",
         "https://[::1",
+        "https://xn--a/1.png",
         "https://cdn.example.com:99999/1.png",
         "https://cdn.example.com:port/1.png",
         "https://cdn.example.com\x00.evil.com/",
@@ -327,6 +328,7 @@ def test_a_name_that_changes_its_mind_between_redirects_gains_nothing() -> None:
         "//evil.com/1.png",
         "file:///etc/passwd",
         "https://[::1",
+        "https://xn--a/1.png",
     ],
 )
 def test_a_redirect_is_checked_like_the_link_itself(target: str) -> None:

@@ -95,6 +95,19 @@ def test_of_several_keys_the_first_is_used() -> None:
     assert wire.seen[0].headers["authorization"] == "Bearer new"
 
 
+@pytest.mark.parametrize(
+    "key", ["sk_test\u200b_1", "“sk_test_1”", "sk test", "sk_test\n1", "sk_\x7f"]
+)
+def test_a_key_that_no_header_can_carry_counts_as_none(key: str) -> None:
+    # Pasted from a document, with what nobody sees in it. Nothing was sent, and an alarm names it.
+    wire = Wire()
+    wire.secrets.values["providers", "PIKCEL_API_KEY"] = key
+    with pytest.raises(SecretUnavailableError, match="PIKCEL_API_KEY") as raised:
+        wire.api.call(POST)
+    assert wire.seen == []
+    assert "sk" not in raised.value.message
+
+
 def test_without_a_key_nothing_is_sent() -> None:
     wire = Wire()
     wire.secrets.values["providers", "PIKCEL_API_KEY"] = ""
@@ -260,6 +273,7 @@ def test_an_address_of_the_providers_own_is_used_as_it_is(address: str) -> None:
         "",
         "https://",
         "https://[::1",
+        "https://xn--a/api/jobs/1",
         "https://eu.pikcel.ai\\@evil.example/",
         "\ud800",
     ],

@@ -425,6 +425,7 @@ def test_an_upload_sends_the_parameters_in_order_and_the_file_last() -> None:
         ("https://{shop}", "https://" + "a" * 70_000),
         ("https://{shop}", "https://storage\n.example/"),
         ("https://{shop}", "https:///"),
+        ("https://{shop}", "https://xn--a/"),
     ],
 )
 def test_bytes_go_to_https_only_or_to_the_laptops_own_simulator(base: str, url: str) -> None:

@@ -144,6 +144,9 @@ def test_a_name_that_changes_its_mind_is_connected_to_where_it_was_checked() -> 
         "/in",
         "",
         "https://hooks.example.com:99999/",
+        # No name that can be read, which httpx tells only when it is asked for the host.
+        "https://xn--a/in",
+        "https://xn--0.example.com/in",
     ],
 )
 def test_what_is_no_plain_https_address_is_refused(url: str) -> None:
