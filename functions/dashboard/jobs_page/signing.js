@@ -41,7 +41,7 @@ async function tryKey(form) {
 // Whose a key is says its form, as the API has it: asking for what it does not open would only
 // be refused. What has neither form can be nothing but an administrator's.
 const AGENTS = /^jta_/;
-const STORES = /^jts_|^[\w-]+\.[\w-]+\.[\w-]+$/; // or an ID token
+const STORES = /^jts_|^eyJ[^.]*\.[^.]*\.[^.]*$/; // or an ID token
 
 class AgentError extends Error {}
 
