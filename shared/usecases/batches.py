@@ -10,6 +10,7 @@ from shared.domain.batch import Batch, BatchStatus, BatchView
 from shared.domain.bulk import BulkAction, filter_json
 from shared.domain.cursors import make_cursor, read_cursor
 from shared.domain.errors import (
+    BudgetExceededError,
     ConflictError,
     InsufficientCreditsError,
     InvalidRequestError,
@@ -27,6 +28,7 @@ from shared.usecases.expand_batch import keep_batch
 from shared.usecases.identify_caller import Caller
 from shared.usecases.ports import Idempotency, WorkStore
 from shared.usecases.provider_catalog import Plan
+from shared.usecases.reserve_budget import check_budget
 from shared.usecases.retry_job import retry_job
 from shared.usecases.start_bulk import Selection, create_bulk_job, start_bulk
 from shared.usecases.tracker import Tracker
@@ -74,7 +76,8 @@ def create_batch(
         idempotency: the same key with the same body gives the batch taken then.
 
     Raises InvalidRequestError naming every image, or the field, at fault; and
-    InsufficientCreditsError when the account at the provider cannot pay for all of them.
+    InsufficientCreditsError or BudgetExceededError when the account at the provider, or what is
+    left of the shop's budget, cannot pay for all of them.
     """
     faults = [
         {"field": f"images.{index}.inputImageUrl", "message": "must be an https address"}
@@ -109,25 +112,31 @@ def create_batch(
 def _made_before(
     tracker: Tracker, caller: Caller, wish: NewBatch, idempotency: Idempotency | None
 ) -> Job | None:
-    """Check the credits for all images. Returns what an earlier try made, if now there are too
-    few: what is lacking may be what it took."""
-    if tracker.catalog is None or _provider(wish) not in tracker.adapters:
-        return None
-    plan = Plan(
-        provider=_provider(wish),
-        tool_id=wish.common["tool_id"],
-        priority=Priority(wish.common.get("priority", Priority.NORMAL)),
-        count=len(wish.images),
-    )
+    """Check that all images can be paid for. Returns what an earlier try made, if now they can
+    not: what is lacking may be what it took."""
+    shop = caller.require_shop()
     try:
-        tracker.catalog.check_credits(plan)
-    except InsufficientCreditsError:
-        shop = caller.require_shop()
+        _check_credits(tracker, wish)
+        check_budget(tracker, shop, _provider(wish), wish.common["tool_id"], len(wish.images))
+    except (InsufficientCreditsError, BudgetExceededError):
         made = tracker.store.made_before(shop, idempotency) if idempotency else None
         if made is None:
             raise
         return made
     return None
+
+
+def _check_credits(tracker: Tracker, wish: NewBatch) -> None:
+    if tracker.catalog is None or _provider(wish) not in tracker.adapters:
+        return
+    tracker.catalog.check_credits(
+        Plan(
+            provider=_provider(wish),
+            tool_id=wish.common["tool_id"],
+            priority=Priority(wish.common.get("priority", Priority.NORMAL)),
+            count=len(wish.images),
+        )
+    )
 
 
 def _as_data(common: Mapping[str, Any]) -> dict[str, Any]:

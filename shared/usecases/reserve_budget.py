@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from shared.domain.budget import Budget
-from shared.domain.job import Job
+from shared.domain.budget import Budget, Spending, month_of
+from shared.domain.errors import BudgetExceededError
+from shared.domain.job import WORKER, Job
 from shared.domain.shop import Shop
 from shared.usecases.tracker import Tracker
 
@@ -33,21 +34,39 @@ def set_aside(tracker: Tracker, job: Job, budget: Budget | None) -> Job:
         return job
     attempt = replace(
         job.attempt,
-        reserved_credits=_expected_credits(tracker, job),
+        reserved_credits=_expected_credits(tracker, job.shop, job.provider, job.tool_id),
         reserved_cost_micros=job.unit_cost_micros or 0,
     )
     return job.with_attempt(attempt)
 
 
-def last_price(tracker: Tracker, job: Job) -> int | None:
-    """Return the credits that the job's tool cost this shop last; None where nobody knows."""
-    if job.is_worker_job:
+def check_budget(
+    tracker: Tracker, shop: str, provider: str, tool_id: str | None, count: int
+) -> None:
+    """Raise BudgetExceededError, before any is begun, when so many attempts are more than is left.
+
+    Each is checked again when it is begun: others may spend meanwhile.
+    """
+    budget = read_budget(tracker, shop)
+    if budget is None:
+        return
+    used = tracker.store.spent(shop, month_of(tracker.now()))
+    wanted = Spending(credits=count * _expected_credits(tracker, shop, provider, tool_id))
+    if not budget.allows(used, wanted):
+        raise BudgetExceededError(
+            f"These {count} would cost more than is left of the shop's budget for this month."
+        )
+
+
+def last_price(tracker: Tracker, shop: str, provider: str, tool_id: str | None) -> int | None:
+    """Return the credits that a tool cost this shop last; None where nobody knows."""
+    if provider == WORKER:
         return 0
-    if job.tool_id is None:
+    if tool_id is None:
         return None
-    return tracker.store.last_price(job.shop, job.provider, job.tool_id)
+    return tracker.store.last_price(shop, provider, tool_id)
 
 
-def _expected_credits(tracker: Tracker, job: Job) -> int:
-    known = last_price(tracker, job)
+def _expected_credits(tracker: Tracker, shop: str, provider: str, tool_id: str | None) -> int:
+    known = last_price(tracker, shop, provider, tool_id)
     return UNKNOWN_PRICE_CREDITS if known is None else known

@@ -170,7 +170,10 @@ def _price(tracker: Tracker, job: Job) -> Spending:
     """
     charged = _newest(a.credits for a in job.attempts)
     return Spending(
-        credits=charged or quote(tracker, job) or last_price(tracker, job) or 0,
+        credits=charged
+        or quote(tracker, job)
+        or last_price(tracker, job.shop, job.provider, job.tool_id)
+        or 0,
         cost_micros=_newest(a.cost_micros for a in job.attempts) or job.unit_cost_micros or 0,
     )
 

@@ -43,6 +43,35 @@ def test_creating_beyond_the_budget_is_refused_with_402(world: World) -> None:
     assert len(world.get("/api/jobs").json["jobs"]) == 2
 
 
+def test_a_batch_that_the_budget_does_not_allow_is_refused_as_a_whole(world: World) -> None:
+    photos = [{"inputImageUrl": IMAGE["inputImageUrl"]}] * 3
+    batch = {"toolId": IMAGE["toolId"], "images": photos}
+    limit(world, credits=11)
+    complete(world, world.post("/api/jobs", IMAGE).job["id"], 4)
+    refused = world.post("/api/batches", batch)
+    assert (refused.status, refused.code) == (402, "budget_exceeded")
+    assert (spent(world), world.get("/api/batches").json["batches"]) == ((4, 0), [])
+    assert world.post("/api/batches", batch | {"images": photos[:1]}).status == 202
+    limit(world, credits=16)
+    assert world.post("/api/batches", batch).status == 202
+
+
+def test_a_batch_whose_answer_was_lost_is_not_refused_for_what_it_took_itself(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = {"toolId": IMAGE["toolId"], "images": [{"inputImageUrl": IMAGE["inputImageUrl"]}]}
+    once = {"idempotency-key": "once"}
+    limit(world, credits=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(world.receipts, "finish", lambda *_: None)
+        made = world.post("/api/batches", batch, headers=once)
+    assert world.post("/api/jobs", IMAGE).status == 202
+    world.clock.advance(61)
+    again = world.post("/api/batches", batch, headers=once)
+    assert (again.status, again.json["batch"]["id"]) == (202, made.json["batch"]["id"])
+    assert world.post("/api/batches", batch).status == 402
+
+
 def test_a_tools_price_is_learnt_from_what_it_was_charged(world: World) -> None:
     limit(world, credits=10)
     first = world.post("/api/jobs", IMAGE).job["id"]

@@ -564,8 +564,8 @@ def test_a_batchs_retry_that_died_before_its_answer_was_kept_is_found_again(
 def test_a_retry_of_its_making_that_died_before_its_answer_was_kept_is_found_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.call("PUT", "/api/shop", json_body={"monthlyBudget": {"credits": 0}})
     batch = make(world, 1)
+    world.call("PUT", "/api/shop", json_body={"monthlyBudget": {"credits": 0}})
     run(world)
     world.call("PUT", "/api/shop", json_body={"monthlyBudget": None})
     path, headers = f"/api/batches/{batch['id']}/retry", {"idempotency-key": "once"}
@@ -581,8 +581,8 @@ def test_a_retry_of_its_making_that_died_before_its_answer_was_kept_is_found_aga
 def test_images_that_could_not_be_made_into_jobs_are_not_passed_over_in_silence(
     world: World,
 ) -> None:
-    world.call("PUT", "/api/shop", json_body={"monthlyBudget": {"credits": 1}})
     batch = make(world, 3)
+    world.call("PUT", "/api/shop", json_body={"monthlyBudget": {"credits": 1}})
     run(world)
     assert read_batch(world, batch)["failedJobs"] == 2
     reply = world.post(f"/api/batches/{batch['id']}/retry")
@@ -592,8 +592,8 @@ def test_images_that_could_not_be_made_into_jobs_are_not_passed_over_in_silence(
 
 
 def test_a_batch_whose_jobs_could_not_be_made_at_all_is_made_by_a_retry(world: World) -> None:
-    world.call("PUT", "/api/shop", json_body={"monthlyBudget": {"credits": 0}})
     batch = make(world, 3)
+    world.call("PUT", "/api/shop", json_body={"monthlyBudget": {"credits": 0}})
     run(world)
     assert (read_batch(world, batch)["status"], jobs_of(world, batch)) == ("failed", [])
     world.call("PUT", "/api/shop", json_body={"monthlyBudget": None})

@@ -353,9 +353,10 @@ def _within_a_budget(world: World) -> None:
 
 
 def _over_the_budget(world: World) -> None:
-    """A batch of three for which there is room for two: the third is refused, not lost."""
+    """A batch of three for which there is room for two is refused as a whole, one of two is not."""
     _set_budget(world, 2)
-    _asked(world, "/api/batches", _batch_body(world, count=3))
+    assert world.ask("POST", "/api/batches", _batch_body(world, count=3)).status == 402
+    _asked(world, "/api/batches", _batch_body(world, count=2))
 
 
 def _cancelled_in_a_budget(world: World) -> None:
