@@ -540,6 +540,10 @@ def test_the_keyboard_walks_through_the_list_and_opens_selects_and_retries(
     expect(reader.page.get_by_role("region", name="Selected jobs")).to_contain_text("1 selected")
     reader.page.keyboard.press("Escape")
     expect(reader.page.get_by_role("region", name="Selected jobs")).to_be_hidden()
+    reader.page.keyboard.press("x")
+    reader.page.get_by_role("button", name="Clear the selection").press("Enter")
+    expect(reader.page.get_by_role("region", name="Selected jobs")).to_be_hidden()
+    assert reader.page.evaluate(focused) == failed["id"]
     reader.page.keyboard.press("r")
     expect(reader.job("Broken").get_by_text("Waiting")).to_be_visible()
     assert store.job(failed["id"])["attempt"] == 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Locator, Route, expect
 
-from local.stack import wait_until
 from tests.browser.reader import Reader
 from tests.browser.store import Store
 
@@ -65,8 +64,9 @@ def test_a_key_is_shown_once_and_revoked(settings: Reader, store: Store) -> None
     row = keys.get_by_role("listitem").filter(has_text="Nightly program")
     row.get_by_role("button", name="Revoke").click()
     question = settings.page.get_by_role("dialog", name="Revoke Nightly program?")
-    question.get_by_role("button", name="Revoke").click()
+    question.get_by_role("button", name="Revoke").press("Enter")
     expect(row).to_have_count(0)
+    expect(keys.get_by_label("Name of the key")).to_be_focused()  # what had it has gone
     names = [key["name"] for key in store.call("GET", "/api/shop/keys")["keys"]]
     assert "Nightly program" not in names
 
@@ -125,42 +125,46 @@ def test_settings_follow_what_others_change_and_what_is_being_written_stays(
     expect(name).to_have_value("Half a na")
     expect(name).to_be_focused()
     budget.get_by_label("Credits a month").fill("78")
-    budget.get_by_role("button", name="Save").click()
+    save = budget.get_by_role("button", name="Save")
+    save.press("Enter")
     expect(budget).to_contain_text("0 of 78")
+    expect(save).to_be_focused()
     expect(general.get_by_label("Keep ended jobs")).to_have_value("45")
     expect(general.get_by_label("Put new images")).to_be_checked()
-    page.clock.install()  # nobody does anything: it is read every half a minute
     store.call("PUT", "/api/shop", {"monthlyBudget": {"credits": 79}})
-    page.clock.fast_forward(30_000)
-
-    def follows() -> bool:
-        page.clock.run_for(3_000)
-        return "0 of 79" in budget.inner_text()
-
-    wait_until(follows, timeout_s=45, what="the new limit")
+    later(settings, 30_000)  # nobody does anything: it is read every half a minute
+    expect(budget).to_contain_text("0 of 79")
     expect(budget.get_by_label("Credits a month")).to_have_value("79")
+
+
+def later(reader: Reader, ms: int) -> None:
+    """Let the page take it for later than it is."""
+    script = "(ms) => { const now = Date.now; Date.now = () => now.call(Date) + ms; }"
+    reader.page.evaluate(script, ms)
 
 
 def test_what_is_old_is_not_called_live(settings: Reader) -> None:
     page = settings.page
     live = page.locator(".live")
-    expect(live).to_have_text("Live")
     held: list[Route] = []
 
     def hold(route: Route) -> None:
         held.append(route)
 
+    # Figures that come when their view has been left make nothing older.
+    page.route("**/api/jobs/stats**", hold)
+    page.get_by_role("link", name="Jobs", exact=True).click()
+    expect(page.get_by_role("heading", name="Your images start here")).to_be_visible()
+    page.get_by_role("link", name="Settings").click()
+    expect(panel(settings, "Access keys")).to_be_visible()
+    with page.expect_response("**/api/jobs/stats**"):
+        held.pop().continue_()
+    expect(live).to_have_text("Live")
     page.route("**/api/shop**", hold)
-    page.clock.install()
-    page.clock.fast_forward(90_000)  # as after a sleep
-
-    def says(text: str) -> bool:
-        page.clock.run_for(500)
-        return text in live.inner_text()
-
-    wait_until(lambda: says("As of"), timeout_s=45, what="the age")
-    wait_until(lambda: says("No answer yet"), timeout_s=45, what="the silence")
+    later(settings, 90_000)  # as after a sleep
+    expect(live).to_contain_text("As of")
+    expect(live).to_have_text("No answer yet")
     for route in held:
         route.continue_()
-    page.unroute("**/api/shop**")
-    wait_until(lambda: says("Live"), timeout_s=45, what="news")
+    page.unroute_all()
+    expect(live).to_have_text("Live")

@@ -1,6 +1,6 @@
 // Doing something with one job, or with many: menu, actions, dry run.
 
-import { attempt } from "./actions.js";
+import { attempt, whileOff } from "./actions.js";
 import { conditions } from "./address.js";
 import { call, get, post } from "./api.js";
 import { copy, curl } from "./curl.js";
@@ -76,7 +76,7 @@ const isFree = ({ credits, costMicros }) => Number(credits) === 0 && Number(cost
 const price = (forecast, isForFree = false) =>
   h("p.price", {}, t("dry.price"), " ",
     h("strong", {}, isFree(forecast) && !isForFree ? t("dry.unknownPrice") : cost(forecast.credits, forecast.costMicros)),
-    h("small", {}, t("dry.priceNote")));
+    h("small", {}, t(isFree(forecast) && !isForFree ? "wizard.unknownNote" : "dry.priceNote")));
 
 function resultOf(name, job) {
   if (name === "push" && job.pushStatus === "pushed") return "done.pushed";
@@ -198,8 +198,7 @@ function buttons(name, { eligible, complete }, dialog, { start, title }) {
   const look = DANGEROUS.includes(name) ? "button.danger" : "button.primary";
   const once = crypto.randomUUID();
   const go = async (event) => {
-    event.target.disabled = true;
-    const { job } = await start(once).finally(() => (event.target.disabled = false));
+    const { job } = await whileOff(event.target, () => start(once));
     dialog.close();
     list.pickNone();
     follow({ kind: "bulk", id: job.id, title, job });

@@ -47,15 +47,23 @@ document.addEventListener("submit", (event) => {
   attempt(() => submit(form));
 });
 
-/** Run a form's action. Where it has a button to send it, it is not sent again meanwhile. */
-async function submit(form) {
-  const button = form.querySelector("[type=submit]");
-  if (button) button.disabled = true;
+/** Do something while its button cannot be pressed again; the button keeps the keyboard. */
+export async function whileOff(button, work) {
+  const hadFocus = document.activeElement === button;
+  button.disabled = true;
   try {
-    return await forms[form.dataset.form](form);
+    return await work();
   } finally {
-    if (button) button.disabled = false;
+    button.disabled = false;
+    if (hadFocus && document.activeElement === document.body) button.focus({ preventScroll: true });
   }
+}
+
+/** Run a form's action. Where it has a button to send it, it is not sent again meanwhile. */
+function submit(form) {
+  const button = form.querySelector("[type=submit]");
+  const send = () => forms[form.dataset.form](form);
+  return button ? whileOff(button, send) : send();
 }
 
 /** Load a module that the first view does not need, and the style of all of those. */

@@ -1,6 +1,6 @@
 // For administrators: every store's jobs, what came without a job, agents, and how the service is.
 
-import { actions, attempt, forms } from "./actions.js";
+import { actions, attempt, forms, whileOff } from "./actions.js";
 import { address } from "./address.js";
 import { call, get, getIfThere, post } from "./api.js";
 import { badge } from "./card.js";
@@ -10,7 +10,7 @@ import { ago, appointment, instant, number } from "./format.js";
 import { Reading } from "./reading.js";
 import { memory, taste } from "./session.js";
 import { showsAsOf } from "./shown.js";
-import { say, t } from "./texts.js";
+import { knows, say, t } from "./texts.js";
 import { storeState, titleOf, toolOf, workState } from "./words.js";
 
 const STORES_KEPT = 12;
@@ -179,18 +179,15 @@ function quarantinePanel() {
 
 /** Check all of it, some seconds' worth a call, and say what came of it. */
 actions.reverify = async (button) => {
-  button.disabled = true;
   const sums = { accepted: 0, refused: 0, failing: 0 };
-  try {
+  await whileOff(button, async () => {
     let cursor = null;
     do {
       const done = await post("/api/admin/quarantine/reverify", cursor ? { cursor } : {});
       for (const name of Object.keys(sums)) sums[name] += done[name];
       cursor = done.nextCursor;
     } while (cursor);
-  } finally {
-    button.disabled = false;
-  }
+  });
   const parts = Object.keys(sums).filter((name) => sums[name] > 0).map((name) => t(`admin.reverified.${name}`, { n: sums[name] }));
   toast([!sums.accepted && t("admin.reverified.none"), ...parts].filter(Boolean).join(" "));
   await readAnew();
@@ -240,7 +237,11 @@ function secretsPanel(secrets) {
 }
 
 function servicePanel(health, credits) {
-  const check = ({ name, ok, reason }) => h("li", {}, badge({ tone: ok ? "good" : "bad", text: say("admin.check", name) }), reason && h("small", {}, ` ${reason}`));
+  const nameOf = (check) => {
+    const [kind, ...name] = check.split(" "); // "queue push"
+    return knows(`admin.check.${kind}`) ? t(`admin.check.${kind}`, { name: name.join(" ") }) : check;
+  };
+  const check = ({ name, ok, reason }) => h("li", {}, badge({ tone: ok ? "good" : "bad", text: nameOf(name) }), reason && h("small", {}, ` ${reason}`));
   return panel("service", h("h2", {}, t("admin.service")),
     health ? h("p.note", {}, t("admin.version", { version: health.version, python: health.python })) : h("p.trouble", {}, t("admin.unhealthy")),
     health?.checks && h("ul.checks", {}, health.checks.map(check)),

@@ -45,7 +45,11 @@ actions.turn = (button) => list.turn(Number(button.dataset.step));
 actions.pick = (box, event) => list.pick(box.dataset.id, box.checked, { isRange: event.shiftKey });
 actions.pickAll = () => list.pickAll();
 actions.pickWhole = () => list.pickAll({ isWhole: true });
-actions.pickNone = () => list.pickNone();
+actions.pickNone = (button) => {
+  const isByKeyboard = button.matches(":focus-visible");
+  list.pickNone();
+  if (isByKeyboard) list.focusOn(list.lastPicked); // the button has gone
+};
 
 actions.act = async (button) => (await load("act")).act(button.dataset.act, button.dataset.id);
 actions.bulk = async (button) => (await load("act")).bulk(button.dataset.act);

@@ -22,7 +22,7 @@ export async function readFigures({ ifDue = false } = {}) {
   const begun = Date.now();
   dueAt = begun + OLD_AFTER_MS; // now: what ends meanwhile brings it forward again
   sums = (await get("/api/jobs/stats")).stats;
-  showsAsOf("figures", begun);
+  if (!$("jobs").hidden) showsAsOf("figures", begun);
   drawFigures();
 }
 

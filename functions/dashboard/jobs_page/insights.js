@@ -34,7 +34,7 @@ async function read() {
   morphChildren(frame, [
     h("section.panel", {}, h("h2", {}, t("insights.daily")), h("p.note", {}, t("insights.utc")), h("day-chart", { days: JSON.stringify(days.map(({ date, completed, failed, cancelled }) => ({ date, completed, failed, cancelled }))) })),
     h("section.panel", {}, h("div.line", {}, h("h2", {}, t("insights.by")), switches("group", Object.keys(GROUPS), groupBy, (name) => t(`insights.groups.${name}`))), groupTable(groups)),
-    h("section.panel", {}, h("h2", {}, t("insights.saved")), h("p.lead", {}, t("insights.savedWhy", { hours: Math.round(stats.timeSavedHours * 10) / 10 }))),
+    h("section.panel", {}, h("h2", {}, t("insights.saved")), h("p.lead", {}, t("insights.savedWhy", { n: Math.round(stats.timeSavedHours * 10) / 10 }))),
   ]);
   showsAsOf("view", begun);
 }

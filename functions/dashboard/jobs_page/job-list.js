@@ -226,7 +226,7 @@ class JobList extends HTMLElement {
   }
 
   #sayAge() {
-    showsAsOf("list", Math.min(Date.now(), ...this.#jobsNear().map((job) => this.#askedAt.get(job.id))));
+    if (!$("jobs").hidden) showsAsOf("list", Math.min(Date.now(), ...this.#jobsNear().map((job) => this.#askedAt.get(job.id))));
   }
 
   #takeHead(head, seen, ids, begun) {
@@ -508,7 +508,7 @@ class JobList extends HTMLElement {
 
   // ---- selecting
 
-  #lastPicked = null;
+  lastPicked = null;
 
   /** Select a job or not; isRange: all from the one that was picked before. */
   pick(id, isPicked, { isRange = false } = {}) {
@@ -517,12 +517,12 @@ class JobList extends HTMLElement {
       for (const job of this.jobs) this.selected.add(job.id);
     }
     const at = (wanted) => this.jobs.findIndex((job) => job.id === wanted);
-    const ends = [at(isRange && this.#byId.has(this.#lastPicked) ? this.#lastPicked : id), at(id)];
+    const ends = [at(isRange && this.#byId.has(this.lastPicked) ? this.lastPicked : id), at(id)];
     for (const job of this.jobs.slice(Math.min(...ends), Math.max(...ends) + 1)) {
       if (isPicked) this.selected.add(job.id);
       else this.selected.delete(job.id);
     }
-    this.#lastPicked = id;
+    this.lastPicked = id;
     this.redraw();
   }
 

@@ -31,7 +31,10 @@ export class Reading {
     const draw = await this.#read();
     if (round < this.#drawn) return;
     this.#drawn = round;
+    const panel = document.activeElement.closest("section.panel");
     draw();
+    // Has gone what had the keyboard, the panel's form gets it.
+    if (document.activeElement === document.body) panel?.querySelector("form :is(input, button)")?.focus({ preventScroll: true });
     this.place.textContent = t("live.old", { time: clock(begun) });
     if (this.place.isConnected) showsAsOf("view", begun); // the reader may have gone elsewhere
   }
