@@ -31,8 +31,10 @@ except KeyboardInterrupt:
     (told / "tidied").touch()
 """
 RUNNER = """
-import os, pathlib, sys
+import os, pathlib, signal, sys
 from tests.proof.running import run
+# Who runs the tests in the background has it ignored, and so have his children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.exit(0 if run(sys.argv[1:], os.environ, pathlib.Path.cwd()) else 3)
 """
 
