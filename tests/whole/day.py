@@ -348,7 +348,8 @@ class Day:
             self.said.append((who, body, key, answer.job_id))
 
     def _is_beyond_budget(self, shop: str, body: dict[str, Any]) -> bool:
-        """Tell whether the month's budget has no room for what a job is expected to cost."""
+        """Tell whether the month's budget has no room for what a job, or a batch, is expected to
+        cost."""
         budget = self._budget_at(shop, self.world.our_clock.now())
         if budget is None:
             return False
@@ -357,7 +358,8 @@ class Day:
         if "toolId" in body:
             known = price_key(shop, "pikcel", body["toolId"])
             found = [item for item in self.world.items() if item.items() >= known.items()]
-            expected["credits"] = int(found[0]["credits"]["N"]) if found else 1
+            each = int(found[0]["credits"]["N"]) if found else 1
+            expected["credits"] = each * len(body.get("images", [body]))
         return any(
             budget[name] is not None and price > 0 and spent[name] + price > budget[name]
             for name, price in expected.items()
@@ -524,8 +526,14 @@ class Day:
         body: dict[str, Any] = {"toolId": self.rng.choice(TOOLS), "images": images}
         if trouble:
             body["parameters"] = {"simulate": trouble}
+        is_beyond = self._is_beyond_budget(who.shop, body)
         answer = self.call(who, "POST", "/api/batches", body)
-        assert answer.status == (403 if who.kind == "agent" else 202), answer
+        if who.kind == "agent":
+            assert answer.status == 403, answer
+            return
+        assert answer.status in (202, 402), answer
+        if self.is_calm:
+            assert (answer.status == 402) == is_beyond, (is_beyond, answer)
         if answer.status == 202:
             self.batches[answer.body["batch"]["id"]] = who.shop
 
