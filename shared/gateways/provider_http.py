@@ -13,6 +13,7 @@ from shared.domain.errors import (
     SecretUnavailableError,
 )
 from shared.domain.retry import read_retry_after
+from shared.gateways.guarded_network import ForbiddenAddressError, read_place
 from shared.gateways.timed_network import TimedTransport
 from shared.providers.base import Access, Reply, Request
 from shared.usecases.ports import Clock, Secrets
@@ -139,12 +140,10 @@ class HttpProviderApi:
         if not (address.isascii() and address.isprintable()):
             return False
         try:
-            url, base = httpx.URL(address), httpx.URL(self._base_url)
-            # Reading the host decodes it (`xn--…`): UnicodeError where that is no name.
-            is_named = bool(url.host) and not url.userinfo
-        except (httpx.InvalidURL, ValueError):
+            url, base = read_place(address), read_place(self._base_url)
+        except ForbiddenAddressError:
             return False
-        if not is_named:
+        if url.userinfo or not url.host:
             return False
         if (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port):
             return True

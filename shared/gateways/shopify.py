@@ -34,6 +34,7 @@ from shared.domain.push_errors import (
     SHOP_SENTENCES,
     UPLOAD_ADDRESS,
 )
+from shared.gateways.guarded_network import ForbiddenAddressError, read_place
 from shared.gateways.shopify_http import NOT_SENT, busy, shop_address
 from shared.usecases.ports import (
     INVALID_CURSOR,
@@ -424,8 +425,8 @@ class ShopifyAdmin:
         try:
             target, base = urlsplit(url), urlsplit(self._address)
             is_named = bool(target.hostname) and target.port != 0  # reading it checks it
-            _ = httpx.URL(url).host  # decodes it, as the client will
-        except (ValueError, httpx.InvalidURL):
+            read_place(url)  # as the client will
+        except (ValueError, ForbiddenAddressError):
             return False
         is_own = target.scheme == base.scheme == "http" and target.netloc == base.netloc
         return is_own or (target.scheme == "https" and is_named)
