@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from shared.domain.errors import TooLargeError
+
 MAX_ANSWER_BYTES = 6_000_000
 """Lambda answers with at most 6 MB (6,291,556 bytes), status and headers included.
 
@@ -11,14 +13,11 @@ Source: AWS Lambda developer guide, "Lambda quotas", read 2026-11-26.
 """
 
 
-def is_too_large(body: Mapping[str, Any]) -> bool:
-    """Tell whether a body is more than Lambda answers with.
-
-    The answer is JSON itself, in which the body's JSON is one string: what is quoted in the body
-    is quoted again, so that many quotation marks take twice as much.
-    """
-    text = json.dumps(body, ensure_ascii=False)
-    return len(json.dumps(text, ensure_ascii=False).encode()) > MAX_ANSWER_BYTES
+def checked(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the body of an answer about jobs. Raises TooLargeError when it does not fit."""
+    if _is_too_large(body):
+        raise TooLargeError("These jobs are too large for one answer; ask for fewer at a time.")
+    return body
 
 
 def fitting(limit: int, page: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
@@ -29,6 +28,16 @@ def fitting(limit: int, page: Callable[[int], dict[str, Any]]) -> dict[str, Any]
     """
     while True:
         body = page(limit)
-        if limit == 1 or not is_too_large(body):
+        if limit == 1 or not _is_too_large(body):
             return body
         limit //= 2
+
+
+def _is_too_large(body: Mapping[str, Any]) -> bool:
+    """Tell whether a body is more than Lambda answers with.
+
+    The answer is JSON itself, in which the body's JSON is one string: what is quoted in the body
+    is quoted again, so that many quotation marks take twice as much.
+    """
+    text = json.dumps(body, ensure_ascii=False)
+    return len(json.dumps(text, ensure_ascii=False).encode()) > MAX_ANSWER_BYTES

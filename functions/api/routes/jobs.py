@@ -5,7 +5,7 @@ from typing import Any
 
 from functions.api.calls import Action, Answer, Call
 from functions.api.once import idempotency_of
-from shared.bodies.answer_size import fitting, is_too_large
+from shared.bodies.answer_size import checked, fitting
 from shared.bodies.requests import CreateBody, ListQuery, LogQuery, OutputQuery, ShopQuery
 from shared.bodies.translating import job_filter, wish
 from shared.domain.errors import (
@@ -13,7 +13,6 @@ from shared.domain.errors import (
     ForbiddenError,
     InvalidRequestError,
     NotFoundError,
-    TooLargeError,
 )
 from shared.domain.filters import JobFilter, LogFilter
 from shared.domain.job import WORKER, Job
@@ -75,10 +74,7 @@ def list_(call: Call, query: ListQuery) -> Answer:
     store = call.app.tracker.store
     if query.ids is not None or query.provider_job_id is not None:
         found = _named(store, wanted, query)
-        body = _list_body(call, found)
-        if is_too_large(body):
-            raise TooLargeError("These jobs are too large for one answer; ask for fewer at a time.")
-        return Answer(body=body)
+        return Answer(body=checked(_list_body(call, found)))
 
     def page(limit: int) -> dict[str, Any]:
         secrets = call.cursor_secrets()

@@ -5,7 +5,7 @@ from typing import Any
 
 from functions.api.calls import Action, Answer, Call, job_id_in
 from functions.api.once import idempotency_of
-from shared.bodies.answer_size import is_too_large
+from shared.bodies.answer_size import checked
 from shared.bodies.requests import ShopQuery
 from shared.bodies.work import (
     LogBody,
@@ -20,7 +20,7 @@ from shared.bodies.work import (
     remark_of,
     report_of,
 )
-from shared.domain.errors import InvalidRequestError, TooLargeError
+from shared.domain.errors import InvalidRequestError
 from shared.domain.filters import JobFilter
 from shared.domain.ids import JobRef
 from shared.domain.job import WORKER, Job
@@ -127,7 +127,7 @@ def export(call: Call, query: SyncExportQuery) -> Answer:
     )
     now = call.app.clock.now()
     rows = [export_row(job, now) for job in found.jobs]
-    return _checked({"success": True, "data": rows, "total": found.total})
+    return Answer(body=checked({"success": True, "data": rows, "total": found.total}))
 
 
 def logs(call: Call, query: SyncLogQuery) -> Answer:
@@ -158,13 +158,7 @@ def _sync_job(call: Call, job: Job) -> dict[str, Any]:
 
 
 def _data(data: dict[str, Any]) -> Answer:
-    return _checked({"success": True, "data": data})
-
-
-def _checked(body: dict[str, Any]) -> Answer:
-    if is_too_large(body):
-        raise TooLargeError("These jobs are too large for one answer; ask for fewer at a time.")
-    return Answer(body=body)
+    return Answer(body=checked({"success": True, "data": data}))
 
 
 def _ref(call: Call, job_id: str) -> JobRef:
